@@ -1,0 +1,119 @@
+"""What is installed, pinned and run automatically is what the repository says."""
+
+import importlib.metadata
+import pathlib
+import re
+import runpy
+import shutil
+import subprocess
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = pathlib.Path(__file__).absolute().parents[1]
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """What setup.py hands to setuptools."""
+    arguments = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("setuptools.setup", arguments.update)
+    runpy.run_path("setup.py")
+    return arguments
+
+
+def locked_versions():
+    lines = (line.partition("#")[0].strip() for line in read("requirements_lock.txt").splitlines())
+    pins = [line.split("==") for line in lines if line]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def test_version_is_that_of_the_package(package):
+    version = runpy.run_path(str(ROOT / "awd_keras" / "version.py"))["__version__"]
+    assert package["version"] == version
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+
+
+def test_every_folder_of_code_is_packaged_and_nothing_else(package):
+    folders = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for top in ("awd_keras", "trainers", "serving")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert set(package["packages"]) == folders
+    assert "awd_keras" in folders
+
+
+def test_data_files_of_the_tfds_builders_are_packaged(package):
+    top = ROOT / "awd_keras"
+    packaged = {path for glob in package["package_data"]["awd_keras"] for path in top.glob(glob)}
+    for builder in top.glob("data/datasets/*/*_builder.py"):
+        metadata = {p for p in builder.parent.iterdir() if p.is_file() and p.suffix != ".py"}
+        assert metadata
+        assert metadata <= packaged
+
+
+def test_lock_satisfies_the_requirements(package):
+    locked = locked_versions()
+    extras = package["extras_require"]
+    wanted = package["install_requires"] + extras["demo"] + extras["test"] + extras["dev"]
+    for requirement in map(Requirement, wanted):
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version, f"{requirement} is missing from requirements_lock.txt"
+        assert version in requirement.specifier, f"{requirement.name}=={version} is locked"
+
+
+def test_lock_is_complete():
+    locked = locked_versions()
+    for name in locked:
+        try:
+            requires = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another platform, or a tool that the tests do without
+        for requirement in map(Requirement, requires):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                assert canonicalize_name(requirement.name) in locked, f"{name} needs {requirement}"
+
+
+def test_lock_names_no_host_and_no_path():
+    pin = re.compile(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+")
+    for line in read("requirements_lock.txt").splitlines():
+        assert line.startswith("#") or pin.fullmatch(line), line
+
+
+def test_continuous_integration_runs_the_tests_of_the_makefile():
+    assert re.search(r"^test: .*\n\t@\$\(TEST\)", read("Makefile"), re.MULTILINE)
+    assert re.search(r"^TEST := .*-m pytest", read("Makefile"), re.MULTILINE)
+    commands = read(".ci/run").splitlines()
+    assert "rm -rf .venv" in commands
+    assert any(line.startswith("make test") for line in commands)
+
+
+def text_files():
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            data = path.read_bytes()
+            if b"\0" not in data:
+                yield name, data.decode("utf-8", "replace")
+
+
+# Spelled so that this file does not contain them.
+UNWANTED = [
+    *("/" + folder + "/" for folder in ("work", "root", "opt")),
+    *("py" + "pi.org", "python" + "hosted", "npm" + "js.org", "debian" + ".org"),
+]
+
+
+def test_no_file_names_a_machine_path_or_a_package_host():
+    found = [(name, word) for name, text in text_files() for word in UNWANTED if word in text]
+    assert not found
