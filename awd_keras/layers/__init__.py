@@ -1,0 +1,15 @@
+"""The parts of AWD-LSTM as Keras layers, each of use in any Keras model."""
+
+from awd_keras.layers.activation_regularization import ActivationRegularization
+from awd_keras.layers.embedding_dropout import EmbeddingDropout
+from awd_keras.layers.locked_dropout import LockedDropout
+from awd_keras.layers.tied_decoder import TiedDecoder
+from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
+
+__all__ = [
+    "ActivationRegularization",
+    "EmbeddingDropout",
+    "LockedDropout",
+    "TiedDecoder",
+    "WeightDropLSTM",
+]

@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from awd_keras.metrics.perplexity import Perplexity
+
+__all__ = ["Perplexity"]

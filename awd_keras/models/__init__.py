@@ -1,0 +1,6 @@
+"""The models: AWD-LSTM as a backbone, and the language model made of it."""
+
+from awd_keras.models.awd_lstm import AWDLSTM
+from awd_keras.models.language_model import AWDLSTMLanguageModel
+
+__all__ = ["AWDLSTM", "AWDLSTMLanguageModel"]
