@@ -19,18 +19,18 @@ FLOORS = {
     "awd_keras/data": 1,
     "awd_keras/optimizers/non_monotonic_trigger.py": 1,
     "awd_keras/ops": 2,
-    "awd_keras/layers": 3,
     "awd_keras/losses": 3,
     "awd_keras/metrics": 3,
     "awd_keras/optimizers": 3,
-    "awd_keras/models": 4,
-    "awd_keras/evaluation": 4,
-    "awd_keras/training": 5,
-    "awd_keras/tuning": 6,
-    "awd_keras/*.py": 6,  # assembly: factory.py, generation.py, __init__.py ...
-    "trainers": 7,
-    "serving": 7,
-    "benchmarks": 7,
+    "awd_keras/layers": 4,
+    "awd_keras/models": 5,
+    "awd_keras/evaluation": 5,
+    "awd_keras/training": 6,
+    "awd_keras/tuning": 7,
+    "awd_keras/*.py": 7,  # assembly: factory.py, generation.py, __init__.py ...
+    "trainers": 8,
+    "serving": 8,
+    "benchmarks": 8,
 }
 
 # These work without TensorFlow: they may import it in a function, never on being imported.
@@ -181,7 +181,7 @@ BROKEN = {
         "awd_keras/layers/locked_dropout.py": "",
     },
     "from a neighbour on the same floor": {
-        "awd_keras/layers/tied_decoder.py": "import awd_keras.losses.regularization",
+        "awd_keras/metrics/perplexity.py": "import awd_keras.losses.regularization",
         "awd_keras/losses/regularization.py": "",
     },
     "in a function": {
