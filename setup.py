@@ -27,7 +27,7 @@ EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": ["tensorflow-serving-api>=2.19", "grpcio", "requests"],
     "torch": ["torch", "safetensors"],
-    "test": [*DEMO, "pytest>=8", "pytest-xdist>=3.5"],
+    "test": [*DEMO, "pytest>=8", "pytest-xdist>=3.5", "dill"],  # dill: for tfds.testing
     "dev": ["build", "ruff"],
 }
 
