@@ -1,0 +1,103 @@
+"""Tests of AR and TAR."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras import losses
+from tests.test_case import assert_close, assert_equal
+
+SHAPE = (3, 5, 4)
+
+
+def make_outputs(shape=SHAPE, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def temporal(outputs, beta):
+    return beta * np.mean((outputs[:, 1:] - outputs[:, :-1]) ** 2)
+
+
+class TestActivationRegularization:
+    @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-14), ("float32", 1e-6)])
+    @pytest.mark.parametrize("shape", [SHAPE, (1, 5, 4), (3, 1, 4), (1, 1, 1)])
+    def test_equals_numpy(self, dtype, tolerance, shape):
+        outputs = make_outputs(shape)
+        loss = losses.activation_regularization(tf.constant(outputs, dtype), 2.0)
+        assert loss.shape == () and loss.dtype == dtype
+        assert_close(loss, 2.0 * np.mean(outputs**2), tolerance)
+
+    def test_gradient(self):
+        outputs = tf.constant(make_outputs())
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            loss = losses.activation_regularization(outputs, 2.0)
+        assert_close(tape.gradient(loss, outputs), 4.0 * outputs / outputs.numpy().size, 1e-12)
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_float32_from_half_precision(self, dtype):
+        # 4096 equal squares: a sum in half precision would stop growing long before.
+        outputs = tf.fill((8, 64, 8), tf.cast(0.5, dtype))
+        loss = losses.activation_regularization(outputs, 1.0)
+        assert loss.dtype == "float32"
+        assert float(loss) == 0.25
+
+    def test_large_half_precision_values_do_not_overflow(self):
+        outputs = tf.fill((2, 3, 4), tf.cast(1000.0, "float16"))
+        assert float(losses.activation_regularization(outputs, 1.0)) == 1e6
+
+
+class TestTemporalActivationRegularization:
+    @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-14), ("float32", 1e-6)])
+    # A batch of one must not be taken for one time step, nor a batch of many for time.
+    @pytest.mark.parametrize("shape", [SHAPE, (1, 5, 4), (5, 2, 4), (1, 2, 1)])
+    def test_equals_numpy_along_axis_one(self, dtype, tolerance, shape):
+        outputs = make_outputs(shape)
+        loss = losses.temporal_activation_regularization(tf.constant(outputs, dtype), 1.5)
+        assert loss.shape == () and loss.dtype == dtype
+        assert_close(loss, temporal(outputs, 1.5), tolerance)
+
+    def test_equal_steps_cost_nothing_whatever_the_rows(self):
+        outputs = np.repeat(make_outputs((3, 1, 4)), 5, axis=1)
+        loss = losses.temporal_activation_regularization(tf.constant(outputs), 1.0)
+        assert float(loss) == 0.0
+
+    @pytest.mark.parametrize("batch", [1, 3])
+    @pytest.mark.parametrize("traced", [False, True])
+    def test_zero_for_one_time_step(self, batch, traced):
+        outputs = tf.constant(make_outputs((batch, 1, 4)), "float32")
+
+        def compute(outputs):
+            with tf.GradientTape() as tape:
+                tape.watch(outputs)
+                loss = losses.temporal_activation_regularization(outputs, 1.0)
+            gradient = tape.gradient(
+                loss, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return loss, gradient
+
+        if traced:
+            compute = tf.function(compute, input_signature=[tf.TensorSpec((None, None, 4))])
+        loss, gradient = compute(outputs)
+        assert float(loss) == 0.0
+        assert_equal(gradient, np.zeros((batch, 1, 4)))
+
+    def test_gradient(self):
+        outputs = tf.constant(make_outputs())
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            loss = losses.temporal_activation_regularization(outputs, 1.5)
+        gradient = tape.gradient(loss, outputs).numpy()
+        step, place = 1e-6, (1, 2, 3)
+        moved = outputs.numpy()
+        moved[place] += step
+        slope = (temporal(moved, 1.5) - temporal(outputs.numpy(), 1.5)) / step
+        assert gradient[place] == pytest.approx(slope, rel=1e-4)
+
+    def test_float32_from_bfloat16(self):
+        outputs = tf.constant(make_outputs(), "bfloat16")
+        loss = losses.temporal_activation_regularization(outputs, 1.0)
+        assert loss.dtype == "float32"
+        # The rounded numbers, but squared and averaged without rounding again.
+        exact = tf.cast(outputs, "float64").numpy()
+        assert_close(loss, temporal(exact, 1.0), 1e-5)

@@ -1,0 +1,136 @@
+"""Tests of the perplexity metric."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras import metrics
+from tests.test_case import check_config, save_and_load
+
+VOCABULARY = 6
+
+
+def make_batch(shape, seed=0):
+    generator = np.random.default_rng(seed)
+    targets = generator.integers(VOCABULARY, size=shape)
+    return targets, generator.normal(size=(*shape, VOCABULARY)).astype("float32") * 3.0
+
+
+def nats(targets, logits):
+    logits = logits.astype("float64")
+    log_normalizer = np.log(np.sum(np.exp(logits), axis=-1))
+    return log_normalizer - np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+
+
+class TestPerplexity:
+    def test_config(self):
+        for from_logits in (True, False):
+            metric = metrics.Perplexity(from_logits=from_logits, name="surprise")
+            config = check_config(metric).get_config()
+            assert (config["from_logits"], config["name"]) == (from_logits, "surprise")
+
+    def test_default_name(self):
+        assert metrics.Perplexity().name == "perplexity"
+
+    def test_one_batch(self):
+        targets, logits = make_batch((3, 4))
+        metric = metrics.Perplexity(from_logits=True)
+        metric.update_state(targets, logits)
+        expected = np.exp(np.mean(nats(targets, logits)))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_logits_are_the_default(self):
+        targets, logits = make_batch((3, 4))
+        metric = metrics.Perplexity()
+        metric.update_state(targets, logits)
+        expected = np.exp(np.mean(nats(targets, logits)))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_probabilities(self):
+        targets, logits = make_batch((3, 4))
+        metric = metrics.Perplexity(from_logits=False)
+        metric.update_state(targets, tf.nn.softmax(logits))
+        expected = np.exp(np.mean(nats(targets, logits)))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_uniform_prediction_has_the_size_of_the_vocabulary(self):
+        metric = metrics.Perplexity()
+        metric.update_state(np.zeros((2, 3), "int32"), np.zeros((2, 3, VOCABULARY)))
+        assert float(metric.result()) == pytest.approx(VOCABULARY, rel=1e-6)
+
+    def test_sums_over_batches_not_a_mean_of_means(self):
+        metric = metrics.Perplexity()
+        batches = [make_batch((1, 1), 1), make_batch((4, 7), 2), make_batch((2, 3), 3)]
+        for targets, logits in batches:
+            metric.update_state(targets, logits)
+        costs = [nats(*batch) for batch in batches]
+        total = np.exp(np.sum([np.sum(x) for x in costs]) / np.sum([x.size for x in costs]))
+        assert abs(np.exp(np.mean([np.mean(x) for x in costs])) / total - 1.0) > 0.01
+        assert float(metric.result()) == pytest.approx(total, rel=1e-5)
+
+    def test_sample_weight(self):
+        targets, logits = make_batch((2, 5))
+        weights = np.random.default_rng(4).random((2, 5)).astype("float32")
+        weights[1, 2:] = 0.0
+        metric = metrics.Perplexity()
+        metric.update_state(targets, logits, sample_weight=weights)
+        metric.update_state(targets, logits, sample_weight=np.zeros((2, 5)))
+        expected = np.exp(np.sum(weights * nats(targets, logits)) / np.sum(weights))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_sample_weight_of_rows(self):
+        targets, logits = make_batch((2, 5))
+        metric = metrics.Perplexity()
+        metric.update_state(targets, logits, sample_weight=np.array([1.0, 0.0]))
+        expected = np.exp(np.mean(nats(targets[:1], logits[:1])))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_reset(self):
+        metric = metrics.Perplexity()
+        metric.update_state(*make_batch((4, 7), 1))
+        metric.reset_state()
+        targets, logits = make_batch((2, 3), 2)
+        metric.update_state(targets, logits)
+        expected = np.exp(np.mean(nats(targets, logits)))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    def test_overflow_is_infinite(self):
+        logits = np.zeros((1, 2, VOCABULARY), "float32")
+        logits[..., 0] = 1e4
+        metric = metrics.Perplexity()
+        metric.update_state(np.ones((1, 2), "int32"), logits)
+        assert float(metric.result()) == float("inf")
+
+    def test_bfloat16_logits_are_summed_in_float32(self):
+        targets, logits = make_batch((4, 64))
+        half = tf.cast(logits, "bfloat16")
+        rounded = tf.cast(half, "float32").numpy()
+        metric = metrics.Perplexity()
+        metric.update_state(targets, half)
+        expected = np.exp(np.mean(nats(targets, rounded)))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-4)
+
+    def test_in_compile_equals_exponential_of_the_loss(self):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((None,), dtype="int32"),
+                keras.layers.Embedding(VOCABULARY, 4),
+                keras.layers.Dense(VOCABULARY),
+            ]
+        )
+        model.compile(
+            "adam",
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[metrics.Perplexity()],
+        )
+        targets, _ = make_batch((7, 5))
+        # The last batch is smaller than the others.
+        results = model.evaluate(targets, targets, batch_size=3, verbose=0, return_dict=True)
+        assert results["perplexity"] == pytest.approx(np.exp(results["loss"]), rel=1e-5)
+        model.fit(targets, targets, batch_size=3, verbose=0)
+        revived = save_and_load(model)
+        again = revived.evaluate(targets, targets, batch_size=3, verbose=0, return_dict=True)
+        after = model.evaluate(targets, targets, batch_size=3, verbose=0, return_dict=True)
+        assert again["perplexity"] == pytest.approx(after["perplexity"], rel=1e-6)
