@@ -1,0 +1,26 @@
+"""Corpora, vocabularies, batches and windows. Nothing here imports TensorFlow.
+
+The builders for TensorFlow Datasets stand apart, in `awd_keras.data.datasets`.
+"""
+
+from awd_keras.data.batching import batchify, bptt_windows
+from awd_keras.data.corpus import Corpus, CorpusError
+from awd_keras.data.load import CORPORA, load_corpus
+from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
+from awd_keras.data.text_files import read_text_folder
+from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+
+__all__ = [
+    "CORPORA",
+    "EOS",
+    "KNESER_NEY_TRIGRAM",
+    "UNK",
+    "Corpus",
+    "CorpusError",
+    "Vocabulary",
+    "batchify",
+    "bptt_windows",
+    "load_corpus",
+    "load_sotu",
+    "read_text_folder",
+]
