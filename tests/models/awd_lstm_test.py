@@ -1,0 +1,349 @@
+"""Tests of the backbone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras.models import AWDLSTM
+from tests.test_case import (
+    assert_close,
+    assert_equal,
+    check_config,
+    dtype_policy,
+    save_and_load,
+    seed_tensor,
+    to_numpy,
+)
+
+VOCABULARY, EMBEDDING_DIM, HIDDEN_DIM = 30, 6, 8
+RATES = (
+    "input_dropout",
+    "hidden_dropout",
+    "output_dropout",
+    "embedding_dropout",
+    "weight_dropout",
+)
+BATCH, TIME = 3, 5
+IDS = np.random.default_rng(0).integers(VOCABULARY, size=(BATCH, TIME)).astype("int32")
+
+
+def make_model(num_layers=3, tie_weights=True, seed=1, **rates):
+    """A small model, without dropout but for the given rates."""
+    return AWDLSTM(
+        VOCABULARY,
+        embedding_dim=EMBEDDING_DIM,
+        hidden_dim=HIDDEN_DIM,
+        num_layers=num_layers,
+        tie_weights=tie_weights,
+        seed=seed,
+        **{**dict.fromkeys(RATES, 0.0), **rates},
+    )
+
+
+def train_call(model, seed=None, ids=IDS):
+    return model(ids, training=True, seed=seed_tensor() if seed is None else seed)
+
+
+class TestBasics:
+    def test_defaults_are_the_papers(self):
+        config = AWDLSTM(2, embedding_dim=2, hidden_dim=2).get_config()
+        expected = {
+            "num_layers": 3,
+            "tie_weights": True,
+            "input_dropout": 0.4,
+            "hidden_dropout": 0.3,
+            "output_dropout": 0.4,
+            "embedding_dropout": 0.1,
+            "weight_dropout": 0.5,
+        }
+        assert {name: config[name] for name in expected} == expected
+
+    def test_config(self):
+        model = make_model(2, tie_weights=False, seed=4, hidden_dropout=0.2, name="backbone")
+        config = check_config(model).get_config()
+        assert config["vocabulary_size"] == VOCABULARY
+        assert config["embedding_dim"] == EMBEDDING_DIM and config["hidden_dim"] == HIDDEN_DIM
+        assert config["num_layers"] == 2 and config["tie_weights"] is False
+        assert config["hidden_dropout"] == 0.2 and config["seed"] == 4
+        assert config["name"] == "backbone"
+
+    @pytest.mark.parametrize("num_layers", [1, 2, 3])
+    @pytest.mark.parametrize("tie_weights", [True, False])
+    def test_shapes(self, num_layers, tie_weights):
+        model = make_model(num_layers, tie_weights, output_dropout=0.5)
+        raw, dropped, states = train_call(model)
+        last = EMBEDDING_DIM if tie_weights else HIDDEN_DIM
+        assert raw.shape == dropped.shape == (BATCH, TIME, last)
+        units = [HIDDEN_DIM] * (num_layers - 1) + [last]
+        assert [[x.shape for x in state] for state in states] == [[(BATCH, n)] * 2 for n in units]
+        assert [layer.units for layer in model.lstm_layers] == units
+
+    def test_parameter_count(self):
+        model = make_model()
+        model(IDS)
+        embedding = VOCABULARY * EMBEDDING_DIM
+        first = 4 * HIDDEN_DIM * (EMBEDDING_DIM + HIDDEN_DIM + 1)
+        second = 4 * HIDDEN_DIM * (HIDDEN_DIM + HIDDEN_DIM + 1)
+        last = 4 * EMBEDDING_DIM * (HIDDEN_DIM + EMBEDDING_DIM + 1)
+        assert model.count_params() == embedding + first + second + last
+        assert len(model.trainable_variables) == 10
+
+    def test_initialization(self):
+        model = AWDLSTM(50, embedding_dim=16, hidden_dim=36, num_layers=2)
+        model(IDS)
+        table = model.embedding.embeddings.numpy()
+        assert 0.095 < np.max(np.abs(table)) <= 0.1
+        for layer, units in zip(model.lstm_layers, (36, 16), strict=True):
+            bound = 1.0 / np.sqrt(units)
+            for weight in (layer.kernel, layer.recurrent_kernel, layer.bias):
+                weight = weight.numpy()
+                assert 0.9 * bound < np.max(np.abs(weight)) <= bound * (1 + 1e-6)
+                assert abs(np.mean(weight)) < 0.3 * bound
+            # No forget bias.
+            forget = layer.bias.numpy()[units : 2 * units]
+            assert np.max(forget) <= bound and np.std(forget) > 0.0
+
+    def test_weights_differ_from_layer_to_layer(self):
+        model = make_model()
+        model(IDS)
+        first, second = (layer.recurrent_kernel.numpy() for layer in model.lstm_layers[:2])
+        assert first.shape == second.shape
+        assert np.mean(first == second) < 0.1
+
+    @pytest.mark.parametrize("seed", [0, 1, 141, 1882, 5_000_000, 2**31 - 1])
+    def test_constructor_seed_repeats_the_initial_weights(self, seed):
+        one, other = make_model(seed=seed), make_model(seed=seed)
+        for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
+            assert_equal(first, second)
+
+    def test_other_constructor_seed_other_weights(self):
+        for first, second in zip(
+            make_model(seed=1).get_weights(), make_model(seed=2).get_weights(), strict=True
+        ):
+            assert np.mean(first == second) < 0.1
+
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_half_precision(self, policy):
+        exact = make_model()
+        with dtype_policy(policy):
+            model = make_model()
+        model.set_weights(exact.get_weights())
+        raw, dropped, states = model(IDS)
+        compute_dtype = policy.removeprefix("mixed_")
+        assert raw.dtype == dropped.dtype == compute_dtype
+        assert all(x.dtype == "float32" for state in states for x in state)
+        assert all(w.dtype == "float32" for w in model.weights)
+        expected, _, expected_states = exact(IDS)
+        assert_close(raw, expected, 0.05)
+        for state, value in zip(states, expected_states, strict=True):
+            assert_close(state[1], value[1], 0.05)
+
+    @pytest.mark.parametrize("name", RATES)
+    @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan"), True])
+    def test_refuses_rates(self, name, rate):
+        with pytest.raises(ValueError, match=f"{name}|rate"):
+            make_model(**{name: rate})
+
+    @pytest.mark.parametrize("name", ["embedding_dim", "hidden_dim", "num_layers"])
+    @pytest.mark.parametrize("size", [0, -1, 1.5])
+    def test_refuses_sizes(self, name, size):
+        with pytest.raises(ValueError, match=name):
+            AWDLSTM(VOCABULARY, **{name: size})
+
+
+class TestStates:
+    def test_zero_states_are_the_default(self):
+        model = make_model()
+        default = model(IDS)
+        zero = model(IDS, states=model.initial_state(BATCH))
+        for one, other in zip(
+            keras.tree.flatten(default), keras.tree.flatten(zero), strict=True
+        ):
+            assert_equal(one, other)
+        for state in model.initial_state(4):
+            for value in state:
+                assert value.dtype == "float32" and value.shape[0] == 4
+                assert_equal(value, np.zeros(value.shape))
+
+    def test_windows_with_carried_states_equal_one_sequence(self):
+        model = make_model()
+        whole, _, expected = model(IDS)
+        first, _, states = model(IDS[:, :2])
+        second, _, states = model(IDS[:, 2:], states=states)
+        assert_close(tf.concat([first, second], axis=1), whole, 1e-5)
+        for state, value in zip(
+            keras.tree.flatten(states), keras.tree.flatten(expected), strict=True
+        ):
+            assert_close(state, value, 1e-5)
+
+    def test_rows_do_not_mix(self):
+        model = make_model()
+        whole, _, _ = model(IDS)
+        alone, _, _ = model(IDS[1:2])
+        assert_close(alone, whole[1:2], 1e-5)
+
+
+class TestSeeds:
+    RATES = dict.fromkeys(RATES, 0.5)
+
+    def test_seed_decides(self):
+        model = make_model(**self.RATES)
+        first, dropped, _ = train_call(model, seed_tensor(1, 2))
+        again, dropped_again, _ = train_call(model, seed_tensor(1, 2))
+        assert_equal(again, first)
+        assert_equal(dropped_again, dropped)
+        traced = tf.function(lambda seed: model(IDS, training=True, seed=seed))
+        assert_close(traced(seed_tensor(1, 2))[1], dropped, 1e-5)
+        for other in (seed_tensor(1, 3), seed_tensor(2, 2)):
+            assert np.any(to_numpy(train_call(model, other)[1]) != to_numpy(dropped))
+
+    @pytest.mark.parametrize("name", RATES)
+    def test_each_rate_follows_the_seed(self, name):
+        model = make_model(**{name: 0.5})
+        first = to_numpy(train_call(model, seed_tensor(1, 2))[1])
+        assert_equal(train_call(model, seed_tensor(1, 2))[1], first)
+        assert np.any(to_numpy(train_call(model, seed_tensor(1, 3))[1]) != first)
+        assert np.any(to_numpy(model(IDS, training=False)[1]) != first)
+
+    def test_without_a_seed_each_call_has_its_own_masks(self):
+        model = make_model(**self.RATES)
+        first, second = (to_numpy(model(IDS, training=True)[1]) for _ in range(2))
+        assert np.any(first != second)
+
+    def test_inference_is_deterministic(self):
+        model = make_model(**self.RATES)
+        exact = make_model()
+        exact.set_weights(model.get_weights())
+        expected, _, _ = exact(IDS)
+        for options in ({}, {"training": False}, {"training": False, "seed": seed_tensor()}):
+            raw, dropped, _ = model(IDS, **options)
+            assert_equal(raw, expected)
+            assert_equal(dropped, expected)
+
+    def test_weight_masks_differ_from_layer_to_layer(self):
+        model = make_model(weight_dropout=0.5)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(train_call(model)[0]))
+        kernels = [layer.recurrent_kernel.value for layer in model.lstm_layers[:2]]
+        first, second = (to_numpy(x) == 0.0 for x in tape.gradient(loss, kernels))
+        assert first.shape == second.shape
+        for dropped in (first, second):
+            assert abs(np.mean(dropped) - 0.5) < 0.15
+        assert 0.3 < np.mean(first == second) < 0.7
+
+    def test_locked_masks_differ_from_place_to_place(self):
+        # With one layer per width, input and output masks have the same shape.
+        model = AWDLSTM(
+            VOCABULARY,
+            embedding_dim=16,
+            hidden_dim=16,
+            num_layers=3,
+            **{**dict.fromkeys(RATES, 0.5), "embedding_dropout": 0.0, "weight_dropout": 0.0},
+        )
+        masks = []
+        # Row 0 of each dropout's own output says what it dropped: spied on through the layers.
+        dropouts = [model.input_locked_dropout, *model.hidden_locked_dropouts]
+        dropouts.append(model.output_locked_dropout)
+        for dropout in dropouts:
+            original = dropout.call
+
+            def spy(inputs, original=original, **options):
+                outputs = original(inputs, **options)
+                masks.append(to_numpy(outputs == 0.0))
+                return outputs
+
+            dropout.call = spy
+        train_call(model)
+        assert len(masks) == 4
+        for index, mask in enumerate(masks):
+            assert 0.2 < np.mean(mask) < 0.8
+            for other in masks[:index]:
+                assert 0.2 < np.mean(mask == other) < 0.8
+
+
+class TestPlaces:
+    """Where each dropout acts, seen with all others off."""
+
+    def test_output_dropout(self):
+        model = make_model(output_dropout=0.5)
+        raw, dropped, states = train_call(model)
+        expected, _, expected_states = model(IDS)
+        assert_close(raw, expected, 1e-6)
+        mask = to_numpy(dropped) / to_numpy(raw)
+        assert_close(mask, np.broadcast_to(mask[:, :1], mask.shape), 1e-6)
+        assert_close(np.unique(np.round(mask, 4)), [0.0, 2.0], 1e-6)
+        # The state that is carried on is never dropped.
+        for state, value in zip(
+            keras.tree.flatten(states), keras.tree.flatten(expected_states), strict=True
+        ):
+            assert_close(state, value, 1e-6)
+
+    def test_hidden_dropout_is_between_layers_only(self):
+        single = make_model(1, hidden_dropout=0.5)
+        assert_equal(train_call(single)[0], single(IDS)[0])
+        model = make_model(2, hidden_dropout=0.5)
+        raw, dropped, states = train_call(model)
+        assert_equal(raw, dropped)
+        expected, _, expected_states = model(IDS)
+        assert_close(states[0][0], expected_states[0][0], 1e-6)
+        assert np.any(to_numpy(states[1][0]) != to_numpy(expected_states[1][0]))
+        assert np.any(to_numpy(raw) != to_numpy(expected))
+
+    def test_input_dropout_comes_before_the_first_layer(self):
+        model = make_model(1, input_dropout=0.5)
+        raw, dropped, states = train_call(model)
+        assert_equal(raw, dropped)
+        assert_close(states[0][0], raw[:, -1], 1e-6)
+        assert np.any(to_numpy(raw) != to_numpy(model(IDS)[0]))
+
+    def test_weight_dropout_leaves_the_first_step(self):
+        model = make_model(weight_dropout=0.5)
+        raw, expected = to_numpy(train_call(model)[0]), to_numpy(model(IDS)[0])
+        assert_close(raw[:, 0], expected[:, 0], 1e-6)
+        for step in range(1, TIME):
+            assert np.any(raw[:, step] != expected[:, step])
+
+    def test_embedding_dropout_takes_whole_words(self):
+        model = make_model(1, embedding_dropout=0.5)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(train_call(model)[0]))
+        gradient = to_numpy(tape.gradient(loss, model.embedding.embeddings.value))
+        seen = gradient[np.unique(IDS)]
+        dropped = np.all(seen == 0.0, axis=-1)
+        assert 0 < np.sum(dropped) < len(seen)
+        assert np.all(seen[~dropped] != 0.0)
+
+
+class TestGraphs:
+    def test_windows_of_any_length_trace_once(self):
+        model, traces = make_model(**dict.fromkeys(RATES, 0.5)), []
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((BATCH, None), "int32"),
+                tf.TensorSpec((2,), "int32"),
+            ]
+        )
+        def call(ids, seed):
+            traces.append(1)
+            return model(ids, training=True, seed=seed)
+
+        for time in (1, 3, 5):
+            actual = call(IDS[:, :time], seed_tensor())
+            expected = train_call(model, ids=IDS[:, :time])
+            for one, other in zip(
+                keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True
+            ):
+                assert_close(one, other, 1e-5)
+        assert len(traces) == 1
+
+    def test_save_and_load(self):
+        model = make_model(2, **dict.fromkeys(RATES, 0.3))
+        expected = model(IDS)
+        revived = save_and_load(model)
+        assert isinstance(revived, AWDLSTM)
+        for one, other in zip(
+            keras.tree.flatten(revived(IDS)), keras.tree.flatten(expected), strict=True
+        ):
+            assert_equal(one, other)

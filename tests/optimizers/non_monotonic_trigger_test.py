@@ -1,0 +1,128 @@
+"""Tests of the authors' rule on hand-written lists of losses."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from awd_keras.optimizers import NonMonotonicTrigger
+
+
+def updates(interval, losses):
+    """What the trigger answers to each loss."""
+    trigger = NonMonotonicTrigger(non_monotone_interval=interval)
+    return [trigger.update(loss) for loss in losses]
+
+
+def first_firing(interval, losses):
+    """Where it fires, or None."""
+    answers = updates(interval, losses)
+    assert sum(answers) <= 1
+    return answers.index(True) if True in answers else None
+
+
+class TestNonMonotonicTrigger:
+    def test_default_interval_is_the_papers(self):
+        assert NonMonotonicTrigger().non_monotone_interval == 5
+
+    @pytest.mark.parametrize(
+        "interval,losses,fires_at",
+        [
+            # Always falling.
+            (2, [9, 8, 7, 6, 5, 4, 3, 2], None),
+            # 5.0 is compared with 4.0 alone, as 4.5 and 4.4 are the last two.
+            (2, [4.0, 4.5, 4.4, 5.0], 3),
+            # Too few on record: the third is larger than all, but only two are recorded.
+            (2, [1.0, 2.0, 3.0], None),
+            (2, [1.0, 2.0, 3.0, 4.0], 3),
+            # A bad loss is forgiven as long as it is below the best of the older ones.
+            (2, [5.0, 4.0, 3.0, 3.9, 3.8, 2.9], None),
+            # The best, 3.0, becomes old enough to count only after two more.
+            (2, [5.0, 4.0, 3.0, 3.9, 3.8, 3.1], 5),
+            # Equal to the best of the older ones is not greater.
+            (2, [3.0, 3.0, 3.0, 3.0, 3.0], None),
+            # The last n do not count, even the best among them.
+            (3, [4.0, 1.0, 1.0, 1.0, 3.9], None),
+            (3, [4.0, 1.0, 1.0, 1.0, 4.1], 4),
+            (1, [2.0, 1.0, 1.5], None),
+            (1, [2.0, 1.0, 1.5, 1.2], 3),
+            # The paper's interval: six must be on record before the first comparison.
+            (5, [1, 2, 3, 4, 5, 6, 7], 6),
+            (5, [1, 2, 3, 4, 5, 6], None),
+            (5, [6.0, 5.0, 4.0, 3.0, 3.5, 3.4, 3.3, 3.2, 3.1, 3.05], 9),
+            (5, [6.0, 5.0, 4.0, 3.0, 3.5, 3.4, 3.3, 3.2, 3.1, 2.95], None),
+            # No interval: fires when the loss first fails to fall below its best.
+            (0, [3.0, 2.0, 2.5], 2),
+            (0, [3.0, 2.0, 2.0, 1.0], None),
+            # One jump, and back.
+            (2, [5.0, 4.0, 3.0, 100.0, 2.0], 3),
+        ],
+    )
+    def test_authors_rule(self, interval, losses, fires_at):
+        assert first_firing(interval, losses) == fires_at
+
+    def test_equals_the_authors_expression_on_random_lists(self):
+        generator = random.Random(0)
+        fired = 0
+        for _ in range(300):
+            interval = generator.randint(1, 4)
+            losses = [generator.choice([1.0, 2.0, 3.0, 4.0]) for _ in range(10)]
+            expected, record = None, []
+            for index, loss in enumerate(losses):
+                if len(record) > interval and loss > min(record[:-interval]):
+                    expected = index
+                    break
+                record.append(loss)
+            assert first_firing(interval, losses) == expected
+            fired += expected is not None
+        assert 50 < fired < 300
+
+    def test_answers_are_booleans_and_true_comes_once(self):
+        answers = updates(1, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+        assert answers == [False, False, True, False, False, False]
+        assert all(type(answer) is bool for answer in answers)
+
+    def test_record_holds_the_losses_in_order(self):
+        trigger = NonMonotonicTrigger(5)
+        for loss in (3.0, 2.0, 2.5):
+            trigger.update(loss)
+        assert list(trigger.record) == [3.0, 2.0, 2.5]
+
+    def test_takes_numpy_scalars(self):
+        trigger = NonMonotonicTrigger(1)
+        answers = [trigger.update(np.float32(loss)) for loss in (1.0, 2.0, 3.0)]
+        assert answers == [False, False, True]
+        json.dumps(trigger.get_state())
+
+    @pytest.mark.parametrize("cut", range(7))
+    def test_state_in_the_middle(self, cut):
+        losses = [5.0, 4.0, 3.0, 3.9, 3.8, 3.1, 3.0]
+        whole = NonMonotonicTrigger(2)
+        expected = [whole.update(loss) for loss in losses]
+        assert True in expected
+        first = NonMonotonicTrigger(2)
+        answers = [first.update(loss) for loss in losses[:cut]]
+        state = json.loads(json.dumps(first.get_state()))
+        second = NonMonotonicTrigger(2)
+        second.set_state(state)
+        answers += [second.update(loss) for loss in losses[cut:]]
+        assert answers == expected
+        assert list(second.record) == list(whole.record)
+        assert second.get_state() == whole.get_state()
+
+    def test_state_is_a_copy(self):
+        trigger = NonMonotonicTrigger(2)
+        trigger.update(1.0)
+        state = trigger.get_state()
+        trigger.update(2.0)
+        other = NonMonotonicTrigger(2)
+        other.set_state(state)
+        assert list(other.record) == [1.0]
+        other.update(3.0)
+        assert list(trigger.record) == [1.0, 2.0]
+
+    @pytest.mark.parametrize("interval", [-1, 1.5, True, "five", None])
+    def test_refuses_intervals(self, interval):
+        with pytest.raises(ValueError, match="non_monotone_interval"):
+            NonMonotonicTrigger(non_monotone_interval=interval)
