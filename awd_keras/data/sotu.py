@@ -27,9 +27,7 @@ _STRAIGHT_QUOTES = str.maketrans("‘’“”", "''\"\"")
 _NOTE = re.compile(r"\[[^\]]{1,60}\]")
 _SENTENCE_END = re.compile(r"""[.!?]["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
 # Words, then numbers, then the odd letter outside A to Z (6 in all, in names): a word of its own.
-_WORD = re.compile(
-    r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[À-ÖØ-öø-ÿ]"
-)
+_WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[À-ÖØ-öø-ÿ]")
 
 
 def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):

@@ -37,3 +37,14 @@ class PennTreebankTest(tfds.testing.DatasetBuilderTestCase):
         )
 
 
+def test_lines_come_back_in_order_from_the_manual_folder(tmp_path):
+    lines = [f" line {number} " if number % 3 else "" for number in range(2000)]
+    manual = tmp_path / "manual"
+    manual.mkdir()
+    for name in penn_treebank_dataset_builder.FILES.values():
+        (manual / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    builder = penn_treebank_dataset_builder.Builder(data_dir=tmp_path / "tfds")
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
+    for split in ("train", "validation", "test"):
+        dataset = builder.as_dataset(split=split)
+        assert [example["text"].decode() for example in tfds.as_numpy(dataset)] == lines
