@@ -157,9 +157,7 @@ class TestStates:
         model = make_model()
         default = model(IDS)
         zero = model(IDS, states=model.initial_state(BATCH))
-        for one, other in zip(
-            keras.tree.flatten(default), keras.tree.flatten(zero), strict=True
-        ):
+        for one, other in zip(keras.tree.flatten(default), keras.tree.flatten(zero), strict=True):
             assert_equal(one, other)
         for state in model.initial_state(4):
             for value in state:

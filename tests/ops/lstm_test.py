@@ -114,9 +114,7 @@ class TestLstm:
             assert outputs.shape == (TIME, BATCH, UNITS)
             return tf.transpose(outputs, [1, 0, 2]), final_h, final_c
 
-        for actual, expected in zip(
-            time_major(*arguments), plain_lstm(*arguments), strict=True
-        ):
+        for actual, expected in zip(time_major(*arguments), plain_lstm(*arguments), strict=True):
             assert_close(actual, expected, TOLERANCE[dtype])
         for name, actual, expected in zip(
             ARGUMENTS,

@@ -110,6 +110,15 @@ class TestAverage:
         assert optimizer.num_averaged == 1
         assert_all_equal(averages(optimizer, variables), values(variables))
 
+    def test_first_step_sets_the_average_without_rounding(self):
+        variable = keras.Variable([1e8])
+        optimizer = NTASGD(keras.optimizers.SGD(1.0))
+        optimizer.build([variable])
+        optimizer.trigger()
+        variable.assign([0.1])
+        optimizer.apply([tf.zeros(1)], [variable])
+        assert_equal(averages(optimizer, [variable])[0], variable)
+
     def test_triggering_again_changes_nothing(self):
         optimizer, variables = make_built()
         optimizer.trigger()
@@ -151,9 +160,7 @@ class TestAverage:
 
     def test_float64_average_is_exact(self):
         with floatx("float64"):
-            optimizer, variables = make_built(
-                keras.optimizers.SGD(0.1), make_variables("float64")
-            )
+            optimizer, variables = make_built(keras.optimizers.SGD(0.1), make_variables("float64"))
             optimizer.trigger()
             record = []
             for step in range(50):
