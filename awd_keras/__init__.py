@@ -12,6 +12,7 @@ _SUBPACKAGES = (
     "config",
     "data",
     "evaluation",
+    "factory",
     "layers",
     "losses",
     "metrics",

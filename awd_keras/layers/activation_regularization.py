@@ -12,6 +12,8 @@ from awd_keras.losses.activation_regularization import (
 class ActivationRegularization(keras.layers.Layer):
     """Adds AR and TAR of an LSTM's outputs to the loss and returns the dropped outputs.
 
+    In training only: the loss of a validation is the one that a perplexity is made of.
+
     Args:
         ar_alpha: weight of AR, taken on the dropped outputs. 2 in the paper (`alpha`).
         tar_beta: weight of TAR, taken on the raw outputs. 1 in the paper (`beta`).
@@ -20,6 +22,7 @@ class ActivationRegularization(keras.layers.Layer):
     Call arguments:
         inputs: list of two tensors (batch_size, timesteps, features): the raw outputs of the last
             LSTM, and the same after dropout.
+        training: whether to add to the loss; True unless Keras says otherwise.
 
     Returns:
         the second of the two.
@@ -54,10 +57,11 @@ class ActivationRegularization(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=True):
         raw, dropped = inputs
-        self.add_loss(activation_regularization(dropped, self.ar_alpha))
-        self.add_loss(temporal_activation_regularization(raw, self.tar_beta))
+        if training:
+            self.add_loss(activation_regularization(dropped, self.ar_alpha))
+            self.add_loss(temporal_activation_regularization(raw, self.tar_beta))
         return dropped
 
     def compute_mask(self, inputs, mask=None):

@@ -174,7 +174,7 @@ class WeightDropLSTM(StochasticLayer):
             lengths=None if mask is None else _lengths(mask),
         )
         if not self.return_sequences:
-            outputs = outputs[:, -1]
+            outputs = tf.cast(h, outputs.dtype)
         return [outputs, h, c] if self.return_state else outputs
 
     def initial_state(self, batch_size):

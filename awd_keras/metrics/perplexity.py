@@ -42,7 +42,7 @@ class Perplexity(keras.metrics.Metric):
             sample_weight: None or tensor (...), or any shape that broadcasts to it from the left:
                 0 for padding.
         """
-        y_pred = tf.cast(y_pred, self.dtype)
+        y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, self.dtype)
         losses = keras.losses.sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits
         )

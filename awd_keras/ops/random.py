@@ -56,4 +56,4 @@ def dropout_mask(shape, rate, seed, dtype):
     """
     uniform = tf.random.stateless_uniform(shape, seed, dtype=tf.float32, alg=_ALGORITHM)
     kept = tf.cast(uniform >= rate, dtype)
-    return kept * tf.cast(1.0 / (1.0 - rate), dtype)
+    return kept * tf.constant(1.0 / (1.0 - rate), dtype)

@@ -21,7 +21,7 @@ class NonMonotonicTrigger:
 
     >>> trigger = NonMonotonicTrigger(non_monotone_interval=2)
     >>> [trigger.update(loss) for loss in (5.0, 4.0, 4.1, 4.2, 4.3)]
-    [False, False, False, True, False]
+    [False, False, False, False, True]
     """
 
     def __init__(self, non_monotone_interval=5):

@@ -65,9 +65,11 @@ class NTASGD(keras.optimizers.Optimizer):
             return
         self._averages = []
         for variable in variables:
-            average = self.add_variable_from_reference(variable, name="average")
-            average.assign(variable)
-            self._averages.append(average)
+            # As an initializer, not assigned: a checkpoint restored before `build` must win.
+            initial = tf.convert_to_tensor(variable)
+            self._averages.append(
+                self.add_variable_from_reference(variable, name="average", initializer=initial)
+            )
         self._triggered = self.add_variable((), dtype="bool", initializer="zeros", name="triggered")
         self._num_averaged = self.add_variable(
             (), dtype="int64", initializer="zeros", name="num_averaged"
@@ -135,21 +137,20 @@ class NTASGD(keras.optimizers.Optimizer):
             raise RuntimeError("NTASGD has no averages yet: call build(variables) first.")
         if self._swapped:
             raise RuntimeError("averaged_weights() is already in effect; it does not nest.")
-        saved = [tf.identity(tf.convert_to_tensor(v)) for v in self._trainable_variables]
+        variables = self._trainable_variables
+        saved = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
         self._swapped = True
         try:
-            for variable, average in zip(self._trainable_variables, self._averages, strict=True):
-                variable.assign(average)
+            # Before the first averaged step the average is the weights, also where somebody has
+            # set them since the last step.
+            if self.num_averaged:
+                for variable, average in zip(variables, self._averages, strict=True):
+                    variable.assign(average)
             yield
         finally:
-            for variable, value in zip(self._trainable_variables, saved, strict=True):
+            for variable, value in zip(variables, saved, strict=True):
                 variable.assign(value)
             self._swapped = False
-
-    @property
-    def averages(self):
-        """The averages, in the order of the variables given to `build`."""
-        return list(self._averages)
 
     @property
     def variables(self):

@@ -1,0 +1,205 @@
+"""All settings of a run: one frozen dataclass, validated; flags are made from its fields.
+
+Each field's metadata says what the setting means, what the authors' code calls it, and to which
+part of a run it belongs. The name of a field is the name of the flag and of the argument.
+"""
+
+import dataclasses
+import math
+import re
+
+CORPORA = ("ptb", "wikitext2", "sotu", "text")
+OPTIMIZERS = ("sgd", "adam")
+DTYPES = ("auto", "float32", "bfloat16")
+TRIGGER_PATTERN = re.compile(r"non_monotonic|monotonic|never|epoch:[1-9]\d*")
+
+
+class ConfigError(ValueError):
+    """A setting that no run can have, or settings that do not go together."""
+
+
+def _setting(default, section, help_text, reference=None, choices=None, may_change=False):
+    metadata = {"section": section, "help": help_text, "reference": reference}
+    metadata.update(choices=choices, may_change=may_change)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The settings of a training run; the defaults are the paper's for Penn Treebank.
+
+    Raises:
+        ConfigError: naming the setting, what was expected and what was received.
+
+    Example:
+
+    >>> TrainingConfig(hidden_dim=400).hidden_dim
+    400
+    >>> TrainingConfig(input_dropout=1.5)
+    Traceback (most recent call last):
+    ...
+    awd_keras.config.ConfigError: input_dropout must be in [0, 1). Received: input_dropout=1.5
+    """
+
+    corpus: str = _setting(
+        "ptb", "Data", "corpus to train on; sotu comes with a Python package, text is your own "
+        "files in --data_dir", choices=CORPORA)  # fmt: skip
+    data_dir: str | None = _setting(
+        None, "Data", "folder of {train,valid,test}.txt or ptb.{train,valid,test}.txt; without it "
+        "TensorFlow Datasets prepares ptb and wikitext2", "data", may_change=True)  # fmt: skip
+    max_vocabulary_size: int | None = _setting(
+        None, "Data", "keep the most frequent words, the others become <unk>; default: all")
+
+    embedding_dim: int = _setting(400, "Model", "columns of the embedding", "emsize")
+    hidden_dim: int = _setting(1150, "Model", "units of all LSTMs but the last", "nhid")
+    num_layers: int = _setting(3, "Model", "number of LSTMs", "nlayers")
+    tie_weights: bool = _setting(True, "Model", "softmax matrix = embedding", "tied")
+    dtype: str = _setting(
+        "auto", "Model", "precision of the products; auto takes bfloat16 where the hardware has it",
+        choices=DTYPES)  # fmt: skip
+
+    input_dropout: float = _setting(
+        0.4, "Regularization", "locked dropout of the embedded words", "dropouti")
+    hidden_dropout: float = _setting(
+        0.3, "Regularization", "locked dropout between LSTMs", "dropouth")
+    output_dropout: float = _setting(
+        0.4, "Regularization", "locked dropout of the last LSTM's outputs", "dropout")
+    embedding_dropout: float = _setting(
+        0.1, "Regularization", "dropout of whole words", "dropoute")
+    weight_dropout: float = _setting(
+        0.5, "Regularization", "dropout of entries of the recurrent matrices", "wdrop")
+    dropout_multiplier: float = _setting(
+        1.0, "Regularization", "factor on all five dropout rates")
+    ar_alpha: float = _setting(
+        2.0, "Regularization", "weight of activation regularization", "alpha")
+    tar_beta: float = _setting(
+        1.0, "Regularization", "weight of temporal activation regularization", "beta")
+    weight_decay: float = _setting(1.2e-6, "Regularization", "L2 decay of all weights", "wdecay")
+
+    optimizer: str = _setting(
+        "sgd", "Optimization", "optimizer inside NT-ASGD; the paper's is sgd", "optimizer",
+        choices=OPTIMIZERS)  # fmt: skip
+    learning_rate: float = _setting(
+        30.0, "Optimization", "learning rate of a window of length bptt", "lr")
+    learning_rate_drop_epochs: tuple[int, ...] = _setting(
+        (), "Optimization", "epochs after which the learning rate is divided by 10", "when")
+    global_clipnorm: float = _setting(
+        0.25, "Optimization", "largest global norm of the gradient", "clip")
+    trigger: str = _setting(
+        "non_monotonic", "Optimization", "when averaging starts: non_monotonic, monotonic (the "
+        "loss first fails to fall), epoch:K (after epoch K) or never")  # fmt: skip
+    non_monotone_interval: int = _setting(
+        5, "Optimization", "losses that the non-monotonic test looks back over", "nonmono")
+    logging_interval: int = _setting(
+        0, "Optimization", "steps between validations; 0: once an epoch (the paper's L)")
+
+    epochs: int = _setting(750, "Run", "epochs of the whole run", "epochs", may_change=True)
+    batch_size: int = _setting(40, "Run", "columns into which the text is cut", "batch_size")
+    validation_batch_size: int = _setting(
+        10, "Run", "the same for validation: the paper's protocol has 10")
+    test_batch_size: int = _setting(1, "Run", "the same for the test: the paper's has 1")
+    bptt: int = _setting(70, "Run", "base length of a window", "bptt")
+    bptt_std: float = _setting(5.0, "Run", "standard deviation of the length of a window")
+    bptt_min: int = _setting(5, "Run", "shortest window")
+    bptt_max: int | None = _setting(None, "Run", "longest window; default: no limit")
+    bptt_full_probability: float = _setting(
+        0.95, "Run", "how often the base length is bptt; else half of it")
+    seed: int = _setting(141, "Run", "of weights, masks and window lengths", "seed")
+
+    checkpoint_minutes: float = _setting(
+        5.0, "Logging", "minutes between checkpoints besides those at validations",
+        may_change=True)  # fmt: skip
+    tensorboard: bool = _setting(True, "Logging", "write scalars to events/", may_change=True)
+    plot: bool = _setting(True, "Logging", "draw curves.png", may_change=True)
+
+    def __post_init__(self):
+        for name in ("embedding_dim", "hidden_dim", "num_layers", "epochs", "batch_size", "bptt",
+                     "validation_batch_size", "test_batch_size", "bptt_min"):  # fmt: skip
+            self._check(name, lambda v: isinstance(v, int) and v >= 1, "a positive integer")
+        for name in ("max_vocabulary_size", "bptt_max"):
+            self._check(
+                name, lambda v: v is None or isinstance(v, int) and v >= 1,
+                "a positive integer, or left out")  # fmt: skip
+        for name in ("non_monotone_interval", "logging_interval", "seed"):
+            self._check(name, lambda v: isinstance(v, int) and v >= 0, "an integer of at least 0")
+        for name in DROPOUT_RATES:
+            self._check(name, lambda v: 0 <= v < 1, "in [0, 1)")
+        for name in ("ar_alpha", "tar_beta", "weight_decay", "bptt_std", "dropout_multiplier",
+                     "checkpoint_minutes"):  # fmt: skip
+            self._check(name, lambda v: 0 <= v < math.inf, "a finite number of at least 0")
+        for name in ("learning_rate", "global_clipnorm"):
+            self._check(name, lambda v: 0 < v < math.inf, "a finite number above 0")
+        self._check("bptt_full_probability", lambda v: 0 <= v <= 1, "in [0, 1]")
+        self._check("trigger", TRIGGER_PATTERN.fullmatch,
+                    "non_monotonic, monotonic, epoch:K or never")  # fmt: skip
+        for field in dataclasses.fields(self):
+            choices = field.metadata["choices"]
+            if choices:
+                self._check(field.name, lambda v: v in choices, f"one of {', '.join(choices)}")  # noqa: B023
+        for name, rate in self.dropout_rates().items():
+            if not 0 <= rate < 1:
+                raise ConfigError(
+                    f"{name} * dropout_multiplier must be in [0, 1). Received: "
+                    f"{getattr(self, name)} * {self.dropout_multiplier} = {rate}"
+                )
+        if self.bptt_max is not None and self.bptt_max < self.bptt_min:
+            raise ConfigError(
+                f"bptt_max must be at least bptt_min={self.bptt_min}. "
+                f"Received: bptt_max={self.bptt_max}"
+            )
+
+    def _check(self, name, holds, expected):
+        value = getattr(self, name)
+        try:
+            valid = not isinstance(value, bool) and bool(holds(value))
+        except TypeError:
+            valid = False
+        if not valid:
+            raise ConfigError(f"{name} must be {expected}. Received: {name}={value!r}")
+
+    def dropout_rates(self):
+        """The five rates times `dropout_multiplier`, by name."""
+        return {name: getattr(self, name) * self.dropout_multiplier for name in DROPOUT_RATES}
+
+    def replace(self, **changes):
+        """A copy with other settings."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self):
+        """The settings as a dictionary that JSON can hold."""
+        return {**dataclasses.asdict(self), "learning_rate_drop_epochs":
+                list(self.learning_rate_drop_epochs)}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, settings):
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: for a setting that does not exist.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ConfigError(f"There is no setting {', '.join(unknown)}.")
+        settings = dict(settings)
+        if "learning_rate_drop_epochs" in settings:
+            settings["learning_rate_drop_epochs"] = tuple(settings["learning_rate_drop_epochs"])
+        return cls(**settings)
+
+    def differences(self, other):
+        """Settings that a resumed run may not change, as `name: ours -> theirs`."""
+        return [
+            f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
+            for field in dataclasses.fields(self)
+            if not field.metadata["may_change"]
+            and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+DROPOUT_RATES = (
+    "input_dropout",
+    "hidden_dropout",
+    "output_dropout",
+    "embedding_dropout",
+    "weight_dropout",
+)

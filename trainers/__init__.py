@@ -1,0 +1,1 @@
+"""Command lines: each a preset, its flags and one call."""

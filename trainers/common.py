@@ -1,0 +1,185 @@
+"""What the training commands share: flags made from the settings, and one call."""
+
+import dataclasses
+import os
+import sys
+import types
+import typing
+import warnings
+
+from absl import app, flags
+
+from awd_keras.config import ConfigError, TrainingConfig
+from awd_keras.presets import PRESETS, preset
+
+# Flags defined here belong to the command that calls: its --help shows them.
+flags.disclaim_key_flags()
+
+EXIT_BAD_INPUT = 1
+EXIT_NOT_FINITE = 3
+EXIT_INTERRUPTED = 130
+
+
+def define_flags(default_preset):
+    """Defines one flag for each setting, with the defaults of a preset.
+
+    Args:
+        default_preset: name of the preset that runs without `--preset`.
+    """
+    lines = "; ".join(f"{name}: {entry.description}" for name, entry in PRESETS.items())
+    flags.DEFINE_enum("preset", default_preset, list(PRESETS), f"settings to start from. {lines}")
+    flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>")
+    flags.DEFINE_bool(
+        "resume",
+        True,
+        "go on with the run in --workdir; with --noresume an existing run is an error",
+    )
+    defaults = preset(default_preset).config
+    for field in dataclasses.fields(TrainingConfig):
+        reference = field.metadata["reference"]
+        text = f"[{field.metadata['section']}] {field.metadata['help']}"
+        if reference:
+            text += f" (the authors' --{reference})"
+        _define(field, getattr(defaults, field.name), text)
+
+
+def _define(field, default, text):
+    kind = field.type
+    if isinstance(kind, types.UnionType):
+        kind = next(option for option in typing.get_args(kind) if option is not type(None))
+    if field.metadata["choices"]:
+        flags.DEFINE_enum(field.name, default, field.metadata["choices"], text)
+    elif typing.get_origin(kind) is tuple:
+        flags.DEFINE_list(field.name, [str(value) for value in default], text)
+    else:
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[kind]
+        define(field.name, default, text)
+
+
+def config_from_flags():
+    """The settings: those of the preset, changed by the flags that were given.
+
+    Returns:
+        `TrainingConfig`.
+
+    Raises:
+        ConfigError: if they do not hold.
+    """
+    values = flags.FLAGS
+    given = {}
+    for field in dataclasses.fields(TrainingConfig):
+        if values[field.name].present:
+            given[field.name] = getattr(values, field.name)
+    if "learning_rate_drop_epochs" in given:
+        try:
+            given["learning_rate_drop_epochs"] = tuple(
+                int(epoch) for epoch in given["learning_rate_drop_epochs"]
+            )
+        except ValueError:
+            raise ConfigError(
+                "learning_rate_drop_epochs must be numbers with commas between them. Received: "
+                f"{','.join(given['learning_rate_drop_epochs'])}"
+            ) from None
+    return preset(values.preset).config.replace(**given)
+
+
+def run(default_preset):
+    """Parses the command line, trains, prints the results and exits.
+
+    Args:
+        default_preset: name of the preset that runs without `--preset`.
+    """
+    define_flags(default_preset)
+    app.run(_main)
+
+
+def _main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {' '.join(argv[1:])}")
+    # TensorFlow's start-up messages say nothing to somebody who trains.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        config = config_from_flags()
+        workdir = flags.FLAGS.workdir or os.path.join("runs", flags.FLAGS.preset)
+        return _train(config, workdir, flags.FLAGS.resume)
+    except ConfigError as error:
+        return _bad_input(error)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _bad_input(error):
+    print(f"error: {error}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _train(config, workdir, may_resume):
+    # Imported here, so that --help and a wrong flag never wait for TensorFlow.
+    from awd_keras.data import CorpusError, load_corpus
+    from awd_keras.training import (
+        CheckpointError,
+        NonFiniteLossError,
+        RunFolder,
+        RunFolderError,
+        train_and_evaluate,
+    )
+
+    try:
+        folder = RunFolder(workdir)
+        from awd_keras import factory
+
+        dtype, why = factory.resolve_dtype(config.dtype)
+        config = config.replace(dtype=dtype)
+        exists = folder.check(config)
+        if exists and not may_resume:
+            raise RunFolderError(
+                f"{workdir} holds a run already. Leave --noresume out to continue it, or choose "
+                "another folder by --workdir."
+            )
+        done = folder.read_results() if exists else None
+        if done and done["reason"] == "finished" and done["epochs"] >= config.epochs:
+            print(f"the run in {workdir} is finished ({done['epochs']} epochs)")
+            _print_results(done)
+            return 0
+        corpus = load_corpus(config.corpus, config.data_dir, config.max_vocabulary_size)
+        model = factory.build_model(config, len(corpus.vocabulary))
+        optimizer = factory.build_optimizer(config, model)
+        print(f"run folder: {workdir}")
+        print(f"corpus: {corpus.describe()}")
+        print(f"model: {model.count_params():,} parameters, {dtype} products ({why})")
+        baseline = _baseline(corpus)
+        if baseline:
+            print(f"baseline: {baseline[0]}, {baseline[1]} on the test text")
+        result = train_and_evaluate(model, optimizer, corpus, config, folder, baseline)
+    except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
+        return _bad_input(error)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _bad_input(f"{error.strerror or error}{where}. The files before remain as they were.")
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_NOT_FINITE
+    _print_results(result.to_dict())
+    return EXIT_INTERRUPTED if result.reason == "interrupted" else 0
+
+
+def _baseline(corpus):
+    """Label and perplexity of a model to compare with, where one was measured."""
+    from awd_keras.data import KNESER_NEY_TRIGRAM
+    from awd_keras.data.sotu import NAME
+
+    if corpus.name == NAME and len(corpus.vocabulary) == 10_000:
+        return "Kneser-Ney trigram", KNESER_NEY_TRIGRAM["test"]
+    return None
+
+
+def _print_results(results):
+    print(f"validation perplexity: {results['validation']['perplexity']:.2f}")
+    print(f"test perplexity: {results['test']['perplexity']:.2f}")
