@@ -58,27 +58,49 @@ def sequence_cross_entropy(hidden, embedding, bias, targets, weights=None, chunk
     return total, tf.reduce_sum(weights)
 
 
-def _chunk_loss(hidden, embedding, bias, targets):
-    """Nats of each token and, for one more matrix, the derivative by the logits."""
-    logits = tf.matmul(hidden, embedding, transpose_b=True)
-    logits = tf.cast(logits, bias.dtype) + bias
-    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
+def _softmax(hidden, embedding, bias, targets):
+    """Nats of each token; and the exponentials, their sum and their places for the gradient.
+
+    The library's fused operation takes exponentials twice; this takes them once, and leaves the
+    division to the products of the gradient, whose rows are shorter.
+    """
+    logits = tf.nn.bias_add(
+        tf.matmul(hidden, embedding, transpose_b=True), tf.cast(bias, hidden.dtype)
+    )
+    logits = tf.cast(logits, bias.dtype)
+    largest = tf.reduce_max(logits, axis=1, keepdims=True)
+    exponentials = tf.exp(logits - largest)
+    sums = tf.reduce_sum(exponentials, axis=1)
+    of_targets = tf.gather(logits, targets, batch_dims=1)
+    return tf.math.log(sums) + largest[:, 0] - of_targets, exponentials, sums
 
 
-def _chunk_gradient(d_logits, hidden, embedding):
-    d_bias = tf.reduce_sum(d_logits, axis=0)
+def _softmax_gradient(hidden, embedding, targets, exponentials, sums, upstream):
+    """Gradients by hidden, embedding and bias, for an upstream gradient of each token's nats.
+
+    d_logits = (exponentials / sums - one_hot(targets)) * upstream; the row's factor
+    `upstream / sums` goes to the other side of each product.
+    """
+    rows = tf.range(tf.shape(targets)[0])
+    places = tf.stack([rows, targets], axis=1)
+    d_logits = tf.tensor_scatter_nd_sub(exponentials, places, sums)
+    factors = (upstream / sums)[:, tf.newaxis]
+    d_bias = tf.linalg.matvec(d_logits, factors[:, 0], transpose_a=True)
     d_logits = tf.cast(d_logits, hidden.dtype)
-    d_embedding = tf.matmul(d_logits, hidden, transpose_a=True)
-    return tf.matmul(d_logits, embedding), d_embedding, d_bias
+    factors = tf.cast(factors, hidden.dtype)
+    d_hidden = tf.matmul(d_logits, embedding) * factors
+    return d_hidden, tf.matmul(d_logits, hidden * factors, transpose_a=True), d_bias
 
 
 @tf.custom_gradient
 def _whole(hidden, embedding, bias, targets, weights):
-    losses, d_logits = _chunk_loss(hidden, embedding, bias, targets)
+    losses, exponentials, sums = _softmax(hidden, embedding, bias, targets)
 
     def gradient(upstream):
-        scaled = d_logits * (upstream * weights)[:, tf.newaxis]
-        return (*_chunk_gradient(scaled, hidden, embedding), None, upstream * losses)
+        gradients = _softmax_gradient(
+            hidden, embedding, targets, exponentials, sums, upstream * weights
+        )
+        return (*gradients, None, upstream * losses)
 
     return tf.reduce_sum(losses * weights), gradient
 
@@ -94,7 +116,7 @@ def _chunked(hidden, embedding, bias, targets, weights, chunk_size):
     def total_loss(hidden, embedding, bias, weights):
         def add_losses(start, total, losses):
             some_hidden, some_targets = chunk(start, hidden, targets)
-            some, _ = _chunk_loss(some_hidden, embedding, bias, some_targets)
+            some, _, _ = _softmax(some_hidden, embedding, bias, some_targets)
             (some_weights,) = chunk(start, weights)
             total = total + tf.reduce_sum(some * some_weights)
             return start + chunk_size, total, tf.concat([losses, some], axis=0)
@@ -110,9 +132,10 @@ def _chunked(hidden, embedding, bias, targets, weights, chunk_size):
         def gradient(upstream):
             def add_gradients(start, d_hidden, d_embedding, d_bias):
                 some_hidden, some_targets, some_weights = chunk(start, hidden, targets, weights)
-                _, d_logits = _chunk_loss(some_hidden, embedding, bias, some_targets)
-                d_logits *= (upstream * some_weights)[:, tf.newaxis]
-                some, more_embedding, more_bias = _chunk_gradient(d_logits, some_hidden, embedding)
+                _, exponentials, sums = _softmax(some_hidden, embedding, bias, some_targets)
+                some, more_embedding, more_bias = _softmax_gradient(
+                    some_hidden, embedding, some_targets, exponentials, sums,
+                    upstream * some_weights)  # fmt: skip
                 return (
                     start + chunk_size,
                     tf.concat([d_hidden, some], axis=0),
