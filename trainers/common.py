@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import tempfile
 import types
 import typing
 import warnings
@@ -101,9 +102,6 @@ def run(default_preset):
 def _main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {' '.join(argv[1:])}")
-    # TensorFlow's start-up messages say nothing to somebody who trains.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = config_from_flags()
@@ -115,6 +113,31 @@ def _main(argv):
         return EXIT_INTERRUPTED
 
 
+def start_tensorflow():
+    """Imports TensorFlow without its start-up messages, which say nothing to who trains.
+
+    Some come from C++ before any setting is read, so the stream itself is held back; if the
+    import fails, what it held is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
 def _bad_input(error):
     print(f"error: {error}", file=sys.stderr)
     return EXIT_BAD_INPUT
@@ -122,6 +145,8 @@ def _bad_input(error):
 
 def _train(config, workdir, may_resume):
     # Imported here, so that --help and a wrong flag never wait for TensorFlow.
+    start_tensorflow()
+    from awd_keras import factory
     from awd_keras.data import CorpusError, load_corpus
     from awd_keras.training import (
         CheckpointError,
@@ -133,8 +158,6 @@ def _train(config, workdir, may_resume):
 
     try:
         folder = RunFolder(workdir)
-        from awd_keras import factory
-
         dtype, why = factory.resolve_dtype(config.dtype)
         config = config.replace(dtype=dtype)
         exists = folder.check(config)
@@ -162,7 +185,7 @@ def _train(config, workdir, may_resume):
         return _bad_input(error)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return _bad_input(f"{error.strerror or error}{where}. The files before remain as they were.")
+        return _bad_input(f"{error.strerror or error}{where}. What was there before remains.")
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_NOT_FINITE
