@@ -142,6 +142,11 @@ class TrainingConfig:
                     f"{name} * dropout_multiplier must be in [0, 1). Received: "
                     f"{getattr(self, name)} * {self.dropout_multiplier} = {rate}"
                 )
+        if self.optimizer == "adam" and self.learning_rate > 1:
+            raise ConfigError(
+                "adam diverges at learning rates made for sgd; try learning_rate=0.001. "
+                f"Received: learning_rate={self.learning_rate}"
+            )
         if self.bptt_max is not None and self.bptt_max < self.bptt_min:
             raise ConfigError(
                 f"bptt_max must be at least bptt_min={self.bptt_min}. "
