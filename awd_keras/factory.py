@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 from awd_keras.optimizers.nt_asgd import NTASGD
+from awd_keras.training.run_folder import RunFolder, RunFolderError
+from awd_keras.training.training_state import load_weights
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
 # Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.
@@ -79,3 +81,29 @@ def build_optimizer(config, model):
     optimizer = NTASGD(inner)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def load_run(workdir, dtype=None):
+    """The trained model of a run folder: its best weights, averaged where averaging had begun.
+
+    Args:
+        workdir: the folder.
+        dtype: None for the dtype of the run, or "float32" or "bfloat16".
+
+    Returns:
+        `(model, vocabulary, config)`: `AWDLSTMLanguageModel`, `Vocabulary`, `TrainingConfig`.
+
+    Raises:
+        RunFolderError: if the folder holds no run.
+        CheckpointError: if it has no best weights yet, or they cannot be read.
+    """
+    folder = RunFolder(workdir)
+    if not folder.check():
+        raise RunFolderError(f"There is no run in {workdir}. Train one first, or name its folder.")
+    config, _ = folder.read_config()
+    if dtype is not None:
+        config = config.replace(dtype=dtype)
+    vocabulary = folder.read_vocabulary()
+    model = build_model(config, len(vocabulary))
+    load_weights(folder.best_checkpoint, model)
+    return model, vocabulary, config
