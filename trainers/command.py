@@ -1,0 +1,61 @@
+"""What the commands that work on a finished run share: one call, one line for an error."""
+
+import os
+import sys
+import warnings
+
+from absl import app
+
+from trainers import common
+
+# What a shell reports of a program whose reader went away (`| head`).
+EXIT_BROKEN_PIPE = 141
+
+
+def main(function):
+    """Parses the command line, calls a function, and exits with its code.
+
+    TensorFlow is loaded, without its messages, after the flags are read: `--help` and a wrong flag
+    never wait for it. So the function, not its module, imports what needs TensorFlow.
+
+    Bad input (a `ConfigError`, `CorpusError`, `RunFolderError`, `CheckpointError` or `OSError`)
+    becomes one line on standard error, `error: ...`, and exit code 1; Ctrl-C exit code 130.
+
+    Args:
+        function: takes nothing, reads its flags, returns None or an exit code.
+    """
+    app.run(lambda argv: _run(function, argv))
+
+
+def _run(function, argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {' '.join(argv[1:])}")
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        common.start_tensorflow()
+        from awd_keras.config import ConfigError
+        from awd_keras.data import CorpusError
+        from awd_keras.training import CheckpointError, RunFolderError
+    except KeyboardInterrupt:
+        return common.EXIT_INTERRUPTED
+
+    try:
+        code = function()
+        sys.stdout.flush()
+        return code or 0
+    except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
+        return _bad_input(error)
+    except BrokenPipeError:
+        # Nobody reads any more: let the interpreter's own flush at exit go nowhere, silently.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _bad_input(f"{error.strerror or error}{where}")
+    except KeyboardInterrupt:
+        return common.EXIT_INTERRUPTED
+
+
+def _bad_input(error):
+    print(f"error: {error}", file=sys.stderr)
+    return common.EXIT_BAD_INPUT
