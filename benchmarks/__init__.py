@@ -1,0 +1,1 @@
+"""Measurements whose numbers the documentation quotes."""
