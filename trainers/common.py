@@ -8,7 +8,7 @@ import types
 import typing
 import warnings
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, preset
@@ -101,7 +101,9 @@ def run(default_preset):
 
 def _main(argv):
     if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {' '.join(argv[1:])}")
+        return _bad_input(f"expected flags only. Received: {' '.join(argv[1:])}. See --help.")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # of libraries; what we have to say we print
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = config_from_flags()
