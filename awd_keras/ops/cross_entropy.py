@@ -64,10 +64,8 @@ def _softmax(hidden, embedding, bias, targets):
     The library's fused operation takes exponentials twice; this takes them once, and leaves the
     division to the products of the gradient, whose rows are shorter.
     """
-    logits = tf.nn.bias_add(
-        tf.matmul(hidden, embedding, transpose_b=True), tf.cast(bias, hidden.dtype)
-    )
-    logits = tf.cast(logits, bias.dtype)
+    logits = tf.cast(tf.matmul(hidden, embedding, transpose_b=True), bias.dtype)
+    logits = tf.nn.bias_add(logits, bias)
     largest = tf.reduce_max(logits, axis=1, keepdims=True)
     exponentials = tf.exp(logits - largest)
     sums = tf.reduce_sum(exponentials, axis=1)

@@ -1,5 +1,8 @@
 """Tests of the LSTM over a sequence, and of the packing of cuDNN's parameters."""
 
+import importlib
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +10,11 @@ import tensorflow as tf
 
 from awd_keras import ops
 from awd_keras.ops import lstm_cudnn
+from awd_keras.ops.lstm_portable import lstm_portable
 from tests.test_case import assert_close, assert_equal, plain_lstm
+
+# The package's attribute of this name is the function.
+lstm_module = importlib.import_module("awd_keras.ops.lstm")
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 4, 5
 ARGUMENTS = ("inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias")
@@ -319,6 +326,52 @@ class TestLstm:
 
         for actual, expected in zip(compute("cudnn"), compute("portable"), strict=True):
             assert_close(actual, expected, 1e-2)
+
+
+class TestChoiceOnGPU:
+    """What "auto" does where TensorFlow sees a GPU; the GPU and its kernel are stand-ins."""
+
+    @pytest.fixture(autouse=True)
+    def visible_gpu(self, monkeypatch):
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+        monkeypatch.setattr(lstm_module, "_cudnn_agrees", {})
+
+    def run_twice(self):
+        arguments = make_arguments("float32")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            first = ops.lstm(*arguments)
+            second = tf.function(ops.lstm)(*arguments)
+        expected = ops.lstm(*arguments, implementation="portable")
+        for results in (first, second):
+            for actual, reference in zip(results, expected, strict=True):
+                assert_close(actual, reference, 1e-6)
+        return [str(warning.message) for warning in caught if "cuDNN" in str(warning.message)]
+
+    def test_missing_operation_warns_once(self):
+        (message,) = self.run_twice()
+        assert "cannot run" in message and "portable loop" in message
+
+    def test_disagreement_warns_once(self, monkeypatch):
+        def wrong(*arguments):
+            outputs, h, c = lstm_portable(*arguments)
+            return outputs * 1.01, h, c
+
+        monkeypatch.setattr(lstm_module, "lstm_cudnn", wrong)
+        (message,) = self.run_twice()
+        assert "differs" in message and "portable loop" in message
+
+    def test_agreement_takes_it(self, monkeypatch):
+        calls = []
+
+        def right(*arguments):
+            calls.append(arguments[0].shape)
+            return lstm_portable(*arguments)
+
+        monkeypatch.setattr(lstm_module, "lstm_cudnn", right)
+        assert self.run_twice() == []
+        # Once on numbers of its own, then for both calls: the comparison is not repeated.
+        assert len(calls) == 3
 
 
 class TestPackParameters:
