@@ -24,6 +24,12 @@ def _setting(default, section, help_text, reference=None, choices=None, may_chan
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def _are_epochs(values):
+    return isinstance(values, tuple) and all(
+        isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """The settings of a training run; the defaults are the paper's for Penn Treebank.
@@ -48,7 +54,8 @@ class TrainingConfig:
         None, "Data", "folder of {train,valid,test}.txt or ptb.{train,valid,test}.txt; without it "
         "TensorFlow Datasets prepares ptb and wikitext2", "data", may_change=True)  # fmt: skip
     max_vocabulary_size: int | None = _setting(
-        None, "Data", "keep the most frequent words, the others become <unk>; default: all")
+        None, "Data", "keep the most frequent words, the others become <unk>; default: all"
+    )
 
     embedding_dim: int = _setting(400, "Model", "columns of the embedding", "emsize")
     hidden_dim: int = _setting(1150, "Model", "units of all LSTMs but the last", "nhid")
@@ -59,51 +66,62 @@ class TrainingConfig:
         choices=DTYPES)  # fmt: skip
 
     input_dropout: float = _setting(
-        0.4, "Regularization", "locked dropout of the embedded words", "dropouti")
+        0.4, "Regularization", "locked dropout of the embedded words", "dropouti"
+    )
     hidden_dropout: float = _setting(
-        0.3, "Regularization", "locked dropout between LSTMs", "dropouth")
+        0.3, "Regularization", "locked dropout between LSTMs", "dropouth"
+    )
     output_dropout: float = _setting(
-        0.4, "Regularization", "locked dropout of the last LSTM's outputs", "dropout")
-    embedding_dropout: float = _setting(
-        0.1, "Regularization", "dropout of whole words", "dropoute")
+        0.4, "Regularization", "locked dropout of the last LSTM's outputs", "dropout"
+    )
+    embedding_dropout: float = _setting(0.1, "Regularization", "dropout of whole words", "dropoute")
     weight_dropout: float = _setting(
-        0.5, "Regularization", "dropout of entries of the recurrent matrices", "wdrop")
-    dropout_multiplier: float = _setting(
-        1.0, "Regularization", "factor on all five dropout rates")
+        0.5, "Regularization", "dropout of entries of the recurrent matrices", "wdrop"
+    )
+    dropout_multiplier: float = _setting(1.0, "Regularization", "factor on all five dropout rates")
     ar_alpha: float = _setting(
-        2.0, "Regularization", "weight of activation regularization", "alpha")
+        2.0, "Regularization", "weight of activation regularization", "alpha"
+    )
     tar_beta: float = _setting(
-        1.0, "Regularization", "weight of temporal activation regularization", "beta")
+        1.0, "Regularization", "weight of temporal activation regularization", "beta"
+    )
     weight_decay: float = _setting(1.2e-6, "Regularization", "L2 decay of all weights", "wdecay")
 
     optimizer: str = _setting(
         "sgd", "Optimization", "optimizer inside NT-ASGD; the paper's is sgd", "optimizer",
         choices=OPTIMIZERS)  # fmt: skip
     learning_rate: float = _setting(
-        30.0, "Optimization", "learning rate of a window of length bptt", "lr")
+        30.0, "Optimization", "learning rate of a window of length bptt", "lr"
+    )
     learning_rate_drop_epochs: tuple[int, ...] = _setting(
-        (), "Optimization", "epochs after which the learning rate is divided by 10", "when")
+        (), "Optimization", "epochs after which the learning rate is divided by 10", "when"
+    )
     global_clipnorm: float = _setting(
-        0.25, "Optimization", "largest global norm of the gradient", "clip")
+        0.25, "Optimization", "largest global norm of the gradient", "clip"
+    )
     trigger: str = _setting(
         "non_monotonic", "Optimization", "when averaging starts: non_monotonic, monotonic (the "
         "loss first fails to fall), epoch:K (after epoch K) or never")  # fmt: skip
     non_monotone_interval: int = _setting(
-        5, "Optimization", "losses that the non-monotonic test looks back over", "nonmono")
+        5, "Optimization", "losses that the non-monotonic test looks back over", "nonmono"
+    )
     logging_interval: int = _setting(
-        0, "Optimization", "steps between validations; 0: once an epoch (the paper's L)")
+        0, "Optimization", "steps between validations; 0: once an epoch (the paper's L)"
+    )
 
     epochs: int = _setting(750, "Run", "epochs of the whole run", "epochs", may_change=True)
     batch_size: int = _setting(40, "Run", "columns into which the text is cut", "batch_size")
     validation_batch_size: int = _setting(
-        10, "Run", "the same for validation: the paper's protocol has 10")
+        10, "Run", "the same for validation: the paper's protocol has 10"
+    )
     test_batch_size: int = _setting(1, "Run", "the same for the test: the paper's has 1")
     bptt: int = _setting(70, "Run", "base length of a window", "bptt")
     bptt_std: float = _setting(5.0, "Run", "standard deviation of the length of a window")
     bptt_min: int = _setting(5, "Run", "shortest window")
     bptt_max: int | None = _setting(None, "Run", "longest window; default: no limit")
     bptt_full_probability: float = _setting(
-        0.95, "Run", "how often the base length is bptt; else half of it")
+        0.95, "Run", "how often the base length is bptt; else half of it"
+    )
     seed: int = _setting(141, "Run", "of weights, masks and window lengths", "seed")
 
     checkpoint_minutes: float = _setting(
@@ -120,8 +138,10 @@ class TrainingConfig:
             self._check(
                 name, lambda v: v is None or isinstance(v, int) and v >= 1,
                 "a positive integer, or left out")  # fmt: skip
-        for name in ("non_monotone_interval", "logging_interval", "seed"):
+        for name in ("non_monotone_interval", "logging_interval"):
             self._check(name, lambda v: isinstance(v, int) and v >= 0, "an integer of at least 0")
+        self._check("seed", lambda v: isinstance(v, int) and 0 <= v < 2**32,
+                    "an integer in [0, 2**32)")  # fmt: skip
         for name in DROPOUT_RATES:
             self._check(name, lambda v: 0 <= v < 1, "in [0, 1)")
         for name in ("ar_alpha", "tar_beta", "weight_decay", "bptt_std", "dropout_multiplier",
@@ -130,6 +150,14 @@ class TrainingConfig:
         for name in ("learning_rate", "global_clipnorm"):
             self._check(name, lambda v: 0 < v < math.inf, "a finite number above 0")
         self._check("bptt_full_probability", lambda v: 0 <= v <= 1, "in [0, 1]")
+        for name in ("tie_weights", "tensorboard", "plot"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"{name} must be True or False. Received: {name}={getattr(self, name)!r}"
+                )
+        self._check("data_dir", lambda v: v is None or isinstance(v, str),
+                    "a path as a string, or left out")  # fmt: skip
+        self._check("learning_rate_drop_epochs", _are_epochs, "a tuple of positive integers")
         self._check("trigger", TRIGGER_PATTERN.fullmatch,
                     "non_monotonic, monotonic, epoch:K or never")  # fmt: skip
         for field in dataclasses.fields(self):

@@ -45,12 +45,13 @@ def build_model(config, vocabulary_size):
     """Builds the language model of a configuration.
 
     Args:
-        config: `TrainingConfig`, its dtype resolved.
+        config: `TrainingConfig`.
         vocabulary_size: number of words.
 
     Returns:
         an `AWDLSTMLanguageModel` with its weights.
     """
+    dtype, _ = resolve_dtype(config.dtype)
     return AWDLSTMLanguageModel(
         vocabulary_size,
         embedding_dim=config.embedding_dim,
@@ -58,7 +59,7 @@ def build_model(config, vocabulary_size):
         num_layers=config.num_layers,
         tie_weights=config.tie_weights,
         seed=config.seed,
-        dtype="mixed_bfloat16" if config.dtype == "bfloat16" else "float32",
+        dtype="mixed_bfloat16" if dtype == "bfloat16" else "float32",
         **config.dropout_rates(),
     )
 

@@ -44,14 +44,14 @@ class EvaluationResult:
 
 
 def perplexity(loss):
-    """exp of a loss in nats per token; infinity instead of an overflow.
+    """exp of a loss in nats per token; infinity instead of an overflow, NaN of NaN.
 
     Example:
 
     >>> perplexity(1e5)
     inf
     """
-    return math.exp(loss) if loss < 709 else math.inf
+    return math.inf if loss >= 709 else math.exp(loss)
 
 
 class Evaluator:

@@ -7,7 +7,6 @@ rename is atomic: whoever kills the program at any moment finds the old file or 
 import json
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -61,17 +60,20 @@ def read_checkpoint(path):
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         facts = json.loads(arrays.pop(_FACTS).tobytes().decode())
+        version = facts.get("format_version")
     except FileNotFoundError:
         raise CheckpointError(f"There is no checkpoint {path}.") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {error}.") from error
+    except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         raise CheckpointError(
-            f"The checkpoint {path} is corrupt ({error}). Move it away to start from the "
-            "beginning, or put a copy in its place."
+            f"The checkpoint {path} is corrupt ({str(error) or type(error).__name__}). Move it "
+            "away to start from the beginning, or put a copy in its place."
         ) from error
-    if facts.get("format_version") != FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"The checkpoint {path} has format {facts.get('format_version')}, expected "
-            f"{FORMAT_VERSION}: it was written by another version."
+            f"The checkpoint {path} has format {version}, expected {FORMAT_VERSION}: it was "
+            "written by another version."
         )
     return arrays, facts
 

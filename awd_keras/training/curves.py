@@ -1,6 +1,7 @@
 """The picture of a run: perplexity against epochs."""
 
 import os
+import pathlib
 
 
 def draw_curves(path, rows, title, baseline=None):
@@ -46,7 +47,10 @@ def draw_curves(path, rows, title, baseline=None):
     axes.yaxis.set_minor_formatter("{x:.0f}")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    beside = f"{path}.partial"
-    figure.savefig(beside, format="png", dpi=120)
-    os.replace(beside, path)
+    beside = pathlib.Path(f"{path}.partial")
+    try:
+        figure.savefig(beside, format="png", dpi=120)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     return True

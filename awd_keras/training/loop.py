@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
@@ -145,11 +146,10 @@ class _Run:
                 f"continuing after step {self.state.step:,} ({self._epochs():.2f} epochs)"
             )
         self.folder.cut_metrics(self.state.step)
-        if self.config.tensorboard:
-            self.events = tf.summary.create_file_writer(str(self.folder.events))
+        self.folder.bring_best_back()
         self.started = self.saved = time.monotonic()
         self.seconds_before, self.tokens_before = self.state.seconds, self.state.tokens
-        with self._stopping_on_signals():
+        with self._stopping_on_signals(), contextlib.closing(self.progress):
             while self.state.epoch < self.config.epochs and not self.stop:
                 self._train_epoch()
             if self.stop:
@@ -238,14 +238,9 @@ class _Run:
         for step, epoch, start, length, loss, norm in self.unread:
             loss, norm = float(loss), float(norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                config = self.config
-                raise NonFiniteLossError(
-                    f"Training diverged at step {step} (epoch {epoch + 1}, window of {length} "
-                    f"tokens at {start}): loss {loss}, gradient norm {norm}. Settings: "
-                    f"optimizer={config.optimizer}, learning_rate={config.learning_rate}, "
-                    f"global_clipnorm={config.global_clipnorm}, dtype={config.dtype}, "
-                    f"seed={config.seed}. Try a smaller learning rate. The last good checkpoint "
-                    f"is {self.folder.last_checkpoint}."
+                raise self._diverged(
+                    f"at step {step + 1:,} (epoch {epoch + 1}, window of {length} tokens at "
+                    f"{start}): loss {loss}, gradient norm {norm}"
                 )
             tokens = length * self.config.batch_size
             self.state.loss_sum += loss * tokens
@@ -253,6 +248,15 @@ class _Run:
             self.recent_loss = loss if self.recent_loss is None else (
                 self.recent_loss + 0.05 * (loss - self.recent_loss))  # fmt: skip
         self.unread.clear()
+
+    def _diverged(self, where):
+        config, last = self.config, self.folder.last_checkpoint
+        kept = f"The last good checkpoint is {last}." if last.exists() else "Nothing was saved yet."
+        return NonFiniteLossError(
+            f"Training diverged {where}. Settings: optimizer={config.optimizer}, "
+            f"learning_rate={config.learning_rate}, global_clipnorm={config.global_clipnorm}, "
+            f"dtype={config.dtype}, seed={config.seed}. Try a smaller learning rate. {kept}"
+        )
 
     def _validate(self):
         """Measures the validation loss, writes a row, and asks the trigger."""
@@ -308,7 +312,13 @@ class _Run:
                 )
 
     def _evaluate_validation(self):
-        return self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)
+        result = self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)
+        if not math.isfinite(result.loss):
+            raise self._diverged(
+                f"by step {self.state.step:,} (epoch {self._epochs():.2f}): validation loss "
+                f"{result.loss}"
+            )
+        return result
 
     def _keep_if_best(self, result):
         state = self.state
@@ -328,6 +338,13 @@ class _Run:
 
     def _save(self):
         self._read_losses()
+        # The last step's loss is that of the weights before it.
+        for variable in self.model.weights:
+            if not np.all(np.isfinite(variable.numpy())):
+                raise self._diverged(
+                    f"by step {self.state.step:,} (epoch {self._epochs():.2f}): {variable.path} "
+                    "is not finite"
+                )
         self.state.seconds = self._seconds()
         save_training(
             self.folder.last_checkpoint, self.model, self.optimizer, self.trigger, self.carried,
@@ -336,13 +353,16 @@ class _Run:
 
     def _finish(self, reason):
         """Evaluates the best weights on both texts and writes the results."""
-        validation = None
-        if self.checked_at_step != self.state.step or not self.folder.best_checkpoint.exists():
+        has_best = self.folder.best_checkpoint.exists()
+        if self.checked_at_step != self.state.step or not has_best:
             # The last weights were not validated yet. They may be the best, but they are on no
             # record: a run that goes on from here knows nothing of this.
             with self.optimizer.averaged_weights():
                 current = self._evaluate_validation()
-                if self.state.best_loss is None or current.loss < self.state.best_loss:
+                if not has_best:
+                    self._save_best(current)
+                elif self.state.best_loss is None or current.loss < self.state.best_loss:
+                    self.folder.set_best_aside()
                     self._save_best(current)
         facts = load_weights(self.folder.best_checkpoint, self.model)
         validation = EvaluationResult(**facts["validation"])
@@ -370,7 +390,7 @@ class _Run:
             self.progress.line("curves: not drawn (no validation yet, or matplotlib is missing)")
 
     def _write_events(self, train_loss, result, raw, rate):
-        if self.events is None:
+        if not self.config.tensorboard:
             return
         scalars = {
             "loss/train": train_loss,
@@ -379,10 +399,15 @@ class _Run:
             "perplexity/raw_validation": raw.perplexity,
             "speed/tokens_per_second": rate,
         }
-        with self.events.as_default(step=self.state.step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
-        self.events.flush()
+        try:
+            if self.events is None:
+                self.events = tf.summary.create_file_writer(str(self.folder.events))
+            with self.events.as_default(step=self.state.step):
+                for name, value in scalars.items():
+                    tf.summary.scalar(name, value)
+            self.events.flush()
+        except tf.errors.OpError as error:
+            raise OSError(f"{self.folder.events} cannot be written: {error.message}") from error
 
     def _epochs(self):
         return self.state.epoch + self.state.position / self.steps_per_epoch

@@ -1,5 +1,6 @@
 """What a person sees of a long run: lines that stay, and one that lives."""
 
+import shutil
 import sys
 import time
 
@@ -27,7 +28,7 @@ class Progress:
 
     def line(self, text=""):
         """Prints a line that stays."""
-        self._clear()
+        self.close()
         print(text, file=self._stream, flush=True)
         if self._log_file is not None:
             with open(self._log_file, "a", encoding="utf-8") as file:
@@ -45,15 +46,19 @@ class Progress:
         self._last_live = time.monotonic()
         text = make_text()
         if self._is_terminal:
+            # A line that wraps could not be written over.
+            text = text[: shutil.get_terminal_size().columns - 1]
             self._stream.write("\r" + text.ljust(self._live_width))
             self._stream.flush()
             self._live_width = len(text)
         else:
             self.line(text)
 
-    def _clear(self):
+    def close(self):
+        """Takes the live line away."""
         if self._live_width:
             self._stream.write("\r" + " " * self._live_width + "\r")
+            self._stream.flush()
             self._live_width = 0
 
 

@@ -1,12 +1,14 @@
 """The run folder: where everything of a run lies, and who may continue it."""
 
 import csv
+import hashlib
 import io
 import json
 import os
 import pathlib
+import shutil
 
-from awd_keras.config import ConfigError, TrainingConfig
+from awd_keras.config import TrainingConfig
 from awd_keras.data.vocabulary import Vocabulary
 
 METRICS_COLUMNS = (
@@ -23,6 +25,8 @@ METRICS_COLUMNS = (
     "tokens_per_second",
 )
 
+_PARTIAL = ".partial"
+
 
 class RunFolderError(ValueError):
     """A folder that is no run's, or another run's."""
@@ -36,7 +40,7 @@ def write_beside(path, text):
         text: its content.
     """
     path = pathlib.Path(path)
-    beside = path.with_name(path.name + ".partial")
+    beside = path.with_name(path.name + _PARTIAL)
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
@@ -66,6 +70,7 @@ class RunFolder:
         self.events = self.path / "events"
         self.last_checkpoint = self.path / "checkpoints" / "last" / "checkpoint.npz"
         self.best_checkpoint = self.path / "checkpoints" / "best" / "checkpoint.npz"
+        self.best_on_record = self.best_checkpoint.with_name("on_record.npz")
 
     def check(self, config=None):
         """Says whether there is a run to continue.
@@ -79,10 +84,13 @@ class RunFolder:
         Raises:
             RunFolderError: if the folder holds something else, or a run of other settings.
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self.path.exists():
             return False
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file. Choose another folder by --workdir.")
+        # A run that was killed as it began leaves at most this.
+        if not {path.name for path in self.path.iterdir()} - {self.config_file.name + _PARTIAL}:
+            return False
         if not self.config_file.exists():
             raise RunFolderError(
                 f"{self.path} is not empty and holds no config.json, so it is not a run. Choose "
@@ -109,50 +117,69 @@ class RunFolder:
         try:
             content = json.loads(self.config_file.read_text(encoding="utf-8"))
             return TrainingConfig.from_dict(content["settings"]), content["corpus"]
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        except KeyError as error:
+            raise RunFolderError(
+                f"{self.config_file} is not that of a run: it has no {error}."
+            ) from None
+        except (OSError, ValueError, TypeError) as error:
             raise RunFolderError(f"{self.config_file} cannot be read: {error}") from error
 
     def begin(self, config, corpus):
-        """Makes the folder, or checks that its run had this corpus.
+        """Makes the folder, or checks that its run has these settings and this corpus.
 
         Args:
             config: `TrainingConfig`.
             corpus: `Corpus`.
 
         Raises:
-            RunFolderError: if the run was made with another corpus.
+            RunFolderError: as `check` does, or if the run was made with another corpus.
         """
         facts = {
             "name": corpus.name,
             "vocabulary_digest": corpus.vocabulary.digest,
             "num_tokens": corpus.token_counts,
+            "text_digest": _text_digest(corpus),
         }
-        if self.config_file.exists():
+        if self.check(config):
             recorded = self.read_config()[1]
-            if recorded != facts:
+            if any(recorded.get(name, fact) != fact for name, fact in facts.items()):
                 raise RunFolderError(
                     f"The run in {self.path} was made with another text: {recorded}. "
                     f"Received: {facts}"
                 )
         self.path.mkdir(parents=True, exist_ok=True)
-        corpus.vocabulary.save(self.vocabulary_file)
         content = {"settings": config.to_dict(), "corpus": facts}
+        # First of all: by this file a folder is known as a run's.
         write_beside(self.config_file, json.dumps(content, indent=2) + "\n")
+        corpus.vocabulary.save(self.vocabulary_file)
 
     def read_vocabulary(self):
-        """The `Vocabulary` of the run."""
-        return Vocabulary.load(self.vocabulary_file)
+        """The `Vocabulary` of the run.
+
+        Raises:
+            RunFolderError: if it is missing or unreadable.
+        """
+        try:
+            return Vocabulary.load(self.vocabulary_file)
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.vocabulary_file} cannot be read: {error}") from error
 
     def read_metrics(self):
-        """The rows of metrics.csv as dictionaries of strings; empty without the file."""
+        """The complete rows of metrics.csv as dictionaries of strings; empty without the file."""
         if not self.metrics_file.exists():
             return []
-        with open(self.metrics_file, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
+        # A row without its end is half a row: its step may be half a number.
+        text = text[: text.rfind("\n") + 1]
+        return [
+            row
+            for row in csv.DictReader(io.StringIO(text))
+            if set(row) == set(METRICS_COLUMNS) and None not in row.values()
+        ]
 
     def cut_metrics(self, step):
         """Drops rows after a step: a resumed run writes them again."""
-        rows = [row for row in self.read_metrics() if (row["step"] or "").isdigit()]
+        rows = [row for row in self.read_metrics() if row["step"].isdecimal()]
         text = io.StringIO()
         writer = csv.DictWriter(text, METRICS_COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
@@ -170,7 +197,38 @@ class RunFolder:
         write_beside(self.results_file, json.dumps(results, indent=2) + "\n")
 
     def read_results(self):
-        """What `write_results` wrote, or None."""
+        """What `write_results` wrote, or None.
+
+        Raises:
+            RunFolderError: if it is unreadable.
+        """
         if not self.results_file.exists():
             return None
-        return json.loads(self.results_file.read_text(encoding="utf-8"))
+        try:
+            return json.loads(self.results_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunFolderError(
+                f"{self.results_file} cannot be read: {error}. Move it away to have it written "
+                "again."
+            ) from error
+
+    def set_best_aside(self):
+        """Keeps the best weights on record, before others that are on no record replace them."""
+        beside = self.best_on_record.with_name(self.best_on_record.name + _PARTIAL)
+        try:
+            shutil.copyfile(self.best_checkpoint, beside)
+            os.replace(beside, self.best_on_record)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def bring_best_back(self):
+        """Undoes `set_best_aside`: the run goes on as if it had never stopped."""
+        if self.best_on_record.exists():
+            os.replace(self.best_on_record, self.best_checkpoint)
+
+
+def _text_digest(corpus):
+    digest = hashlib.sha256()
+    for text in (corpus.train, corpus.validation, corpus.test):
+        digest.update(text.astype("<i4").tobytes())
+    return digest.hexdigest()

@@ -4,7 +4,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from awd_keras.training.checkpoint import read_checkpoint, restore_variables, write_checkpoint
+from awd_keras.training.checkpoint import (
+    CheckpointError,
+    read_checkpoint,
+    restore_variables,
+    write_checkpoint,
+)
 
 
 @dataclasses.dataclass
@@ -82,12 +87,23 @@ def load_training(path, model, optimizer, trigger, batch_size):
     """
     arrays, facts = read_checkpoint(path)
     weights, slots = _named(model, optimizer)
-    restore_variables(weights, arrays, "weights/", path)
-    restore_variables(slots, arrays, "optimizer/", path)
-    trigger.set_state(facts["trigger"])
     zeros = model.initial_state(batch_size)
-    flat = [tf.constant(arrays[f"carried/{i}"]) for i in range(len(tf.nest.flatten(zeros)))]
-    return tf.nest.pack_sequence_as(zeros, flat), TrainingState(**facts["state"])
+    carried = {str(i): tf.Variable(zero) for i, zero in enumerate(tf.nest.flatten(zeros))}
+    variables = {
+        **{f"weights/{name}": variable for name, variable in weights.items()},
+        **{f"optimizer/{name}": variable for name, variable in slots.items()},
+        **{f"carried/{name}": variable for name, variable in carried.items()},
+    }
+    try:
+        state = TrainingState(**facts["state"])
+        trigger.set_state(facts["trigger"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} is not one to go on from: {error!r}."
+        ) from error
+    restore_variables(variables, arrays, "", path)
+    flat = [tf.convert_to_tensor(variable) for variable in carried.values()]
+    return tf.nest.pack_sequence_as(zeros, flat), state
 
 
 def save_weights(path, model, facts):
