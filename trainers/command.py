@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 
-from absl import app
+from absl import app, flags, logging
 
 from trainers import common
 
@@ -29,7 +29,9 @@ def main(function):
 
 def _run(function, argv):
     if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {' '.join(argv[1:])}")
+        return _bad_input(f"expected flags only. Received: {' '.join(argv[1:])}. See --help.")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # of libraries; what we have to say we print
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         common.start_tensorflow()

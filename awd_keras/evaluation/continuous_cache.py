@@ -41,8 +41,8 @@ class ContinuousCache:
     >>> log_probabilities = tf.fill((1, 3), math.log(0.01))
     >>> state = cache.initial_state(batch_size=1, features=4)
     >>> mixed, state = cache.mix(log_probabilities, hidden, words, state)
-    >>> tf.exp(mixed).numpy().round(3).tolist()  # 7 followed the only state so far, 8 none
-    [[0.01..., 0.109..., 0.009...]]
+    >>> [f"{p:.3f}" for p in tf.exp(mixed)[0]]  # nothing yet; 7 follows a state; 8 follows none
+    ['0.010', '0.109', '0.009']
     """
 
     window: int

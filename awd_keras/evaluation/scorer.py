@@ -13,10 +13,6 @@ from awd_keras.evaluation.token_log_probabilities import (
     window_length,
 )
 
-# A window of the text needs similarities of (tokens) x (tokens + entries of the cache): more
-# tokens than entries are mostly wasted, few tokens leave the processor idle.
-_LEAST_CACHE_TOKENS = 100
-
 
 @dataclasses.dataclass(frozen=True)
 class TokenScores:
@@ -78,11 +74,11 @@ class Scorer:
         Raises:
             ValueError: if the text is too short for the batch size.
         """
-        windows = text_windows(
-            self._model, token_ids, batch_size, self._predict, self._dynamic_evaluation,
-            self._cache.window if self._cache else None)  # fmt: skip
+        cache_window = self._cache.window if self._cache else None
         cache_state = None
-        with windows as windows:
+        with text_windows(
+            self._model, token_ids, batch_size, self._predict, self._dynamic_evaluation,
+            cache_window) as windows:  # fmt: skip
             for targets, log_probabilities, logits, hidden in windows:
                 mixed, ranks = log_probabilities, None
                 if self._cache and cache_state is None:
@@ -136,8 +132,7 @@ def text_windows(
     columns = batchify(token_ids, batch_size)
     states = model.initial_state(batch_size)
     if dynamic_evaluation is None:
-        most_tokens = () if cache_window is None else (max(_LEAST_CACHE_TOKENS, cache_window),)
-        length = window_length(batch_size, model.decoder.matrix.shape[0], *most_tokens)
+        length = window_length(batch_size, model.decoder.matrix.shape[0], cache_window)
         yield read_windows(predict, columns, states, length)
     else:
         with dynamic_evaluation.adapting() as step:

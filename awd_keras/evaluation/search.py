@@ -131,7 +131,7 @@ class _CacheGrid:
             window, theta, only_full = group
             losses = self._step(
                 log_probabilities, hidden, targets, self._state, tf.constant(window),
-                tf.constant(theta, tf.float64), tf.constant(lambdas, tf.float64), only_full)  # fmt: skip
+                tf.constant(theta), tf.constant(lambdas), only_full)  # fmt: skip
             sums = zip(self._sums[group], losses.numpy().tolist(), strict=True)
             self._sums[group] = [total + loss for total, loss in sums]
         self._state = self._remember(hidden, targets, self._state, tf.constant(self.window))
@@ -139,12 +139,9 @@ class _CacheGrid:
     @staticmethod
     def _losses(log_probabilities, hidden, targets, state, window, theta, lambdas, only_full):
         of_cache, used = cache_log_probabilities(hidden, targets, state, window, theta, only_full)
-        return tf.map_fn(
-            lambda lambda_: -tf.reduce_sum(
-                tf.cast(mix_log_probabilities(log_probabilities, of_cache, used, lambda_), tf.float64)
-            ),
-            lambdas,
-        )
+        lambdas = lambdas[:, tf.newaxis, tf.newaxis]
+        mixed = mix_log_probabilities(log_probabilities, of_cache, used, lambdas)
+        return -tf.reduce_sum(tf.cast(mixed, tf.float64), axis=(1, 2))
 
     def totals(self, caches):
         """The sum of each cache, in their order."""

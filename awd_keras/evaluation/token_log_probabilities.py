@@ -2,9 +2,12 @@
 
 import tensorflow as tf
 
-# Logits held at once, and tokens; the result depends on neither.
-_LOGITS = 64 * 2**20
-_WINDOW_TOKENS = 2000
+# What a window has at most: tokens, and logits or similarities. The result depends on neither.
+_TOKENS = 2000
+_ELEMENTS = 64 * 2**20
+# Similarities are (tokens) x (tokens + entries of the cache): more tokens than entries are mostly
+# wasted, and few tokens leave the processor idle.
+_LEAST_CACHE_TOKENS = 100
 
 
 def predict_window(model, inputs, targets, states):
@@ -44,23 +47,28 @@ def window_signature(model):
     return [token_ids, token_ids, states]
 
 
-def window_length(batch_size, vocabulary_size, most_tokens=_WINDOW_TOKENS):
+def window_length(batch_size, vocabulary_size, cache_window=None):
     """How many time steps to take at once.
 
     Args:
         batch_size: columns of the text.
         vocabulary_size: number of words.
-        most_tokens: tokens that a window has at most.
+        cache_window: None, or the size of the cache that is used.
 
     Returns:
-        a number of at least 1, such that the logits of a window fit in 256 MiB if they can.
+        a number of at least 1, such that the logits of a window, and its similarities to the
+        cache, fit in 256 MiB each if they can.
 
     Example:
 
-    >>> window_length(10, 10_000), window_length(10, 267_735)
-    (200, 25)
+    >>> window_length(10, 10_000), window_length(10, 267_735), window_length(1, 10_000, 500)
+    (200, 25, 500)
     """
-    return max(1, min(most_tokens, _LOGITS // vocabulary_size) // batch_size)
+    tokens = min(_TOKENS, _ELEMENTS // vocabulary_size)
+    if cache_window is not None:
+        most = _ELEMENTS // (cache_window + _TOKENS)
+        tokens = min(tokens, max(_LEAST_CACHE_TOKENS, cache_window), most)
+    return max(1, tokens // batch_size)
 
 
 def read_windows(step, columns, states, length):
