@@ -12,6 +12,7 @@ This file chooses the kernel: `lstm_portable` runs everywhere, `lstm_cudnn` on a
 """
 
 import warnings
+from concurrent import futures
 
 import tensorflow as tf
 
@@ -116,16 +117,17 @@ def _cudnn_is_trusted(inputs, recurrent_kernel):
     features, units = inputs.shape[2], recurrent_kernel.shape[0]
     key = (inputs.dtype.name, batch_size, features, units)
     if key not in _cudnn_agrees:
-        with tf.init_scope():
-            try:
-                difference = _largest_difference(inputs.dtype, batch_size, features, units)
-                problem = (
-                    None
-                    if difference <= _TOLERANCE[inputs.dtype.name]
-                    else f"differs from the portable loop by {difference:.1e} (relative)"
-                )
-            except tf.errors.OpError as error:
-                problem = f"cannot run ({type(error).__name__}: {error.message.splitlines()[0]})"
+        # We may be inside a graph or a gradient tape; a thread of its own starts outside both.
+        with futures.ThreadPoolExecutor(1) as thread:
+            comparison = thread.submit(
+                _largest_difference, inputs.dtype, batch_size, features, units
+            )
+        try:
+            difference = comparison.result()
+            agrees = difference <= _TOLERANCE[inputs.dtype.name]  # not so for NaN
+            problem = None if agrees else f"differs from the portable loop by {difference:.1e}"
+        except tf.errors.OpError as error:
+            problem = f"cannot run ({type(error).__name__}: {error.message.splitlines()[0]})"
         _cudnn_agrees[key] = problem is None
         if problem:
             warnings.warn(

@@ -1,4 +1,4 @@
-"""Random masks as pure functions of a seed.
+"""Random masks and numbers as pure functions of a seed.
 
 Every seed is an int32 tensor of shape (2,). Nothing random has a state, so a resumed run
 draws the masks that the unbroken run would have drawn, and a mask is the same on every replica
@@ -41,6 +41,20 @@ def fold_in(seed, data):
     return tf.random.experimental.stateless_fold_in(seed, data, alg=_ALGORITHM)
 
 
+def uniform(shape, seed, dtype=tf.float32):
+    """Random numbers in [0, 1).
+
+    Args:
+        shape: shape of the tensor.
+        seed: int32 tensor of shape (2,).
+        dtype: float32, or float64 where 2**23 different numbers are too few.
+
+    Returns:
+        tensor of the given shape and dtype.
+    """
+    return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg=_ALGORITHM)
+
+
 def dropout_mask(shape, rate, seed, dtype):
     """A mask that is 0 with probability `rate` and `1 / (1 - rate)` otherwise.
 
@@ -54,6 +68,5 @@ def dropout_mask(shape, rate, seed, dtype):
     Returns:
         tensor of the given shape and dtype, with expectation 1.
     """
-    uniform = tf.random.stateless_uniform(shape, seed, dtype=tf.float32, alg=_ALGORITHM)
-    kept = tf.cast(uniform >= rate, dtype)
+    kept = tf.cast(uniform(shape, seed) >= rate, dtype)
     return kept * tf.constant(1.0 / (1.0 - rate), dtype)
