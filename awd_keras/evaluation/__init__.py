@@ -3,7 +3,9 @@
 from awd_keras.evaluation.continuous_cache import ContinuousCache
 from awd_keras.evaluation.dynamic_evaluation import DynamicEvaluation
 from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator, evaluate
+from awd_keras.evaluation.reranking import Hypothesis, rerank
 from awd_keras.evaluation.scorer import Scorer, TokenScores
+from awd_keras.evaluation.scoring import LineScore, LineScorer, decoded_lines
 from awd_keras.evaluation.search import Trial, search
 from awd_keras.evaluation.summary import Summary, bits, has_characters
 
@@ -12,12 +14,17 @@ __all__ = [
     "DynamicEvaluation",
     "EvaluationResult",
     "Evaluator",
+    "Hypothesis",
+    "LineScore",
+    "LineScorer",
     "Scorer",
     "Summary",
     "TokenScores",
     "Trial",
     "bits",
+    "decoded_lines",
     "evaluate",
     "has_characters",
+    "rerank",
     "search",
 ]

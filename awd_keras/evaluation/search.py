@@ -130,8 +130,15 @@ class _CacheGrid:
         for group, lambdas in self._lambdas.items():
             window, theta, only_full = group
             losses = self._step(
-                log_probabilities, hidden, targets, self._state, tf.constant(window),
-                tf.constant(theta), tf.constant(lambdas), only_full)  # fmt: skip
+                log_probabilities,
+                hidden,
+                targets,
+                self._state,
+                tf.constant(window),
+                tf.constant(theta, tf.float64),
+                tf.constant(lambdas, tf.float64),
+                only_full,
+            )
             sums = zip(self._sums[group], losses.numpy().tolist(), strict=True)
             self._sums[group] = [total + loss for total, loss in sums]
         self._state = self._remember(hidden, targets, self._state, tf.constant(self.window))
