@@ -13,6 +13,7 @@ _SUBPACKAGES = (
     "data",
     "evaluation",
     "factory",
+    "generation",
     "io",
     "layers",
     "losses",

@@ -3,5 +3,15 @@
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import lstm
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
+from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds
 
-__all__ = ["dropout_mask", "fold_in", "lstm", "run_seed", "sequence_cross_entropy"]
+__all__ = [
+    "drawn_words",
+    "dropout_mask",
+    "filtered_logits",
+    "fold_in",
+    "lstm",
+    "run_seed",
+    "sample_seeds",
+    "sequence_cross_entropy",
+]
