@@ -19,7 +19,8 @@ def main(function):
     never wait for it. So the function, not its module, imports what needs TensorFlow.
 
     Bad input (a `ConfigError`, `CorpusError`, `RunFolderError`, `CheckpointError` or `OSError`)
-    becomes one line on standard error, `error: ...`, and exit code 1; Ctrl-C exit code 130.
+    becomes one line on standard error, `error: ...`, and exit code 1; a `NonFiniteLossError` exit
+    code 3; Ctrl-C exit code 130.
 
     Args:
         function: takes nothing, reads its flags, returns None or an exit code.
@@ -37,7 +38,7 @@ def _run(function, argv):
         common.start_tensorflow()
         from awd_keras.config import ConfigError
         from awd_keras.data import CorpusError
-        from awd_keras.training import CheckpointError, RunFolderError
+        from awd_keras.training import CheckpointError, NonFiniteLossError, RunFolderError
     except KeyboardInterrupt:
         return common.EXIT_INTERRUPTED
 
@@ -47,6 +48,9 @@ def _run(function, argv):
         return code or 0
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
         return _bad_input(error)
+    except NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return common.EXIT_NOT_FINITE
     except BrokenPipeError:
         # Nobody reads any more: let the interpreter's own flush at exit go nowhere, silently.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import math
 import numbers
+import types
 
 import tensorflow as tf
 
@@ -55,8 +56,7 @@ class DynamicEvaluation:
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
         self.model = model
         self._set(learning_rate, decay_rate, epsilon, bptt)
-        self._rms = None
-        self._mean_rms = None
+        self._statistics = types.SimpleNamespace(rms=None, mean=None)
         self._step = _make_adapting_step(model)
 
     def _set(self, learning_rate, decay_rate, epsilon, bptt):
@@ -80,7 +80,7 @@ class DynamicEvaluation:
         return {name: getattr(self, name) for name in names}
 
     def replace(self, **settings):
-        """A copy with other settings, and the same model, statistics and graph."""
+        """A copy with other settings; both share the graph, and statistics that either collects."""
         other = copy.copy(self)
         other._set(**{**self.settings, **settings})
         return other
@@ -88,7 +88,7 @@ class DynamicEvaluation:
     @property
     def root_mean_squares(self):
         """RMS of each of the model's trainable variables; None before `collect_statistics`."""
-        return self._rms
+        return self._statistics.rms
 
     def collect_statistics(self, token_ids, batch_size=100, max_windows=None, on_window=None):
         """Measures the gradients on the training text, without dropout and without learning.
@@ -125,7 +125,7 @@ class DynamicEvaluation:
                 "The gradients on the training text must be finite, and not all zero. Received: "
                 f"a mean RMS of {mean}. The model's weights are damaged, or its training diverged."
             )
-        self._rms, self._mean_rms = rms, mean
+        self._statistics.rms, self._statistics.mean = rms, mean
         return num_windows
 
     @contextlib.contextmanager
@@ -141,15 +141,16 @@ class DynamicEvaluation:
         Raises:
             ValueError: before `collect_statistics`.
         """
-        if self._rms is None:
+        rms, mean = self._statistics.rms, self._statistics.mean
+        if rms is None:
             raise ValueError(
                 "DynamicEvaluation needs the statistics of the gradients on the training text: "
                 "call collect_statistics(token_ids) first."
             )
         variables = self.model.trainable_variables
         trained = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
-        rates = [self.learning_rate / (rms + self.epsilon) for rms in self._rms]
-        decays = [tf.minimum(1.0, self.decay_rate / self._mean_rms * rms) for rms in self._rms]
+        rates = [self.learning_rate / (values + self.epsilon) for values in rms]
+        decays = [tf.minimum(self.decay_rate / mean * values, 1) for values in rms]
         try:
             yield lambda inputs, targets, states: self._step(
                 inputs, targets, states, trained, rates, decays

@@ -1,0 +1,26 @@
+"""Tables for a terminal."""
+
+
+def format_table(rows):
+    """Lines up rows of texts: the first column to the left, the others to the right.
+
+    Args:
+        rows: lists of strings, all of one length; the first is the heading.
+
+    Returns:
+        lines joined by line ends.
+
+    Example:
+
+    >>> print(format_table([["stage", "perplexity"], ["model", "58.80"]]))
+    stage  perplexity
+    model       58.80
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
