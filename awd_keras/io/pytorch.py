@@ -14,16 +14,16 @@ from awd_keras.io.pytorch_names import (
     FORMATS,
     LSTM_PARTS,
     SOURCES,
+    are_equal,
     detect_format,
+    does_not_fit,
     expected_shapes,
+    match_arrays,
     match_names,
     name_of,
 )
 from awd_keras.io.state_dict import StateDictError, to_array
 from awd_keras.models.language_model import AWDLSTMLanguageModel
-
-# How many problems, and how many names, an error tells.
-_SHOWN = 8
 
 
 def infer_sizes(state_dict, source="auto"):
@@ -57,24 +57,30 @@ def infer_sizes(state_dict, source="auto"):
     # These two say the rest; what they say is then held against all others.
     missing = [name_of(part, source) for part in (ENCODER, first) if part not in parts]
     if missing:
-        raise _does_not_fit([f"{name} is missing" for name in missing], unexpected)
+        raise does_not_fit([f"{name} is missing" for name in missing], unexpected)
     shapes = {part: tuple(state_dict[names[0]].shape) for part, names in parts.items()}
     for part in (ENCODER, first):
         if len(shapes[part]) != 2 or min(shapes[part]) < 1:
             problem = f"{parts[part][0]} has shape {shapes[part]}, expected a matrix"
-            raise _does_not_fit([problem], unexpected)
+            raise does_not_fit([problem], unexpected)
     vocabulary_size, embedding_dim = shapes[ENCODER]
     hidden_dim = shapes[first][1]
-    tie_weights = DECODER not in parts or _are_equal(
-        *(to_array(part, state_dict[parts[part][0]]) for part in (DECODER, ENCODER))
-    )
-    if not tie_weights and shapes.get(last, ())[1:] == (embedding_dim,) != (hidden_dim,):
+    # Untied, our last LSTM has hidden_dim units; fastai's has embedding_dim all the same.
+    is_small = shapes.get(last, ())[1:] == (embedding_dim,) != (hidden_dim,)
+    if DECODER not in parts:
+        tie_weights = True
+    elif shapes[DECODER] != shapes[ENCODER]:
+        tie_weights = is_small
+    else:
+        names = [parts[part][0] for part in (DECODER, ENCODER)]
+        tie_weights = are_equal(*(to_array(name, state_dict[name]) for name in names))
+    if is_small and not tie_weights:
         problem = (
             f"{parts[DECODER][0]} is not {parts[ENCODER][0]}, so the softmax is untied; then this "
             f"library's last LSTM has {hidden_dim} units, as the others, but here it has "
             f"{embedding_dim}"
         )
-        raise _does_not_fit([problem], unexpected)
+        raise does_not_fit([problem], unexpected)
     sizes = {
         "vocabulary_size": vocabulary_size,
         "embedding_dim": embedding_dim,
@@ -82,7 +88,7 @@ def infer_sizes(state_dict, source="auto"):
         "num_layers": num_layers,
         "tie_weights": tie_weights,
     }
-    _match(state_dict, source, sizes)
+    match_arrays(state_dict, source, sizes)
     return sizes
 
 
@@ -106,7 +112,7 @@ def from_pytorch(model, state_dict, source="auto"):
     """
     source = _check_choice("source", source, SOURCES)
     source = detect_format(state_dict) if source == "auto" else source
-    weights = _match(state_dict, source, _sizes_of(model))
+    weights = match_arrays(state_dict, source, _sizes_of(model))
     backbone = model.backbone
     values = [(backbone.embedding.embeddings, weights[ENCODER], ENCODER)]
     for layer, lstm in enumerate(backbone.lstm_layers):
@@ -127,7 +133,7 @@ def from_pytorch(model, state_dict, source="auto"):
         if not np.all(np.isfinite(array))
     ]
     if problems:
-        raise _does_not_fit(problems, [])
+        raise does_not_fit(problems, [])
     for variable, array, _ in values:
         variable.assign(array)
 
@@ -179,34 +185,6 @@ def to_pytorch(model, model_format):
     return state_dict
 
 
-def _match(state_dict, source, sizes):
-    """Returns {part: array}, or raises with everything that does not fit."""
-    parts, unexpected = match_names(state_dict, source)
-    shapes, weights, problems = expected_shapes(**sizes), {}, []
-    for part, shape in shapes.items():
-        if part not in parts:
-            if part != DECODER or not sizes["tie_weights"]:
-                problems.append(f"{name_of(part, source)} is missing, expected with shape {shape}")
-            continue
-        arrays = {name: to_array(name, state_dict[name]) for name in parts[part]}
-        wrong = [name for name, array in arrays.items() if array.shape != shape]
-        problems += [f"{name} has shape {arrays[name].shape}, expected {shape}" for name in wrong]
-        weights[part], *copies = arrays.values()
-        if not wrong and not all(_are_equal(weights[part], copy) for copy in copies):
-            problems.append(f"{' and '.join(arrays)} differ, expected one matrix by both names")
-    if not {DECODER, DECODER_BIAS} & set(parts):
-        problems.append("there is an encoder alone: save the whole language model")
-    for part in set(parts) - set(shapes):
-        unexpected += parts[part]
-    tied = sizes["tie_weights"] and not problems and DECODER in weights
-    if tied and not _are_equal(weights[DECODER], weights[ENCODER]):
-        names = f"{parts[DECODER][0]} differs from {parts[ENCODER][0]}"
-        problems.append(f"{names}, expected one matrix, as the model has tie_weights=True")
-    if problems or unexpected:
-        raise _does_not_fit(problems, unexpected)
-    return weights
-
-
 def _sizes_of(model):
     if not isinstance(model, AWDLSTMLanguageModel):
         raise ValueError(f"`model` must be an AWDLSTMLanguageModel. Received: model={model!r}")
@@ -224,24 +202,9 @@ def _numbers(variable):
     return to_array(variable.path, variable.numpy())
 
 
-def _are_equal(one, other):
-    return one is other or np.array_equal(one, other, equal_nan=True)
-
-
 def _check_choice(argument, value, choices):
     if value not in choices:
         raise ValueError(
             f"`{argument}` must be one of {', '.join(choices)}. Received: {argument}={value!r}"
         )
     return value
-
-
-def _does_not_fit(problems, unexpected):
-    if unexpected:
-        problems = [*problems, f"no weight of the model is called {_some(sorted(unexpected))}"]
-    return StateDictError(f"The weights do not fit: {_some(problems, '; ')}. Nothing was assigned.")
-
-
-def _some(items, separator=", "):
-    more = [f"and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
-    return separator.join([*items[:_SHOWN], *more])

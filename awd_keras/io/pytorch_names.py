@@ -5,12 +5,18 @@ A *part* says what a weight is, whatever a model calls it: `("encoder", None)`, 
 
 import re
 
+import numpy as np
+
+from awd_keras.io.state_dict import StateDictError, to_array
+
 FORMATS = ("authors", "fastai")
 SOURCES = ("auto", *FORMATS)
 
 ENCODER, DECODER, DECODER_BIAS = ("encoder", None), ("decoder", None), ("decoder_bias", None)
 LSTM_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
+# How many problems, and how many names, an error tells.
+_SHOWN = 8
 # DataParallel and torch.compile put these before all names.
 _WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)*")
 _LSTM = r"rnns\.(\d+)\.(?:module\.)?(weight_ih|weight_hh|bias_ih|bias_hh)_l0(_raw)?"
@@ -127,3 +133,68 @@ def expected_shapes(vocabulary_size, embedding_dim, hidden_dim, num_layers, tie_
     shapes[DECODER] = (vocabulary_size, units[-1])
     shapes[DECODER_BIAS] = (vocabulary_size,)
     return shapes
+
+
+def match_arrays(state_dict, source, sizes):
+    """Says what each array stands for, if all of them are those of a model.
+
+    Args:
+        state_dict: dictionary of arrays or tensors.
+        source: "authors" or "fastai".
+        sizes: arguments of `expected_shapes`.
+
+    Returns:
+        dictionary of part to array. When tied, the decoder's matrix may be missing.
+
+    Raises:
+        StateDictError: naming everything that does not fit.
+    """
+    parts, unexpected = match_names(state_dict, source)
+    shapes, weights, problems = expected_shapes(**sizes), {}, []
+    for part, shape in shapes.items():
+        if part not in parts:
+            if part != DECODER or not sizes["tie_weights"]:
+                problems.append(f"{name_of(part, source)} is missing, expected with shape {shape}")
+            continue
+        arrays = {name: to_array(name, state_dict[name]) for name in parts[part]}
+        wrong = [name for name, array in arrays.items() if array.shape != shape]
+        problems += [f"{name} has shape {arrays[name].shape}, expected {shape}" for name in wrong]
+        weights[part], *copies = arrays.values()
+        if not wrong and not all(are_equal(weights[part], copy) for copy in copies):
+            problems.append(f"{' and '.join(arrays)} differ, expected one matrix by both names")
+    if not {DECODER, DECODER_BIAS} & set(parts):
+        problems.append("there is an encoder alone: save the whole language model")
+    for part in set(parts) - set(shapes):
+        unexpected += parts[part]
+    tied = sizes["tie_weights"] and not problems and DECODER in weights
+    if tied and not are_equal(weights[DECODER], weights[ENCODER]):
+        names = f"{parts[DECODER][0]} differs from {parts[ENCODER][0]}"
+        problems.append(f"{names}, expected one matrix, as the model has tie_weights=True")
+    if problems or unexpected:
+        raise does_not_fit(problems, unexpected)
+    return weights
+
+
+def are_equal(one, other):
+    """Says whether two arrays hold the same numbers."""
+    return one is other or np.array_equal(one, other, equal_nan=True)
+
+
+def does_not_fit(problems, unexpected):
+    """The error that tells of weights that do not fit.
+
+    Args:
+        problems: sentences.
+        unexpected: names that no weight has.
+
+    Returns:
+        a `StateDictError`.
+    """
+    if unexpected:
+        problems = [*problems, f"no weight of the model is called {_some(sorted(unexpected))}"]
+    return StateDictError(f"The weights do not fit: {_some(problems, '; ')}. Nothing was assigned.")
+
+
+def _some(items, separator=", "):
+    more = [f"and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
+    return separator.join([*items[:_SHOWN], *more])

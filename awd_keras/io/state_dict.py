@@ -72,17 +72,18 @@ def write_state_dict(path, arrays):
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".partial")
     try:
-        if torch is None:
-            arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            safetensors.numpy.save_file(arrays, beside, metadata={"format": "pt"})
-        else:
-            # By identity, so that a tied matrix stays tied.
-            tensors = {id(array): torch.tensor(array) for array in arrays.values()}
-            torch.save({name: tensors[id(array)] for name, array in arrays.items()}, beside)
-        with open(beside, "rb") as file:
+        with open(beside, "wb") as file:
+            if torch is None:
+                arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+                file.write(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
+            else:
+                # By identity, so that a tied matrix stays tied.
+                tensors = {id(array): torch.tensor(array) for array in arrays.values()}
+                torch.save({name: tensors[id(array)] for name, array in arrays.items()}, file)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except safetensors.SafetensorError as error:
+    except RuntimeError as error:  # PyTorch's, where it cannot finish a file
         raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
