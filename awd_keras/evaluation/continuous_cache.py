@@ -156,7 +156,7 @@ def mix_log_probabilities(log_probabilities, of_cache, used, lambda_):
     Returns:
         tensor (batch_size, timesteps).
     """
-    lambda_ = tf.cast(lambda_, of_cache.dtype)
+    lambda_ = _number(lambda_, of_cache.dtype)
     log_probabilities = tf.cast(log_probabilities, of_cache.dtype)
     parts = [tf.math.log1p(-lambda_) + log_probabilities, tf.math.log(lambda_) + of_cache]
     return tf.where(used, tf.reduce_logsumexp(tf.stack(parts), axis=0), log_probabilities)
@@ -187,6 +187,11 @@ def _scores(hidden, targets, state, window, theta, only_full):
     queries = tf.cast(hidden, keys.dtype)
     similarities = tf.where(seen, tf.matmul(queries, keys, transpose_b=True), minus_infinity)
     largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
-    scores = tf.cast(theta, keys.dtype) * (similarities - largest)
+    scores = _number(theta, keys.dtype) * (similarities - largest)
     used = now[:, 0] >= (window if only_full else 1)
     return tf.where(seen, scores, minus_infinity), words, used
+
+
+def _number(value, dtype):
+    # tf.cast of a Python number would round it to float32 first.
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)

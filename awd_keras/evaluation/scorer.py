@@ -75,16 +75,12 @@ class Scorer:
             ValueError: if the text is too short for the batch size.
         """
         cache_window = self._cache.window if self._cache else None
-        cache_state = None
+        cache_state = empty_cache(self._cache, self._model, batch_size) if self._cache else None
         with text_windows(
             self._model, token_ids, batch_size, self._predict, self._dynamic_evaluation,
             cache_window) as windows:  # fmt: skip
             for targets, log_probabilities, logits, hidden in windows:
                 mixed, ranks = log_probabilities, None
-                if self._cache and cache_state is None:
-                    cache_state = self._cache.initial_state(
-                        batch_size, hidden.shape[-1], log_probabilities.dtype
-                    )
                 words = tf.constant(targets)
                 if self._with_ranks:
                     ranks = self._rank_step(logits, hidden, words, cache_state).numpy()
@@ -106,6 +102,12 @@ class Scorer:
             values = self._cache.mix_distribution(values, hidden, targets, cache_state)
         of_targets = tf.gather(values, targets, batch_dims=2)[..., tf.newaxis]
         return 1 + tf.math.count_nonzero(values > of_targets, axis=-1, dtype=tf.int32)
+
+
+def empty_cache(cache, model, batch_size):
+    """The `initial_state` of a `ContinuousCache` for a model: float64 for a float64 model."""
+    dtype = tf.nest.flatten(model.initial_state(1))[0].dtype
+    return cache.initial_state(batch_size, model.decoder.matrix.shape[1], dtype)
 
 
 @contextlib.contextmanager

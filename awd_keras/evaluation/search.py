@@ -13,7 +13,7 @@ from awd_keras.evaluation.continuous_cache import (
 )
 from awd_keras.evaluation.dynamic_evaluation import DynamicEvaluation
 from awd_keras.evaluation.evaluate import EvaluationResult
-from awd_keras.evaluation.scorer import text_windows
+from awd_keras.evaluation.scorer import empty_cache, text_windows
 from awd_keras.evaluation.token_log_probabilities import make_predict_step
 
 
@@ -76,9 +76,10 @@ def search(
     grid = _CacheGrid(caches)
     predict = make_predict_step(model)
     num_tokens = batch_size * (len(token_ids) // batch_size - 1)
-    trials, done = [], 0
-    for dynamic_evaluation in dynamic_evaluations:
-        grid.reset()
+    trials = []
+    for index, dynamic_evaluation in enumerate(dynamic_evaluations):
+        grid.reset(model, batch_size)
+        done = index * num_tokens
         with text_windows(
             model, token_ids, batch_size, predict, dynamic_evaluation, grid.window
         ) as windows:
@@ -87,6 +88,8 @@ def search(
                 done += targets.size
                 if on_window is not None:
                     on_window(done, num_tokens * len(dynamic_evaluations), grid.loss)
+                if math.isnan(grid.loss):
+                    break  # it stays so, with every cache
         for cache, total in zip(caches, grid.totals(caches)):
             trials.append(Trial(cache, dynamic_evaluation, EvaluationResult(total, num_tokens)))
     return sorted(trials, key=lambda trial: (math.isnan(trial.result.loss), trial.result.loss))
@@ -106,10 +109,10 @@ class _CacheGrid:
             self._lambdas.setdefault(_group(cache), []).append(cache.lambda_)
         self._step = tf.function(self._losses, reduce_retracing=True)
         self._remember = tf.function(remember, reduce_retracing=True)
-        self.reset()
 
-    def reset(self):
-        self._state = None
+    def reset(self, model, batch_size):
+        largest = ContinuousCache(self.window, theta=0, lambda_=0) if self.window else None
+        self._state = empty_cache(largest, model, batch_size) if largest else None
         self._alone = 0.0
         self._num_tokens = 0
         self._sums = {group: [0.0] * len(lambdas) for group, lambdas in self._lambdas.items()}
@@ -123,10 +126,6 @@ class _CacheGrid:
         self._num_tokens += targets.shape.num_elements()
         if self.window is None:
             return
-        if self._state is None:
-            self._state = ContinuousCache(self.window, 0, 0).initial_state(
-                hidden.shape[0], hidden.shape[2], log_probabilities.dtype
-            )
         for group, lambdas in self._lambdas.items():
             window, theta, only_full = group
             losses = self._step(
