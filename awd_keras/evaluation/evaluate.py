@@ -64,7 +64,13 @@ class Evaluator:
 
     def __init__(self, model):
         self._model = model
-        self._step = tf.function(self._window_loss, reduce_retracing=True)
+        token_ids = tf.TensorSpec((None, None), tf.int32)
+        states = tf.nest.map_structure(
+            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype),
+            model.initial_state(1),
+        )
+        # Traced once, whatever the batch size and the window.
+        self._step = tf.function(self._window_loss, input_signature=[token_ids, token_ids, states])
 
     def _window_loss(self, inputs, targets, states):
         _, outputs, states = self._model.backbone(inputs, states, training=False)

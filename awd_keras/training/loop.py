@@ -407,7 +407,8 @@ class _Run:
                     tf.summary.scalar(name, value)
             self.events.flush()
         except tf.errors.OpError as error:
-            raise OSError(f"{self.folder.events} cannot be written: {error.message}") from error
+            reason = " ".join(error.message.split())
+            raise OSError(f"{self.folder.events} cannot be written: {reason}") from error
 
     def _epochs(self):
         return self.state.epoch + self.state.position / self.steps_per_epoch

@@ -11,7 +11,9 @@ from tests.training.tiny import make_config, make_corpus, make_texts
 
 def snapshot(path):
     """Every file below a folder and its content."""
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()
+    }
 
 
 @pytest.fixture

@@ -1,0 +1,155 @@
+"""Tests of the settings: what is refused, by name; what survives a file; what may change."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from awd_keras.config import DROPOUT_RATES, ConfigError, TrainingConfig
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+POSITIVE_INTEGERS = (
+    "embedding_dim", "hidden_dim", "num_layers", "epochs", "batch_size", "bptt",
+    "validation_batch_size", "test_batch_size", "bptt_min")  # fmt: skip
+WRONG = [
+    *((name, value) for name in POSITIVE_INTEGERS for value in (0, -1, 1.5, True, "3", None)),
+    *((name, value) for name in ("max_vocabulary_size", "bptt_max") for value in (0, 2.0, "9")),
+    *(
+        (name, value)
+        for name in ("non_monotone_interval", "logging_interval", "seed")
+        for value in (-1, 0.5, False, None)
+    ),
+    ("seed", 2**32),
+    *((name, value) for name in DROPOUT_RATES for value in (1.0, -0.1, math.nan, "0.5", None)),
+    *(
+        (name, value)
+        for name in ("ar_alpha", "tar_beta", "weight_decay", "bptt_std", "dropout_multiplier",
+                     "checkpoint_minutes")
+        for value in (-1e-9, math.inf, math.nan, None)
+    ),
+    *(
+        (name, value)
+        for name in ("learning_rate", "global_clipnorm")
+        for value in (0.0, -1.0, math.inf, math.nan, "30")
+    ),
+    *(("bptt_full_probability", value) for value in (-0.1, 1.1, math.nan)),
+    *(("trigger", value) for value in ("sometimes", "epoch:0", "epoch:", "epoch:-1", "", None, 3)),
+    *((name, 1) for name in ("tie_weights", "tensorboard", "plot")),
+    *((name, "no") for name in ("corpus", "optimizer", "dtype")),
+    *(("learning_rate_drop_epochs", value) for value in ([1], (0,), (1.5,), ("2",), 3, (True,))),
+    ("data_dir", 3),
+]  # fmt: skip
+
+# Another value for every setting that a resumed run may not change.
+OTHER = {
+    "corpus": "text", "max_vocabulary_size": 100, "embedding_dim": 8, "hidden_dim": 9,
+    "num_layers": 2, "tie_weights": False, "dtype": "bfloat16", "input_dropout": 0.1,
+    "hidden_dropout": 0.1, "output_dropout": 0.1, "embedding_dropout": 0.2, "weight_dropout": 0.1,
+    "dropout_multiplier": 0.5, "ar_alpha": 0.0, "tar_beta": 0.0, "weight_decay": 0.0,
+    "optimizer": "adam", "learning_rate": 0.5, "learning_rate_drop_epochs": (3, 5),
+    "global_clipnorm": 1.0, "trigger": "epoch:3", "non_monotone_interval": 2,
+    "logging_interval": 100, "batch_size": 20, "validation_batch_size": 1, "test_batch_size": 2,
+    "bptt": 35, "bptt_std": 1.0, "bptt_min": 2, "bptt_max": 90, "bptt_full_probability": 1.0,
+    "seed": 1}  # fmt: skip
+MAY_CHANGE = {
+    "epochs": 3, "data_dir": "elsewhere", "checkpoint_minutes": 0.0, "tensorboard": False,
+    "plot": False}  # fmt: skip
+
+
+class TestValidation:
+    @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda x: str(x))
+    def test_the_setting_and_the_value_are_named(self, name, value):
+        with pytest.raises(ConfigError) as error:
+            TrainingConfig(**{name: value})
+        assert str(error.value).startswith(f"{name} must be ")
+        assert str(error.value).endswith(f"Received: {name}={value!r}")
+        assert "\n" not in str(error.value)
+
+    def test_every_setting_has_a_wrong_value_above(self):
+        assert {name for name, _ in WRONG} == set(FIELDS)
+
+    @pytest.mark.parametrize("trigger", ["non_monotonic", "monotonic", "never", "epoch:12"])
+    def test_triggers(self, trigger):
+        assert TrainingConfig(trigger=trigger).trigger == trigger
+
+    def test_limits_that_are_allowed(self):
+        TrainingConfig(
+            input_dropout=0.0, weight_dropout=0.999, bptt_full_probability=0, bptt_std=0,
+            non_monotone_interval=0, weight_decay=0, learning_rate=1, seed=2**32 - 1, bptt_min=5,
+            bptt_max=5)  # fmt: skip
+
+    def test_windows_that_contradict_each_other(self):
+        with pytest.raises(ConfigError, match="bptt_max must be at least bptt_min=5"):
+            TrainingConfig(bptt_max=4)
+
+    def test_a_learning_rate_made_for_another_optimizer(self):
+        with pytest.raises(ConfigError, match="learning_rate=30.0"):
+            TrainingConfig(optimizer="adam")
+
+    def test_it_cannot_be_changed(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            TrainingConfig().epochs = 3
+
+    def test_a_copy_is_validated(self):
+        assert TrainingConfig().replace(epochs=3).epochs == 3
+        with pytest.raises(ConfigError, match="epochs"):
+            TrainingConfig().replace(epochs=0)
+
+
+class TestDropoutMultiplier:
+    def test_multiplies_all_five(self):
+        config = TrainingConfig(dropout_multiplier=0.5)
+        assert config.dropout_rates() == {
+            "input_dropout": 0.2,
+            "hidden_dropout": 0.15,
+            "output_dropout": 0.2,
+            "embedding_dropout": 0.05,
+            "weight_dropout": 0.25,
+        }
+        assert config.input_dropout == 0.4
+
+    def test_the_product_must_be_a_rate(self):
+        with pytest.raises(ConfigError, match=r"weight_dropout \* dropout_multiplier .* 0.5 \* 2"):
+            TrainingConfig(dropout_multiplier=2.0)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("changes", [{}, OTHER, MAY_CHANGE])
+    def test_round_trip_through_json(self, changes):
+        config = TrainingConfig(**changes)
+        assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+    def test_an_unknown_setting(self):
+        with pytest.raises(ConfigError, match="no setting momentum, warmup"):
+            TrainingConfig.from_dict({"warmup": 1, "momentum": 2, "epochs": 3})
+
+    def test_a_wrong_value_in_a_file(self):
+        with pytest.raises(ConfigError, match="epochs"):
+            TrainingConfig.from_dict({"epochs": "many"})
+
+
+class TestDifferences:
+    @pytest.mark.parametrize("name", sorted(OTHER))
+    def test_named(self, name):
+        config = TrainingConfig(learning_rate=1.0)
+        other = config.replace(**{name: OTHER[name]})
+        expected = f"{name}: {getattr(config, name)} -> {getattr(other, name)}"
+        assert config.differences(other) == [expected]
+
+    @pytest.mark.parametrize("name", sorted(MAY_CHANGE))
+    def test_epochs_and_display_may_change(self, name):
+        config = TrainingConfig()
+        other = config.replace(**{name: MAY_CHANGE[name]})
+        assert other != config
+        assert config.differences(other) == []
+
+    def test_every_setting_is_above(self):
+        assert set(OTHER) | set(MAY_CHANGE) == set(FIELDS)
+        assert not set(OTHER) & set(MAY_CHANGE)
+
+
+def test_every_setting_is_explained():
+    for field in FIELDS.values():
+        assert len(field.metadata["help"]) > 3
+        assert field.metadata["section"]
