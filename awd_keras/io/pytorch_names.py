@@ -19,7 +19,7 @@ LSTM_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _SHOWN = 8
 # DataParallel and torch.compile put these before all names.
 _WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)*")
-_LSTM = r"rnns\.(\d+)\.(?:module\.)?(weight_ih|weight_hh|bias_ih|bias_hh)_l0(_raw)?"
+_LSTM = r"rnns\.(\d{1,6})\.(?:module\.)?(weight_ih|weight_hh|bias_ih|bias_hh)_l0(_raw)?"
 _PATTERNS = {
     "authors": (r"(?:0\.)?encoder\.weight", r"(?:0\.)?" + _LSTM, r"(?:0\.)?decoder\.(weight|bias)"),
     "fastai": (
@@ -162,7 +162,7 @@ def match_arrays(state_dict, source, sizes):
         weights[part], *copies = arrays.values()
         if not wrong and not all(are_equal(weights[part], copy) for copy in copies):
             problems.append(f"{' and '.join(arrays)} differ, expected one matrix by both names")
-    if not {DECODER, DECODER_BIAS} & set(parts):
+    if ENCODER in parts and not {DECODER, DECODER_BIAS} & set(parts):
         problems.append("there is an encoder alone: save the whole language model")
     for part in set(parts) - set(shapes):
         unexpected += parts[part]

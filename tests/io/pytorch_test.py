@@ -249,7 +249,7 @@ class TestRefusals:
         message = message_of(read("authors"), make_model(num_layers=2))
         assert "no weight of the model is called rnns.2.module.bias_hh_l0" in message
 
-    @pytest.mark.parametrize("layer", [3, 10**12])
+    @pytest.mark.parametrize("layer", [3, 10**5, "9" * 5000])
     def test_a_number_in_a_name_makes_no_layers(self, layer):
         state_dict = {**read("authors"), f"rnns.{layer}.bias_ih_l0": np.zeros(40)}
         with pytest.raises(io.StateDictError):
