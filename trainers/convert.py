@@ -15,6 +15,7 @@ repeated fillers (xxfake) names of their own.
 """
 
 import os
+import sys
 
 from absl import flags
 
@@ -106,7 +107,8 @@ def _read():
     print(f"model: {model.count_params():,} parameters, {vocabulary_size:,} words, {described}")
     for word, what in ((UNK, "unknown words"), (EOS, "ends of lines")):
         if word not in vocabulary:
-            print(f"warning: {FLAGS.vocabulary} has no {word}, which {what} are read as")
+            message = f"warning: {FLAGS.vocabulary} has no {word}, which {what} are read as"
+            print(message, file=sys.stderr)
     print(f"run folder: {FLAGS.output_workdir}")
 
 
