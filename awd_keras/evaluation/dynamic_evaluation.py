@@ -56,7 +56,7 @@ class DynamicEvaluation:
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
         self.model = model
         self._set(learning_rate, decay_rate, epsilon, bptt)
-        self._statistics = types.SimpleNamespace(rms=None, mean=None)
+        self._statistics = types.SimpleNamespace(rms=None, mean=None, step=None)
         self._step = _make_adapting_step(model)
 
     def _set(self, learning_rate, decay_rate, epsilon, bptt):
@@ -88,7 +88,7 @@ class DynamicEvaluation:
     @property
     def root_mean_squares(self):
         """RMS of each of the model's trainable variables; None before `collect_statistics`."""
-        return self._statistics.rms
+        return None if self._statistics.mean is None else self._statistics.rms
 
     def collect_statistics(self, token_ids, batch_size=100, max_windows=None, on_window=None):
         """Measures the gradients on the training text, without dropout and without learning.
@@ -111,21 +111,30 @@ class DynamicEvaluation:
         if max_windows is not None:
             num_windows = min(num_windows, max_windows)
             columns = columns[:, : num_windows * self.bptt + 1]
-        sums = [tf.Variable(tf.zeros_like(v)) for v in self.model.trainable_variables]
+        statistics = self._statistics
+        statistics.mean = None
+        if statistics.rms is None:
+            statistics.rms = [tf.Variable(tf.zeros_like(v)) for v in self.model.trainable_variables]
+            statistics.step = _make_squares_step(self.model, statistics.rms)
+        # Sums of squares until the end.
+        for values in statistics.rms:
+            values.assign(tf.zeros_like(values))
         states = self.model.initial_state(columns.shape[0])
-        windows = read_windows(_make_squares_step(self.model, sums), columns, states, self.bptt)
+        windows = read_windows(statistics.step, columns, states, self.bptt)
         for count, _ in enumerate(windows, start=1):
             if on_window is not None:
                 on_window(count, num_windows)
-        rms = [tf.sqrt(squares / num_windows) for squares in sums]
-        total = sum(float(tf.reduce_sum(tf.cast(values, tf.float64))) for values in rms)
-        mean = total / sum(values.shape.num_elements() for values in rms)
+        total = 0.0
+        for values in statistics.rms:
+            values.assign(tf.sqrt(values / num_windows))
+            total += float(tf.reduce_sum(tf.cast(values, tf.float64)))
+        mean = total / sum(values.shape.num_elements() for values in statistics.rms)
         if not 0 < mean < math.inf:
             raise ValueError(
                 "The gradients on the training text must be finite, and not all zero. Received: "
                 f"a mean RMS of {mean}. The model's weights are damaged, or its training diverged."
             )
-        self._statistics.rms, self._statistics.mean = rms, mean
+        statistics.mean = mean
         return num_windows
 
     @contextlib.contextmanager
@@ -142,7 +151,7 @@ class DynamicEvaluation:
             ValueError: before `collect_statistics`.
         """
         rms, mean = self._statistics.rms, self._statistics.mean
-        if rms is None:
+        if mean is None:
             raise ValueError(
                 "DynamicEvaluation needs the statistics of the gradients on the training text: "
                 "call collect_statistics(token_ids) first."
