@@ -93,6 +93,29 @@ def load_corpus(name, data_dir=None, max_vocabulary_size=None, tfds_data_dir=Non
     return _from_tfds(name, max_vocabulary_size, tfds_data_dir)
 
 
+def is_published(name, token_counts, vocabulary_size):
+    """Says whether a corpus, by its numbers, is one with published perplexities to compare with.
+
+    Args:
+        name: The name of the corpus.
+        token_counts: The number of tokens of each split, as `Corpus.token_counts`, or `None`.
+        vocabulary_size: The number of words.
+
+    Returns:
+        True or False.
+
+    Example:
+
+    >>> is_published("ptb", {"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000)
+    True
+    """
+    published = _PUBLISHED.get(name)
+    return published is not None and (token_counts, vocabulary_size) == (
+        published.token_counts,
+        published.vocabulary_size,
+    )
+
+
 def _from_folder(name, folder, max_vocabulary_size):
     return Corpus.from_texts(
         name, read_text_folder(folder), max_vocabulary_size, source=str(folder)
