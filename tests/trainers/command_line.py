@@ -60,7 +60,7 @@ class CommandLine:
 
     def interrupt_when(self, started, condition):
         """Sends Ctrl-C to a command as soon as a condition holds."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         try:
             while not condition():
                 os.kill(started[0], 0 if time.monotonic() < deadline else signal.SIGKILL)

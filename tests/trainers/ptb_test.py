@@ -303,7 +303,7 @@ class TestHelp:
     def test_shows_every_setting_without_tensorflow(self):
         result = subprocess.run(
             [sys.executable, "-c", _HELP],
-            cwd=ROOT, capture_output=True, text=True, timeout=100)  # fmt: skip
+            cwd=ROOT, capture_output=True, text=True, timeout=600)  # fmt: skip
         assert result.stdout.splitlines()[-1].startswith("code 1 loaded []"), result.stderr
         names = set(TrainingConfig().to_dict()) | {"preset", "workdir", "resume"}
         for name in names:
@@ -316,7 +316,7 @@ def test_as_a_user_starts_it(data_dir, finished, tmp_path):
     # Not forked: in a process that does import TensorFlow, quietly.
     result = subprocess.run(
         [sys.executable, "-m", MODULE, *arguments(data_dir, tmp_path / "run")],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, capture_output=True, text=True, timeout=900,
         env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""

@@ -388,7 +388,7 @@ class TestKilled:
         settings = json.dumps(config.to_dict())
         result = subprocess.run(
             [sys.executable, "-c", _KILLING, str(tmp_path / "killed"), settings],
-            cwd=ROOT, capture_output=True, text=True, timeout=240)  # fmt: skip
+            cwd=ROOT, capture_output=True, text=True, timeout=900)  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
         assert_same_run(tmp_path / "killed", tmp_path / "unbroken")
         log = (tmp_path / "killed" / "log.txt").read_text()
