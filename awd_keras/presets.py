@@ -78,7 +78,7 @@ PRESETS = types.MappingProxyType(
                 validation_batch_size=40,
                 test_batch_size=10,
                 bptt=25,
-                epochs=3,
+                epochs=4,
                 logging_interval=300,
                 non_monotone_interval=1,
             ),

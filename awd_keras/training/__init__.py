@@ -1,7 +1,8 @@
 """The training loop and what it keeps on disk."""
 
 from awd_keras.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from awd_keras.training.loop import NonFiniteLossError, TrainingResult, train_and_evaluate
+from awd_keras.training.divergence import NonFiniteLossError
+from awd_keras.training.loop import TrainingResult, train_and_evaluate
 from awd_keras.training.run_folder import RunFolder, RunFolderError
 from awd_keras.training.train_step import make_train_step
 

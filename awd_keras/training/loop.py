@@ -3,19 +3,19 @@
 import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
 from awd_keras.data.batching import batchify, bptt_windows
-from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator, perplexity
+from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.training.curves import draw_curves
-from awd_keras.training.progress import Progress, duration
+from awd_keras.training.divergence import PendingLosses
+from awd_keras.training.interruption import Interruption
+from awd_keras.training.metrics_log import MetricsLog
+from awd_keras.training.progress import Progress
 from awd_keras.training.train_step import make_train_step
 from awd_keras.training.training_state import (
     TrainingState,
@@ -24,13 +24,6 @@ from awd_keras.training.training_state import (
     save_training,
     save_weights,
 )
-
-# Losses wait so many steps before they are read: on a GPU, reading one waits for its step.
-_READ_INTERVAL = 16
-
-
-class NonFiniteLossError(ArithmeticError):
-    """Training diverged: the loss or its gradient is no longer a number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,70 +119,50 @@ class _Run:
         )
         self.evaluator = Evaluator(model)
         self.progress = Progress(folder.log_file, stream)
-        self.steps_per_epoch = columns.shape[1] - 1
+        self.losses = PendingLosses(config, folder)
+        self.interruption = Interruption()
         self.state = TrainingState()
         self.carried = model.initial_state(config.batch_size)
-        self.unread = []
-        self.stop = False
         self.checked_at_step = None
-        self.recent_loss = None
-        self.started = time.monotonic()
-        self.saved = self.started
-        self.events = None
 
     def train(self):
-        if self.folder.last_checkpoint.exists():
+        config, folder = self.config, self.folder
+        exists = folder.last_checkpoint.exists()
+        if exists:
             self.carried, self.state = load_training(
-                self.folder.last_checkpoint, self.model, self.optimizer, self.trigger,
-                self.config.batch_size)  # fmt: skip
-            self.progress.line(
-                f"continuing after step {self.state.step:,} ({self._epochs():.2f} epochs)"
+                folder.last_checkpoint, self.model, self.optimizer, self.trigger, config.batch_size
             )
-        self.folder.cut_metrics(self.state.step)
-        self.folder.bring_best_back()
-        self.started = self.saved = time.monotonic()
-        self.seconds_before, self.tokens_before = self.state.seconds, self.state.tokens
-        with self._stopping_on_signals(), contextlib.closing(self.progress):
-            while self.state.epoch < self.config.epochs and not self.stop:
+        folder.cut_metrics(self.state.step)
+        folder.bring_best_back()
+        steps_per_epoch = self.columns.shape[1] - 1
+        self.log = MetricsLog(config, folder, self.progress, steps_per_epoch, self.state)
+        if exists:
+            epochs = self.log.epochs(self.state)
+            self.progress.line(f"continuing after step {self.state.step:,} ({epochs:.2f} epochs)")
+        self.saved = time.monotonic()
+        with self.interruption, contextlib.closing(self.progress):
+            while self.state.epoch < config.epochs and not self.interruption.requested:
                 self._train_epoch()
-            if self.stop:
+            if self.interruption.requested:
                 self._save()
                 self.progress.line(
                     f"interrupted after step {self.state.step:,}; saved. The same command goes "
                     f"on from here. Evaluating what there is (Ctrl-C again to leave at once) ..."
                 )
-            return self._finish("interrupted" if self.stop else "finished")
-
-    @contextlib.contextmanager
-    def _stopping_on_signals(self):
-        """The first Ctrl-C ends after the current step, the second one at once."""
-
-        def stop(number, frame):
-            self.stop = True
-            for which, handler in before.items():
-                signal.signal(which, handler)
-
-        before = {}
-        if threading.current_thread() is threading.main_thread():
-            for which in (signal.SIGINT, signal.SIGTERM):
-                before[which] = signal.signal(which, stop)
-        try:
-            yield
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
+            return self._finish("interrupted" if self.interruption.requested else "finished")
 
     def _train_epoch(self):
         config, state = self.config, self.state
         lengths = bptt_windows(
-            self.steps_per_epoch, config.bptt, config.seed, state.epoch,
+            self.columns.shape[1] - 1, config.bptt, config.seed, state.epoch,
             bptt_std=config.bptt_std, bptt_min=config.bptt_min, bptt_max=config.bptt_max,
             bptt_full_probability=config.bptt_full_probability)  # fmt: skip
-        while not self.stop:
+        while not self.interruption.requested:
             self._train_window(lengths[state.window])
             is_last = state.window == len(lengths)
             if is_last:
-                self._end_epoch()
+                state.epoch, state.window, state.position = state.epoch + 1, 0, 0
+                self.carried = self.model.initial_state(config.batch_size)
             if config.logging_interval:
                 is_check = state.step % config.logging_interval == 0
             else:
@@ -197,7 +170,6 @@ class _Run:
             if is_check:
                 self._validate()
             if is_last and config.trigger == f"epoch:{state.epoch}":
-                self._read_losses()
                 self._start_averaging(f"as asked, after epoch {state.epoch}")
             minutes = (time.monotonic() - self.saved) / 60
             if is_check or is_last or minutes >= config.checkpoint_minutes:
@@ -215,120 +187,48 @@ class _Run:
             tf.constant(self._learning_rate() * length / self.config.bptt, tf.float32),
             tf.constant(state.step, tf.int32),
         )
-        self.unread.append((state.step, state.epoch, start, length, loss, norm))
+        is_time_to_read = self.losses.add(state, length, loss, norm)
         state.step += 1
         state.window += 1
         state.position = end
         state.tokens += length * self.config.batch_size
-        if len(self.unread) >= _READ_INTERVAL:
-            self._read_losses()
-            self.progress.live(self._live_text)
-
-    def _end_epoch(self):
-        state = self.state
-        state.epoch, state.window, state.position = state.epoch + 1, 0, 0
-        self.carried = self.model.initial_state(self.config.batch_size)
+        if is_time_to_read:
+            self.losses.read(state)
+            self.log.live(state, self.losses.recent)
 
     def _learning_rate(self):
         drops = sum(self.state.epoch >= epoch for epoch in self.config.learning_rate_drop_epochs)
         return self.config.learning_rate * 0.1**drops
 
-    def _read_losses(self):
-        """Takes the losses of the last steps, and stops a run that has diverged."""
-        for step, epoch, start, length, loss, norm in self.unread:
-            loss, norm = float(loss), float(norm)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise self._diverged(
-                    f"at step {step + 1:,} (epoch {epoch + 1}, window of {length} tokens at "
-                    f"{start}): loss {loss}, gradient norm {norm}"
-                )
-            tokens = length * self.config.batch_size
-            self.state.loss_sum += loss * tokens
-            self.state.loss_tokens += tokens
-            self.recent_loss = loss if self.recent_loss is None else (
-                self.recent_loss + 0.05 * (loss - self.recent_loss))  # fmt: skip
-        self.unread.clear()
-
-    def _diverged(self, where):
-        config, last = self.config, self.folder.last_checkpoint
-        kept = f"The last good checkpoint is {last}." if last.exists() else "Nothing was saved yet."
-        return NonFiniteLossError(
-            f"Training diverged {where}. Settings: optimizer={config.optimizer}, "
-            f"learning_rate={config.learning_rate}, global_clipnorm={config.global_clipnorm}, "
-            f"dtype={config.dtype}, seed={config.seed}. Try a smaller learning rate. {kept}"
-        )
-
     def _validate(self):
-        """Measures the validation loss, writes a row, and asks the trigger."""
-        self._read_losses()
-        state, config = self.state, self.config
-        seconds = self._seconds()
-        raw = self._evaluate_validation()
+        """Measures the validation loss, writes it down, and asks the trigger."""
+        state = self.state
+        self.losses.read(state)
+        result = raw = self._evaluate_validation()
         averaging = self.optimizer.triggered
-        if averaging:
-            with self.optimizer.averaged_weights():
+        with self.optimizer.averaged_weights():
+            if averaging:
                 result = self._evaluate_validation()
-                self._keep_if_best(result)
-        else:
-            result = raw
-            self._keep_if_best(result)
-        train_loss = state.loss_sum / state.loss_tokens
-        epochs = self._epochs()
-        rate = (state.tokens - self.tokens_before) / max(seconds - self.seconds_before, 1e-9)
-        self.folder.append_metrics(
-            {
-                "epoch": round(epochs, 4) if epochs % 1 else int(epochs),
-                "step": state.step,
-                "tokens": state.tokens,
-                "learning_rate": self._learning_rate(),
-                "train_loss": train_loss,
-                "validation_loss": result.loss,
-                "validation_perplexity": result.perplexity,
-                "raw_validation_perplexity": raw.perplexity,
-                "averaging": int(averaging),
-                "seconds": round(seconds, 3),
-                "tokens_per_second": round(rate, 1),
-            }
+            if state.best_loss is None or result.loss < state.best_loss:
+                state.best_loss = result.loss
+                self._save_best(result)
+        self.log.write(
+            state, self._learning_rate(), result, raw, averaging, self.optimizer.num_averaged
         )
-        self._write_events(train_loss, result, raw, rate)
         state.loss_sum, state.loss_tokens = 0.0, 0
         self.checked_at_step = state.step
-        note = f" (average of {self.optimizer.num_averaged:,} steps; raw {raw.perplexity:.2f})"
-        self.progress.line(
-            f"epoch {epochs:6.2f}  step {state.step:7,}  train {perplexity(train_loss):7.2f}  "
-            f"validation perplexity {result.perplexity:7.2f}{note if averaging else ''}  "
-            f"{rate:,.0f} tokens/s  {duration(seconds)} elapsed, "
-            f"{duration(self._seconds_left(rate))} left"
-        )
-        if not averaging and config.trigger in ("non_monotonic", "monotonic"):
-            record = list(self.trigger.record)
-            if self.trigger.update(result.loss):
-                n = self.trigger.non_monotone_interval
-                earlier = record[: len(record) - n]
-                self._start_averaging(
-                    f"validation loss {result.loss:.4f} is above {min(earlier):.4f}, the smallest "
-                    f"on record without the last {n}; record: "
-                    + " ".join(f"{loss:.4f}" for loss in record)
-                )
+        if not averaging and self.config.trigger in ("non_monotonic", "monotonic"):
+            self._ask_trigger(result.loss)
 
-    def _evaluate_validation(self):
-        result = self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)
-        if not math.isfinite(result.loss):
-            raise self._diverged(
-                f"by step {self.state.step:,} (epoch {self._epochs():.2f}): validation loss "
-                f"{result.loss}"
+    def _ask_trigger(self, loss):
+        record = list(self.trigger.record)
+        if self.trigger.update(loss):
+            n = self.trigger.non_monotone_interval
+            self._start_averaging(
+                f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
+                f"smallest on record without the last {n}; record: "
+                + " ".join(f"{earlier:.4f}" for earlier in record)
             )
-        return result
-
-    def _keep_if_best(self, result):
-        state = self.state
-        if state.best_loss is None or result.loss < state.best_loss:
-            state.best_loss = result.loss
-            self._save_best(result)
-
-    def _save_best(self, result):
-        facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
-        save_weights(self.folder.best_checkpoint, self.model, facts)
 
     def _start_averaging(self, reason):
         if not self.optimizer.triggered:
@@ -336,16 +236,20 @@ class _Run:
             self.state.triggered_at_step = self.state.step
             self.progress.line(f"averaging starts at step {self.state.step:,}: {reason}")
 
+    def _evaluate_validation(self):
+        result = self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)
+        if not math.isfinite(result.loss):
+            raise self.losses.error(f"by step {self.state.step:,}: validation loss {result.loss}")
+        return result
+
+    def _save_best(self, result):
+        facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
+        save_weights(self.folder.best_checkpoint, self.model, facts)
+
     def _save(self):
-        self._read_losses()
-        # The last step's loss is that of the weights before it.
-        for variable in self.model.weights:
-            if not np.all(np.isfinite(variable.numpy())):
-                raise self._diverged(
-                    f"by step {self.state.step:,} (epoch {self._epochs():.2f}): {variable.path} "
-                    "is not finite"
-                )
-        self.state.seconds = self._seconds()
+        self.losses.read(self.state)
+        self.losses.check_weights(self.model, self.state)
+        self.state.seconds = self.log.seconds()
         save_training(
             self.folder.last_checkpoint, self.model, self.optimizer, self.trigger, self.carried,
             self.state)  # fmt: skip
@@ -365,67 +269,26 @@ class _Run:
                     self.folder.set_best_aside()
                     self._save_best(current)
         facts = load_weights(self.folder.best_checkpoint, self.model)
-        validation = EvaluationResult(**facts["validation"])
         self.progress.line(
             f"best weights: step {facts['step']:,}. Evaluating on the test text, batch size "
             f"{self.config.test_batch_size} ..."
         )
-        test = self.evaluator.evaluate(self.corpus.test, self.config.test_batch_size)
-        epochs = self._epochs()
         result = TrainingResult(
-            reason, epochs if epochs % 1 else int(epochs), self.state.triggered_at_step,
-            validation, test)  # fmt: skip
+            reason=reason,
+            epochs=self.log.epochs(self.state),
+            triggered_at_step=self.state.triggered_at_step,
+            validation=EvaluationResult(**facts["validation"]),
+            test=self.evaluator.evaluate(self.corpus.test, self.config.test_batch_size),
+        )
         self.folder.write_results(result.to_dict())
-        self._draw()
+        if self.config.plot:
+            self._draw()
         return result
 
     def _draw(self):
-        if not self.config.plot:
-            return
         title = f"{self.corpus.name}, {self.config.num_layers} layers, {self.config.dtype}"
         rows = self.folder.read_metrics()
         if draw_curves(self.folder.curves_file, rows, title, self.baseline):
             self.progress.line(f"curves: {self.folder.curves_file}")
         else:
             self.progress.line("curves: not drawn (no validation yet, or matplotlib is missing)")
-
-    def _write_events(self, train_loss, result, raw, rate):
-        if not self.config.tensorboard:
-            return
-        scalars = {
-            "loss/train": train_loss,
-            "loss/validation": result.loss,
-            "perplexity/validation": result.perplexity,
-            "perplexity/raw_validation": raw.perplexity,
-            "speed/tokens_per_second": rate,
-        }
-        try:
-            if self.events is None:
-                self.events = tf.summary.create_file_writer(str(self.folder.events))
-            with self.events.as_default(step=self.state.step):
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value)
-            self.events.flush()
-        except tf.errors.OpError as error:
-            reason = " ".join(error.message.split())
-            raise OSError(f"{self.folder.events} cannot be written: {reason}") from error
-
-    def _epochs(self):
-        return self.state.epoch + self.state.position / self.steps_per_epoch
-
-    def _seconds(self):
-        return self.seconds_before + time.monotonic() - self.started
-
-    def _seconds_left(self, rate):
-        tokens = self.config.epochs * self.steps_per_epoch * self.config.batch_size
-        return max(0.0, tokens - self.state.tokens) / max(rate, 1e-9)
-
-    def _live_text(self):
-        seconds = self._seconds() - self.seconds_before
-        rate = (self.state.tokens - self.tokens_before) / max(seconds, 1e-9)
-        return (
-            f"epoch {self.state.epoch + 1}/{self.config.epochs}  "
-            f"{self.state.position / self.steps_per_epoch:4.0%}  {rate:,.0f} tokens/s  "
-            f"loss {self.recent_loss:.3f}  perplexity {perplexity(self.recent_loss):.1f}  "
-            f"{duration(self._seconds_left(rate))} left"
-        )

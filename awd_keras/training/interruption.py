@@ -1,0 +1,40 @@
+"""Ctrl-C as a wish, not as an exception in the middle of a step."""
+
+import signal
+import threading
+
+
+class Interruption:
+    """While it is open, the first SIGINT or SIGTERM sets `requested`; the second acts at once.
+
+    Outside the main thread, where Python gives no signals, it changes nothing.
+
+    Example:
+
+    >>> with Interruption() as interruption:
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     interruption.requested
+    True
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._handlers = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_):
+        self._put_back()
+
+    def _request(self, number, frame):
+        self.requested = True
+        self._put_back()
+
+    def _put_back(self):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
