@@ -38,10 +38,15 @@ def lstm_portable(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, 
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
     projected = tf.matmul(tf.reshape(inputs, (-1, features)), kernel) + bias
     projected = tf.reshape(projected, (timesteps, batch_size, 4 * units))
+    # A loop's variables must keep their static shapes: what one argument knows, all must know.
+    known = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0]
+    projected = tf.ensure_shape(projected, (inputs.shape[0], known, 4 * units))
+    initial_h = tf.ensure_shape(initial_h, (known, units))
+    initial_c = tf.ensure_shape(initial_c, (known, units))
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
     outputs, final_h, final_c = _recurrence(projected, initial_h, initial_c, recurrent_kernel)
-    outputs.set_shape((inputs.shape[0], inputs.shape[1], units))
+    outputs.set_shape((inputs.shape[0], known, units))
     if lengths is not None:
         outputs, final_h = _repeat_last(outputs, initial_h, lengths)
     return outputs, final_h, final_c

@@ -297,6 +297,28 @@ class TestLstm:
         ):
             assert_close(actual, expected, 1e-10, name)
 
+    @pytest.mark.parametrize("inputs_batch", [None, BATCH])
+    @pytest.mark.parametrize("states_batch", [None, BATCH])
+    def test_partly_known_shapes(self, inputs_batch, states_batch):
+        arguments = make_arguments()
+        state = tf.TensorSpec((states_batch, UNITS), tf.float64)
+
+        @tf.function(
+            input_signature=[tf.TensorSpec((inputs_batch, None, FEATURES), tf.float64), state, state]
+        )
+        def compute(inputs, h, c):
+            with tf.GradientTape() as tape:
+                tape.watch([inputs, h, c])
+                results = ops.lstm(inputs, h, c, *arguments[3:])
+                loss = tf.add_n([tf.reduce_sum(result**2) for result in results])
+            return [*results, *tape.gradient(loss, [inputs, h, c])]
+
+        results = compute(*arguments[:3])
+        expected = ops.lstm(*arguments)
+        for actual, reference in zip(results[:3], expected, strict=True):
+            assert_close(actual, reference, 1e-12)
+        assert [result.shape for result in results[3:]] == [a.shape for a in arguments[:3]]
+
     def test_unknown_implementation(self):
         with pytest.raises(ValueError, match="fastest"):
             ops.lstm(*make_arguments("float32"), implementation="fastest")
