@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
+from awd_keras.data.corpus import CorpusError
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds
 
@@ -89,7 +90,7 @@ class TextGenerator:
         vocabulary: its `Vocabulary`.
 
     Raises:
-        ValueError: if the vocabulary has no `<eos>` or not the size of the model's.
+        CorpusError: if the vocabulary has no `<eos>`, or not the size of the model's.
 
     Example:
 
@@ -105,13 +106,13 @@ class TextGenerator:
 
     def __init__(self, model, vocabulary):
         if vocabulary.eos_id is None:
-            raise ValueError(
+            raise CorpusError(
                 "A text begins and ends with <eos>, and the vocabulary has none. "
                 f"Received: {vocabulary!r}"
             )
         vocabulary_size = model.backbone.vocabulary_size
         if len(vocabulary) != vocabulary_size:
-            raise ValueError(
+            raise CorpusError(
                 f"The model predicts {vocabulary_size} words, the vocabulary has "
                 f"{len(vocabulary)}: it is another model's."
             )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from awd_keras.config import ConfigError
-from awd_keras.data import Vocabulary
+from awd_keras.data import CorpusError, Vocabulary
 from awd_keras.generation import GenerationConfig, TextGenerator
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import to_numpy
@@ -208,7 +208,7 @@ def test_settings_are_checked(name, value):
 
 
 def test_the_vocabulary_must_be_the_models():
-    with pytest.raises(ValueError, match="predicts 8 words, the vocabulary has 2"):
+    with pytest.raises(CorpusError, match="predicts 8 words, the vocabulary has 2"):
         TextGenerator(make_model(), Vocabulary(["<eos>", "the"]))
-    with pytest.raises(ValueError, match="the vocabulary has none"):
+    with pytest.raises(CorpusError, match="the vocabulary has none"):
         TextGenerator(make_model(), Vocabulary(["the"]))

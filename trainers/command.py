@@ -12,7 +12,7 @@ from trainers import common
 EXIT_BROKEN_PIPE = 141
 
 
-def main(function):
+def main(function, max_arguments=0):
     """Parses the command line, calls a function, and exits with its code.
 
     TensorFlow is loaded, without its messages, after the flags are read: `--help` and a wrong flag
@@ -23,14 +23,17 @@ def main(function):
     code 3; Ctrl-C exit code 130.
 
     Args:
-        function: takes nothing, reads its flags, returns None or an exit code.
+        function: takes the arguments that are no flags, reads its flags, returns None or an exit
+            code.
+        max_arguments: how many such arguments there may be.
     """
-    app.run(lambda argv: _run(function, argv))
+    app.run(lambda argv: _run(function, argv[1:], max_arguments))
 
 
-def _run(function, argv):
-    if len(argv) > 1:
-        return _bad_input(f"expected flags only. Received: {' '.join(argv[1:])}. See --help.")
+def _run(function, arguments, max_arguments):
+    if len(arguments) > max_arguments:
+        expected = f"{max_arguments} besides flags" if max_arguments else "flags only"
+        return _bad_input(f"expected {expected}. Received: {' '.join(arguments)}. See --help.")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # of libraries; what we have to say we print
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
@@ -43,7 +46,7 @@ def _run(function, argv):
         return common.EXIT_INTERRUPTED
 
     try:
-        code = function()
+        code = function(*arguments)
         sys.stdout.flush()
         return code or 0
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import math
 
+from awd_keras.config import ConfigError
 from awd_keras.data.corpus import CorpusError
 
 
@@ -65,7 +66,7 @@ def rerank(lines, scorer, lm_weight):
         best of each id first, equal ones in their order; the ids in their order.
 
     Raises:
-        ValueError: if the weight is not in [0, 1].
+        ConfigError: if the weight is not in [0, 1].
         CorpusError: for a line of another form, or an id that comes back after another one. The
             message has the number of the line.
 
@@ -81,7 +82,7 @@ def rerank(lines, scorer, lm_weight):
     a ||| the cat ||| -4.000000
     """
     if not 0 <= lm_weight <= 1:
-        raise ValueError(f"`lm_weight` must be in [0, 1]. Received: lm_weight={lm_weight}")
+        raise ConfigError(f"lm_weight must be in [0, 1]. Received: {lm_weight}")
     read_ahead = collections.deque()
 
     def texts():

@@ -12,6 +12,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from awd_keras.config import ConfigError
+from awd_keras.data.corpus import CorpusError
+
 # A block ends at so many words even if it has few lines.
 _BLOCK_WORDS = 1_000_000
 # Logits held at once: 256 MiB of them, but no more words than a product needs to be fast.
@@ -52,7 +55,8 @@ class LineScorer:
             read, or the last.
 
     Raises:
-        ValueError: if a size is below 1, or the vocabulary has no `<eos>` or not the model's size.
+        ConfigError: if a size is below 1.
+        CorpusError: if the vocabulary has no `<eos>`, or not the size of the model's.
 
     Example:
 
@@ -68,15 +72,15 @@ class LineScorer:
     def __init__(self, model, vocabulary, batch_size=128, block_lines=8192):
         for name, size in (("batch_size", batch_size), ("block_lines", block_lines)):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")
+                raise ConfigError(f"{name} must be a positive integer. Received: {size!r}")
         if vocabulary.eos_id is None:
-            raise ValueError(
+            raise CorpusError(
                 "A line is scored with the <eos> at its end, and the vocabulary has none. "
                 f"Received: {vocabulary!r}"
             )
         vocabulary_size = model.backbone.vocabulary_size
         if len(vocabulary) != vocabulary_size:
-            raise ValueError(
+            raise CorpusError(
                 f"The model predicts {vocabulary_size} words, the vocabulary has "
                 f"{len(vocabulary)}: it is another model's."
             )

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from awd_keras.config import ConfigError
 from awd_keras.data import CorpusError
 from awd_keras.evaluation import Hypothesis, LineScore, rerank
 
@@ -96,7 +97,7 @@ def test_ids_must_be_together():
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, math.nan])
 def test_the_weight_is_checked(weight):
-    with pytest.raises(ValueError, match=r"`lm_weight` must be in \[0, 1\]"):
+    with pytest.raises(ConfigError, match=r"lm_weight must be in \[0, 1\]"):
         next(rerank(LINES, Scorer(), weight))
 
 

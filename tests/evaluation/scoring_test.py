@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.data import Vocabulary
+from awd_keras.config import ConfigError
+from awd_keras.data import CorpusError, Vocabulary
 from awd_keras.evaluation import LineScore, LineScorer, decoded_lines
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import to_numpy
@@ -160,14 +161,14 @@ def test_bfloat16_scores_are_near():
 
 @pytest.mark.parametrize("option", [{"batch_size": 0}, {"block_lines": 1.5}])
 def test_sizes_must_be_positive_integers(option):
-    with pytest.raises(ValueError, match=f"`{next(iter(option))}` must be a positive integer"):
+    with pytest.raises(ConfigError, match=f"{next(iter(option))} must be a positive integer"):
         LineScorer(make_model(), VOCABULARY, **option)
 
 
 def test_the_vocabulary_must_be_the_models():
-    with pytest.raises(ValueError, match="predicts 22 words, the vocabulary has 21"):
+    with pytest.raises(CorpusError, match="predicts 22 words, the vocabulary has 21"):
         LineScorer(make_model(), Vocabulary(["<eos>", *WORDS]))
-    with pytest.raises(ValueError, match="the vocabulary has none"):
+    with pytest.raises(CorpusError, match="the vocabulary has none"):
         LineScorer(make_model(), Vocabulary(["<unk>", *WORDS]))
 
 

@@ -1,0 +1,42 @@
+"""A run folder with weights in it, for the commands that work on a trained run."""
+
+import numpy as np
+
+from awd_keras import factory
+from awd_keras.data import Corpus
+from awd_keras.training import RunFolder
+from awd_keras.training.training_state import save_weights
+from tests.training.tiny import make_config, make_texts
+
+
+def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
+    """Makes the folder of a run that was trained for no step.
+
+    Args:
+        path: the folder.
+        data_dir: None, or a folder in which to write the texts, which then are the run's corpus.
+        words: a line more at the end of the training text.
+        scale: standard deviation of the weights.
+        **changes: settings.
+
+    Returns:
+        `(model, vocabulary)`.
+    """
+    texts = make_texts()
+    texts["train"].append(words)
+    if data_dir is not None:
+        data_dir.mkdir()
+        for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
+            (data_dir / f"{name}.txt").write_text("\n".join(texts[split]) + "\n", "utf-8")
+        changes["data_dir"] = str(data_dir)
+    corpus = Corpus.from_texts("text", texts)
+    config = make_config(**changes)
+    model = factory.build_model(config, len(corpus.vocabulary))
+    for index, variable in enumerate(model.weights):
+        values = np.random.default_rng(index).normal(scale=scale, size=variable.shape)
+        variable.assign(values.astype("float32"))
+    folder = RunFolder(path)
+    folder.begin(config, corpus)
+    validation = {"total_loss": 3.0, "num_tokens": 1}
+    save_weights(folder.best_checkpoint, model, {"step": 0, "validation": validation})
+    return model, corpus.vocabulary

@@ -1,0 +1,67 @@
+"""Writes text by a trained run.
+
+  python -m trainers.generate --workdir=runs/ptb --prompt="the company said"
+  python -m trainers.generate --workdir=runs/ptb --num_samples=10 --nounknown --top_p=0.9
+  python -m trainers.generate --workdir=runs/ptb --prompt="the" --temperature=0
+
+Each sample is a line on standard output: the prompt and what follows it, until <eos> or
+--max_words. The prompt begins after an <eos>, as a line of the training text does; without one a
+line is begun. The same seed gives the same text, and a sample does not depend on how many there
+are.
+"""
+
+import sys
+
+from absl import flags
+
+from awd_keras.config import ConfigError
+from trainers import command
+
+FLAGS = flags.FLAGS
+_SETTINGS = ("num_samples", "max_words", "temperature", "top_k", "top_p", "seed", "unknown",
+             "repeat_unknown")  # fmt: skip
+
+
+def main():
+    flags.DEFINE_string("workdir", None, "run folder (required)")
+    flags.DEFINE_string("prompt", "", "words to write on from, white space between them")
+    flags.DEFINE_integer("num_samples", 1, "how many texts")
+    flags.DEFINE_integer("max_words", 100, "words after which a text ends, if no <eos> ended it")
+    flags.DEFINE_float("temperature", 1.0, "what the logits are divided by; 0: the likeliest word")
+    flags.DEFINE_integer("top_k", 0, "draw from so many of the likeliest words; 0: from all")
+    flags.DEFINE_float(
+        "top_p", 1.0, "draw from the fewest words, likeliest first, whose probabilities sum to it"
+    )
+    flags.DEFINE_integer("seed", 0, "of the draws")
+    flags.DEFINE_bool("unknown", True, "may write <unk>; with --nounknown it never does")
+    flags.DEFINE_bool("repeat_unknown", True, "may write <unk> after <unk>")
+    flags.DEFINE_enum(
+        "dtype", None, ["float32", "bfloat16"], "precision of the products; default: the run's"
+    )
+    command.main(_generate)
+
+
+def _generate():
+    from awd_keras import factory
+    from awd_keras.generation import GenerationConfig, TextGenerator
+
+    if not FLAGS.workdir:
+        raise ConfigError("--workdir is required: the folder of a trained run.")
+    try:
+        FLAGS.prompt.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"--prompt must be UTF-8. Received: {FLAGS.prompt!a}") from None
+    config = GenerationConfig(**{name: getattr(FLAGS, name) for name in _SETTINGS})
+    model, vocabulary, _ = factory.load_run(FLAGS.workdir, FLAGS.dtype)
+    prompt = FLAGS.prompt.split()
+    texts = TextGenerator(model, vocabulary).generate(FLAGS.prompt, config)
+    unknown = sorted({word for word in prompt if word not in vocabulary})
+    if unknown:
+        print(f"warning: read as <unk>: {' '.join(unknown)}", file=sys.stderr)
+    sys.stdout.reconfigure(encoding="utf-8")
+    for text in texts:
+        print(" ".join([*prompt, *text.words]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
