@@ -63,13 +63,9 @@ class NTASGD(keras.optimizers.Optimizer):
         """Creates the slots: an average for each variable, the switch and the count."""
         if self.built:
             return
-        self._averages = []
-        for variable in variables:
-            # As an initializer, not assigned: a checkpoint restored before `build` must win.
-            initial = tf.convert_to_tensor(variable)
-            self._averages.append(
-                self.add_variable_from_reference(variable, name="average", initializer=initial)
-            )
+        # Zeros, never read: the first step sets them. (The weights may have no values yet, in a
+        # model that `fit` builds, and a checkpoint restored before `build` must win.)
+        self._averages = self.add_optimizer_variables(variables, "average")
         self._triggered = self.add_variable((), dtype="bool", initializer="zeros", name="triggered")
         self._num_averaged = self.add_variable(
             (), dtype="int64", initializer="zeros", name="num_averaged"
