@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras.evaluation import ContinuousCache
+from tests.evaluation.tiny import brute_force
 from tests.test_case import assert_close, assert_equal
 
 BATCH, TIME, FEATURES, WORDS = 3, 23, 5, 7
@@ -18,21 +19,6 @@ def make_text(dtype="float32", time=TIME, seed=0):
     hidden = generator.uniform(-1, 1, (BATCH, time, FEATURES)).astype(dtype)
     targets = generator.integers(WORDS, size=(BATCH, time)).astype("int32")
     return generator.uniform(-9, -0.1, (BATCH, time)).astype(dtype), hidden, targets
-
-
-def brute_force(cache, log_probabilities, hidden, targets):
-    """The definition, one word after another, as probabilities in float64."""
-    mixed = np.exp(log_probabilities.astype("float64"))
-    hidden = hidden.astype("float64")
-    for row, now in np.ndindex(targets.shape):
-        entries = range(max(0, now - cache.window), now)
-        if not entries or (cache.only_full and len(entries) < cache.window):
-            continue
-        weights = [math.exp(cache.theta * hidden[row, now] @ hidden[row, i]) for i in entries]
-        same = [w for w, i in zip(weights, entries) if targets[row, i] == targets[row, now]]
-        mixed[row, now] *= 1 - cache.lambda_
-        mixed[row, now] += cache.lambda_ * sum(same) / sum(weights)
-    return mixed
 
 
 def stream(cache, log_probabilities, hidden, targets, lengths):

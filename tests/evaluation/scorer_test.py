@@ -7,8 +7,7 @@ import pytest
 
 from awd_keras.data import batchify
 from awd_keras.evaluation import ContinuousCache, DynamicEvaluation, Scorer, evaluate
-from tests.evaluation.continuous_cache_test import brute_force
-from tests.evaluation.tiny import make_model, make_text, weights_of
+from tests.evaluation.tiny import brute_force, make_model, make_text, weights_of
 from tests.test_case import assert_close, assert_equal
 
 CACHE = ContinuousCache(window=12, theta=1.5, lambda_=0.3)

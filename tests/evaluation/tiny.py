@@ -1,4 +1,6 @@
-"""A model that tells words apart, and texts for it."""
+"""What the tests of evaluation share: a model that tells words apart, texts, the cache by hand."""
+
+import math
 
 import numpy as np
 
@@ -23,3 +25,18 @@ def make_text(num_tokens, seed=0):
 
 def weights_of(model):
     return [variable.numpy() for variable in model.weights]
+
+
+def brute_force(cache, log_probabilities, hidden, targets):
+    """Probabilities of the targets by the definition of the cache, one word after another."""
+    mixed = np.exp(log_probabilities.astype("float64"))
+    hidden = hidden.astype("float64")
+    for row, now in np.ndindex(targets.shape):
+        entries = range(max(0, now - cache.window), now)
+        if not entries or (cache.only_full and len(entries) < cache.window):
+            continue
+        weights = [math.exp(cache.theta * hidden[row, now] @ hidden[row, i]) for i in entries]
+        same = [w for w, i in zip(weights, entries) if targets[row, i] == targets[row, now]]
+        mixed[row, now] *= 1 - cache.lambda_
+        mixed[row, now] += cache.lambda_ * sum(same) / sum(weights)
+    return mixed
