@@ -180,9 +180,14 @@ def _train(config, workdir, may_resume):
         print(f"corpus: {corpus.describe()}")
         print(f"model: {model.count_params():,} parameters, {dtype} products ({why})")
         baseline = _baseline(corpus)
+        picture = None
         if baseline:
-            print(f"baseline: {baseline[0]}, {baseline[1]} on the test text")
-        result = train_and_evaluate(model, optimizer, corpus, config, folder, baseline)
+            print(
+                f"baseline: Kneser-Ney trigram, {baseline['test']} on the test text, "
+                f"{baseline['validation']} on the validation text"
+            )
+            picture = ("Kneser-Ney trigram, validation", baseline["validation"])
+        result = train_and_evaluate(model, optimizer, corpus, config, folder, picture)
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
         return _bad_input(error)
     except OSError as error:
@@ -196,12 +201,12 @@ def _train(config, workdir, may_resume):
 
 
 def _baseline(corpus):
-    """Label and perplexity of a model to compare with, where one was measured."""
+    """Perplexities of a model to compare with, by split, where they were measured."""
     from awd_keras.data import KNESER_NEY_TRIGRAM
     from awd_keras.data.sotu import NAME
 
     if corpus.name == NAME and len(corpus.vocabulary) == 10_000:
-        return "Kneser-Ney trigram", KNESER_NEY_TRIGRAM["test"]
+        return KNESER_NEY_TRIGRAM
     return None
 
 
