@@ -1,4 +1,4 @@
-"""Locked (variational) dropout: one mask for a whole sequence (section 3 of the paper)."""
+"""Locked (variational) dropout: one mask for a whole sequence (section 4.2 of the paper)."""
 
 import keras
 import tensorflow as tf

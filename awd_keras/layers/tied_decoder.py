@@ -1,4 +1,4 @@
-"""A softmax layer whose matrix is an embedding (weight tying, section 4.5 of the paper)."""
+"""A softmax layer whose matrix is an embedding (weight tying, section 4.4 of the paper)."""
 
 import keras
 import tensorflow as tf
