@@ -11,7 +11,8 @@ import re
 CORPORA = ("ptb", "wikitext2", "sotu", "text")
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("auto", "float32", "bfloat16")
-TRIGGER_PATTERN = re.compile(r"non_monotonic|monotonic|never|epoch:[1-9]\d*")
+TRIGGER_PATTERN = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d*")
+STOPS = ("never", "non_monotonic")
 
 
 class ConfigError(ValueError):
@@ -101,7 +102,12 @@ class TrainingConfig:
     )
     trigger: str = _setting(
         "non_monotonic", "Optimization", "when averaging starts: non_monotonic, monotonic (the "
-        "loss first fails to fall), epoch:K (after epoch K) or never")  # fmt: skip
+        "loss first fails to fall), epoch:K (after epoch K), start (before the first step) or "
+        "never")  # fmt: skip
+    stop: str = _setting(
+        "never", "Optimization", "when to stop before the last epoch: never, or by the "
+        "non_monotonic test on the losses of the average, as fine-tuning does",
+        choices=STOPS)  # fmt: skip
     non_monotone_interval: int = _setting(
         5, "Optimization", "losses that the non-monotonic test looks back over", "nonmono"
     )
@@ -109,6 +115,8 @@ class TrainingConfig:
         0, "Optimization", "steps between validations; 0: once an epoch (the paper's L)"
     )
 
+    initial_run: str | None = _setting(
+        None, "Run", "folder of a run from whose best weights to start; default: random weights")
     epochs: int = _setting(750, "Run", "epochs of the whole run", "epochs", may_change=True)
     batch_size: int = _setting(40, "Run", "columns into which the text is cut", "batch_size")
     validation_batch_size: int = _setting(
@@ -155,11 +163,12 @@ class TrainingConfig:
                 raise ConfigError(
                     f"{name} must be True or False. Received: {name}={getattr(self, name)!r}"
                 )
-        self._check("data_dir", lambda v: v is None or isinstance(v, str),
-                    "a path as a string, or left out")  # fmt: skip
+        for name in ("data_dir", "initial_run"):
+            self._check(name, lambda v: v is None or isinstance(v, str),
+                        "a path as a string, or left out")  # fmt: skip
         self._check("learning_rate_drop_epochs", _are_epochs, "a tuple of positive integers")
         self._check("trigger", TRIGGER_PATTERN.fullmatch,
-                    "non_monotonic, monotonic, epoch:K or never")  # fmt: skip
+                    "non_monotonic, monotonic, epoch:K, start or never")  # fmt: skip
         for field in dataclasses.fields(self):
             choices = field.metadata["choices"]
             if choices:
@@ -170,6 +179,11 @@ class TrainingConfig:
                     f"{name} * dropout_multiplier must be in [0, 1). Received: "
                     f"{getattr(self, name)} * {self.dropout_multiplier} = {rate}"
                 )
+        if self.stop != "never" and self.trigger == "never":
+            raise ConfigError(
+                "stop=non_monotonic looks at the losses of the average, and with trigger=never "
+                "there is none; choose another trigger."
+            )
         if self.optimizer == "adam" and self.learning_rate > 1:
             raise ConfigError(
                 "adam diverges at learning rates made for sgd; try learning_rate=0.001. "

@@ -36,9 +36,9 @@ WRONG = [
     *(("bptt_full_probability", value) for value in (-0.1, 1.1, math.nan)),
     *(("trigger", value) for value in ("sometimes", "epoch:0", "epoch:", "epoch:-1", "", None, 3)),
     *((name, 1) for name in ("tie_weights", "tensorboard", "plot")),
-    *((name, "no") for name in ("corpus", "optimizer", "dtype")),
+    *((name, "no") for name in ("corpus", "optimizer", "dtype", "stop")),
     *(("learning_rate_drop_epochs", value) for value in ([1], (0,), (1.5,), ("2",), 3, (True,))),
-    ("data_dir", 3),
+    *((name, 3) for name in ("data_dir", "initial_run")),
 ]  # fmt: skip
 
 # Another value for every setting that a resumed run may not change.
@@ -51,7 +51,7 @@ OTHER = {
     "global_clipnorm": 1.0, "trigger": "epoch:3", "non_monotone_interval": 2,
     "logging_interval": 100, "batch_size": 20, "validation_batch_size": 1, "test_batch_size": 2,
     "bptt": 35, "bptt_std": 1.0, "bptt_min": 2, "bptt_max": 90, "bptt_full_probability": 1.0,
-    "seed": 1}  # fmt: skip
+    "seed": 1, "initial_run": "another", "stop": "non_monotonic"}  # fmt: skip
 MAY_CHANGE = {
     "epochs": 3, "data_dir": "elsewhere", "checkpoint_minutes": 0.0, "tensorboard": False,
     "plot": False}  # fmt: skip
@@ -69,7 +69,9 @@ class TestValidation:
     def test_every_setting_has_a_wrong_value_above(self):
         assert {name for name, _ in WRONG} == set(FIELDS)
 
-    @pytest.mark.parametrize("trigger", ["non_monotonic", "monotonic", "never", "epoch:12"])
+    @pytest.mark.parametrize(
+        "trigger", ["non_monotonic", "monotonic", "never", "start", "epoch:12"]
+    )
     def test_triggers(self, trigger):
         assert TrainingConfig(trigger=trigger).trigger == trigger
 
@@ -82,6 +84,10 @@ class TestValidation:
     def test_windows_that_contradict_each_other(self):
         with pytest.raises(ConfigError, match="bptt_max must be at least bptt_min=5"):
             TrainingConfig(bptt_max=4)
+
+    def test_a_stop_by_an_average_that_is_never_made(self):
+        with pytest.raises(ConfigError, match="with trigger=never there is none"):
+            TrainingConfig(stop="non_monotonic", trigger="never")
 
     def test_a_learning_rate_made_for_another_optimizer(self):
         with pytest.raises(ConfigError, match="learning_rate=30.0"):

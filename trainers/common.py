@@ -37,21 +37,28 @@ def define_flags(default_preset):
     )
     defaults = preset(default_preset).config
     for field in dataclasses.fields(TrainingConfig):
-        reference = field.metadata["reference"]
-        text = f"[{field.metadata['section']}] {field.metadata['help']}"
-        if reference:
-            text += f" (the authors' --{reference})"
-        _define(field, getattr(defaults, field.name), text)
+        define_setting(field, getattr(defaults, field.name))
 
 
-def _define(field, default, text):
+def define_setting(field, default):
+    """Defines the flag of a setting.
+
+    Args:
+        field: the field of `TrainingConfig`.
+        default: its value without the flag; None to leave it out of --help.
+    """
+    reference = field.metadata["reference"]
+    text = f"[{field.metadata['section']}] {field.metadata['help']}"
+    if reference:
+        text += f" (the authors' --{reference})"
     kind = field.type
     if isinstance(kind, types.UnionType):
         kind = next(option for option in typing.get_args(kind) if option is not type(None))
     if field.metadata["choices"]:
         flags.DEFINE_enum(field.name, default, field.metadata["choices"], text)
     elif typing.get_origin(kind) is tuple:
-        flags.DEFINE_list(field.name, [str(value) for value in default], text)
+        default = None if default is None else [str(value) for value in default]
+        flags.DEFINE_list(field.name, default, text)
     else:
         define = {
             bool: flags.DEFINE_bool,
@@ -71,10 +78,22 @@ def config_from_flags():
     Raises:
         ConfigError: if they do not hold.
     """
+    return preset(flags.FLAGS.preset).config.replace(**given_settings())
+
+
+def given_settings():
+    """The settings whose flags were given.
+
+    Returns:
+        a dictionary of name to value.
+
+    Raises:
+        ConfigError: if one cannot be read.
+    """
     values = flags.FLAGS
     given = {}
     for field in dataclasses.fields(TrainingConfig):
-        if values[field.name].present:
+        if field.name in values and values[field.name].present:
             given[field.name] = getattr(values, field.name)
     if "learning_rate_drop_epochs" in given:
         try:
@@ -86,7 +105,7 @@ def config_from_flags():
                 "learning_rate_drop_epochs must be numbers with commas between them. Received: "
                 f"{','.join(given['learning_rate_drop_epochs'])}"
             ) from None
-    return preset(values.preset).config.replace(**given)
+    return given
 
 
 def run(default_preset):
@@ -108,7 +127,7 @@ def _main(argv):
     try:
         config = config_from_flags()
         workdir = flags.FLAGS.workdir or os.path.join("runs", flags.FLAGS.preset)
-        return _train(config, workdir, flags.FLAGS.resume)
+        return train(config, workdir, flags.FLAGS.resume)
     except ConfigError as error:
         return _bad_input(error)
     except KeyboardInterrupt:
@@ -145,7 +164,17 @@ def _bad_input(error):
     return EXIT_BAD_INPUT
 
 
-def _train(config, workdir, may_resume):
+def train(config, workdir, may_resume):
+    """Trains, or goes on with a run, and prints its results.
+
+    Args:
+        config: `TrainingConfig`.
+        workdir: the run folder.
+        may_resume: whether there may be a run in it already.
+
+    Returns:
+        the exit code.
+    """
     # Imported here, so that --help and a wrong flag never wait for TensorFlow.
     start_tensorflow()
     from awd_keras import factory
@@ -169,7 +198,11 @@ def _train(config, workdir, may_resume):
                 "another folder by --workdir."
             )
         done = folder.read_results() if exists else None
-        if done and done["reason"] == "finished" and done["epochs"] >= config.epochs:
+        if (
+            done
+            and done["reason"] == "finished"
+            and (done["epochs"] >= config.epochs or done.get("stopped_at_step") is not None)
+        ):
             print(f"the run in {workdir} is finished ({done['epochs']} epochs)")
             _print_results(done)
             return 0

@@ -13,10 +13,12 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.training.curves import draw_curves
 from awd_keras.training.divergence import PendingLosses
+from awd_keras.training.initial_run import load_initial_weights
 from awd_keras.training.interruption import Interruption
 from awd_keras.training.metrics_log import MetricsLog
 from awd_keras.training.progress import Progress
 from awd_keras.training.train_step import make_train_step
+from awd_keras.training.training_result import TrainingResult
 from awd_keras.training.training_state import (
     TrainingState,
     load_training,
@@ -24,34 +26,6 @@ from awd_keras.training.training_state import (
     save_training,
     save_weights,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingResult:
-    """How a run ended.
-
-    Args:
-        reason: "finished" or "interrupted".
-        epochs: epochs trained, a float if one is incomplete.
-        triggered_at_step: step at which averaging was switched on, or None.
-        validation: `EvaluationResult` of the best weights.
-        test: the same on the test text.
-    """
-
-    reason: str
-    epochs: float
-    triggered_at_step: int | None
-    validation: EvaluationResult
-    test: EvaluationResult
-
-    def to_dict(self):
-        return {
-            "reason": self.reason,
-            "epochs": self.epochs,
-            "triggered_at_step": self.triggered_at_step,
-            "validation": self.validation.to_dict(),
-            "test": self.test.to_dict(),
-        }
 
 
 def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, stream=None):
@@ -72,12 +46,14 @@ def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, 
 
     Raises:
         ConfigError: if the corpus is too short for the batch size and the window.
-        CheckpointError: if the last checkpoint cannot be read.
-        RunFolderError: if the run was made with another corpus.
+        CheckpointError: if the last checkpoint cannot be read, or the best of `initial_run`.
+        RunFolderError: if the run was made with another corpus, or `initial_run` was.
         NonFiniteLossError: if training diverged; the last good checkpoint remains.
         OSError: if something could not be written; the files before remain.
     """
     columns = _columns(corpus, config)
+    if config.initial_run is not None and not folder.last_checkpoint.exists():
+        load_initial_weights(config.initial_run, model, corpus)
     folder.begin(config, corpus)
     run = _Run(model, optimizer, corpus, columns, config, folder, baseline, stream)
     return run.train()
@@ -109,6 +85,7 @@ class _Run:
         self.columns, self.config, self.folder, self.baseline = columns, config, folder, baseline
         interval = 0 if config.trigger == "monotonic" else config.non_monotone_interval
         self.trigger = NonMonotonicTrigger(interval)
+        self.stop_test = NonMonotonicTrigger(config.non_monotone_interval)
         self.train_step = make_train_step(
             model,
             optimizer,
@@ -132,6 +109,8 @@ class _Run:
             self.carried, self.state = load_training(
                 folder.last_checkpoint, self.model, self.optimizer, self.trigger, config.batch_size
             )
+            if self.state.stop_test is not None:
+                self.stop_test.set_state(self.state.stop_test)
         folder.cut_metrics(self.state.step)
         folder.bring_best_back()
         steps_per_epoch = self.columns.shape[1] - 1
@@ -141,7 +120,9 @@ class _Run:
             self.progress.line(f"continuing after step {self.state.step:,} ({epochs:.2f} epochs)")
         self.saved = time.monotonic()
         with self.interruption, contextlib.closing(self.progress):
-            while self.state.epoch < config.epochs and not self.interruption.requested:
+            if not exists:
+                self._begin()
+            while self.state.epoch < config.epochs and self._may_go_on():
                 self._train_epoch()
             if self.interruption.requested:
                 self._save()
@@ -151,13 +132,28 @@ class _Run:
                 )
             return self._finish("interrupted" if self.interruption.requested else "finished")
 
+    def _begin(self):
+        if self.config.initial_run is not None:
+            result = self._evaluate_validation()
+            self.state.best_loss = result.loss
+            self._save_best(result)
+            self.progress.line(
+                f"starting from the best weights of {self.config.initial_run}: validation "
+                f"perplexity {result.perplexity:.2f}"
+            )
+        if self.config.trigger == "start":
+            self._start_averaging("as asked, before the first step")
+
+    def _may_go_on(self):
+        return not self.interruption.requested and self.state.stopped_at_step is None
+
     def _train_epoch(self):
         config, state = self.config, self.state
         lengths = bptt_windows(
             self.columns.shape[1] - 1, config.bptt, config.seed, state.epoch,
             bptt_std=config.bptt_std, bptt_min=config.bptt_min, bptt_max=config.bptt_max,
             bptt_full_probability=config.bptt_full_probability)  # fmt: skip
-        while not self.interruption.requested:
+        while self._may_go_on():
             self._train_window(lengths[state.window])
             is_last = state.window == len(lengths)
             if is_last:
@@ -201,7 +197,7 @@ class _Run:
         return self.config.learning_rate * 0.1**drops
 
     def _validate(self):
-        """Measures the validation loss, writes it down, and asks the trigger."""
+        """Measures the validation loss, writes it down, and asks whether to average, to stop."""
         state = self.state
         self.losses.read(state)
         result = raw = self._evaluate_validation()
@@ -217,18 +213,16 @@ class _Run:
         )
         state.loss_sum, state.loss_tokens = 0.0, 0
         self.checked_at_step = state.step
-        if not averaging and self.config.trigger in ("non_monotonic", "monotonic"):
-            self._ask_trigger(result.loss)
-
-    def _ask_trigger(self, loss):
-        record = list(self.trigger.record)
-        if self.trigger.update(loss):
-            n = self.trigger.non_monotone_interval
-            self._start_averaging(
-                f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
-                f"smallest on record without the last {n}; record: "
-                + " ".join(f"{earlier:.4f}" for earlier in record)
-            )
+        if averaging and self.config.stop == "non_monotonic":
+            reason = _ask(self.stop_test, result.loss)
+            state.stop_test = self.stop_test.get_state()
+            if reason:
+                state.stopped_at_step = state.step
+                self.progress.line(f"done at step {state.step:,}: {reason}")
+        elif not averaging and self.config.trigger in ("non_monotonic", "monotonic"):
+            reason = _ask(self.trigger, result.loss)
+            if reason:
+                self._start_averaging(reason)
 
     def _start_averaging(self, reason):
         if not self.optimizer.triggered:
@@ -277,6 +271,7 @@ class _Run:
             reason=reason,
             epochs=self.log.epochs(self.state),
             triggered_at_step=self.state.triggered_at_step,
+            stopped_at_step=self.state.stopped_at_step,
             validation=EvaluationResult(**facts["validation"]),
             test=self.evaluator.evaluate(self.corpus.test, self.config.test_batch_size),
         )
@@ -292,3 +287,16 @@ class _Run:
             self.progress.line(f"curves: {self.folder.curves_file}")
         else:
             self.progress.line("curves: not drawn (no validation yet, or matplotlib is missing)")
+
+
+def _ask(trigger, loss):
+    """Puts a loss on a trigger's record; returns why it fires, None if it does not."""
+    record = list(trigger.record)
+    if not trigger.update(loss):
+        return None
+    n = trigger.non_monotone_interval
+    return (
+        f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
+        f"smallest on record without the last {n}; record: "
+        + " ".join(f"{earlier:.4f}" for earlier in record)
+    )

@@ -29,6 +29,8 @@ class TrainingState:
         loss_tokens: the number of those tokens.
         best_loss: smallest validation loss at a validation so far, or None.
         triggered_at_step: step at which averaging was switched on, or None.
+        stop_test: state of the `NonMonotonicTrigger` that asks whether to stop, or None.
+        stopped_at_step: step at which it said so, or None.
         seconds: time spent in training so far; nothing depends on it.
     """
 
@@ -41,6 +43,8 @@ class TrainingState:
     loss_tokens: int = 0
     best_loss: float | None = None
     triggered_at_step: int | None = None
+    stop_test: dict | None = None
+    stopped_at_step: int | None = None
     seconds: float = 0.0
 
 

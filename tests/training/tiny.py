@@ -1,6 +1,7 @@
 """What the tests of training share: a tiny corpus, tiny settings, and whole runs in a second."""
 
 import contextlib
+import hashlib
 import io
 import os
 import signal
@@ -81,8 +82,9 @@ def make_model(config, vocabulary_size=WORDS + 1):
     All that they remember is in their variables, which are set back.
     """
     key = config.replace(**dict.fromkeys(("epochs", "logging_interval"), 1), trigger="never",
-                         non_monotone_interval=1, learning_rate=1.0, plot=False,
-                         tensorboard=False, checkpoint_minutes=1.0)  # fmt: skip
+                         stop="never", initial_run=None, non_monotone_interval=1,
+                         learning_rate=1.0, plot=False, tensorboard=False,
+                         checkpoint_minutes=1.0)  # fmt: skip
     key = (key, vocabulary_size)
     if key not in _MADE:
         model = factory.build_model(config, vocabulary_size)
@@ -149,6 +151,15 @@ def interrupt_after(step):
             os.kill(os.getpid(), signal.SIGINT)
 
     return after_each_step(act)
+
+
+def digests(path):
+    """What a folder holds: the SHA-256 of each file below it."""
+    return {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in path.rglob("*")
+        if file.is_file()
+    }
 
 
 def rows_without_times(folder):
