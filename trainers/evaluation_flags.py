@@ -34,7 +34,8 @@ def define():
         "batch_size", None, "columns into which the text is cut; default: 1 for a file, with "
         "--cache, --dyneval and --per_token, otherwise that of the run")  # fmt: skip
     flags.DEFINE_enum(
-        "dtype", None, ["float32", "bfloat16"], "precision of the products; default: the run's")
+        "dtype", None, ["float32", "bfloat16"], "precision of the products; default: the run's"
+    )
     flags.DEFINE_string(
         "per_token", None, "write a row for each word: itself, its log-probability, its rank. The "
         "first word of the text is only read, and has none")  # fmt: skip
@@ -53,26 +54,34 @@ def define():
     flags.DEFINE_bool("cache_only_full", False, "as the authors: not before its window is full")
 
     flags.DEFINE_bool("dyneval", False, "use dynamic evaluation (Krause et al. 2018)")
-    flags.DEFINE_float("dyneval_learning_rate", 5e-5, "learning rate (the authors' --lr)")
+    flags.DEFINE_float("dyneval_learning_rate", 5e-5, "learning rate (its authors' --lr)")
     flags.DEFINE_float(
-        "dyneval_decay_rate", 2e-3, "how fast weights return to the trained (--lamb)")
-    flags.DEFINE_float("dyneval_epsilon", 2e-5, "stabilizes small gradients' steps (--epsilon)")
-    flags.DEFINE_integer("dyneval_bptt", 5, "words between two updates (--bptt)")
+        "dyneval_decay_rate", 2e-3, "how fast weights return to the trained (its authors' --lamb)"
+    )
+    flags.DEFINE_float(
+        "dyneval_epsilon", 2e-5, "keeps weights with small gradients from large steps (its "
+        "authors' --epsilon)")  # fmt: skip
+    flags.DEFINE_integer("dyneval_bptt", 5, "words between two updates (its authors' --bptt)")
     flags.DEFINE_integer(
         "dyneval_statistics_batch_size", 100, "columns of the training text for the statistics of "
-        "its gradients (--batch_size)")  # fmt: skip
+        "its gradients (its authors' --batch_size)")  # fmt: skip
     flags.DEFINE_integer(
-        "dyneval_statistics_windows", None, "windows of it to take; default: all (--max_batches)")
+        "dyneval_statistics_windows", None, "windows of it to take; default: all (its authors' "
+        "--max_batches)")  # fmt: skip
 
     flags.DEFINE_bool(
         "search", False, "try a grid of settings on the validation text, and apply the best to the "
         "text. A setting given by its own flag is not searched")  # fmt: skip
     flags.DEFINE_integer(
-        "search_tokens", None, "of the validation text, take the first so many; default: all")
+        "search_tokens", None, "of the validation text, take the first so many; default: all"
+    )
     flags.DEFINE_list("search_cache_window", ["100", "500", "2000"], "windows to try")
-    flags.DEFINE_list("search_cache_theta", ["0.1", "0.3", "0.6", "1.0", "1.5"], "thetas to try")
     flags.DEFINE_list(
-        "search_cache_lambda", ["0.03", "0.05", "0.1", "0.15", "0.2", "0.3"], "lambdas to try")
+        "search_cache_theta", ["0.1", "0.3", "0.6", "1.0", "1.5", "2.5"], "thetas to try"
+    )
+    flags.DEFINE_list(
+        "search_cache_lambda", ["0.03", "0.05", "0.1", "0.15", "0.2", "0.3"], "lambdas to try"
+    )
     flags.DEFINE_list(
         "search_dyneval_learning_rate", ["2e-5", "5e-5", "1e-4", "2e-4"], "learning rates to try; "
         "each pair with a decay rate reads the text once")  # fmt: skip
@@ -172,9 +181,7 @@ def dynamic_evaluations(model):
     defaults = {name: values[f"dyneval_{name}"].value for name in _DYNEVAL_SETTINGS}
     grid = _grid("dyneval", _DYNEVAL_SETTINGS, defaults)
     try:
-        shared = DynamicEvaluation(
-            model, epsilon=values.dyneval_epsilon, bptt=values.dyneval_bptt
-        )
+        shared = DynamicEvaluation(model, epsilon=values.dyneval_epsilon, bptt=values.dyneval_bptt)
         found = [shared.replace(**dict(zip(_DYNEVAL_SETTINGS, settings))) for settings in grid]
     except ValueError as error:
         raise ConfigError(f"--dyneval: {error}") from None

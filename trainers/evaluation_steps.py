@@ -47,15 +47,18 @@ def search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
     from awd_keras import evaluation
     from awd_keras.training import NonFiniteLossError
 
+    readings = "once" if len(dynamic_evaluations) == 1 else f"{len(dynamic_evaluations)} times"
     progress.line(
         f"searching: {len(caches) * len(dynamic_evaluations):,} settings on {len(token_ids):,} "
-        f"tokens of the validation text, which is read {len(dynamic_evaluations)} times ..."
+        f"tokens of the validation text, which is read {readings} ..."
     )
 
     def show(done, total, loss):
         progress.live(
-            lambda: f"searching: {done / total:4.0%}, perplexity without cache "
-            f"{evaluation.perplexity(loss):.2f}"
+            lambda: (
+                f"searching: {done / total:4.0%}, perplexity without cache "
+                f"{evaluation.perplexity(loss):.2f}"
+            )
         )
 
     trials = evaluation.search(
@@ -66,9 +69,7 @@ def search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
     return trials
 
 
-def measure(
-    model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_token, progress
-):
+def measure(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_token, progress):
     """Measures the model alone, and with what was asked for.
 
     Args:
@@ -127,8 +128,10 @@ def _read(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_to
             table.add(scores.targets, scores.log_probabilities, scores.ranks)
         done = mixed.result
         progress.live(
-            lambda: f"{what}: {done.num_tokens:,} of {num_tokens:,} tokens, perplexity "
-            f"{perplexity(done.loss):.2f}"
+            lambda: (
+                f"{what}: {done.num_tokens:,} of {num_tokens:,} tokens, perplexity "
+                f"{perplexity(done.loss):.2f}"
+            )
         )
 
     with table or contextlib.nullcontext():

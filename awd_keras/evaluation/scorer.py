@@ -111,9 +111,7 @@ def empty_cache(cache, model, batch_size):
 
 
 @contextlib.contextmanager
-def text_windows(
-    model, token_ids, batch_size, predict, dynamic_evaluation=None, cache_window=None
-):
+def text_windows(model, token_ids, batch_size, predict, dynamic_evaluation=None, cache_window=None):
     """Opens a text to be read window by window, each the longest that is worth it.
 
     Args:

@@ -58,9 +58,7 @@ def test_caches_with_dynamic_evaluations(model, dynamic_evaluation):
     caches = [None, ContinuousCache(9, 1.0, 0.2), ContinuousCache(40, 1.0, 0.2)]
     others = [None, dynamic_evaluation, dynamic_evaluation.replace(learning_rate=1e-3, bptt=3)]
     before, seen = weights_of(model), []
-    trials = search(
-        model, TEXT, caches, others, on_window=lambda *progress: seen.append(progress)
-    )
+    trials = search(model, TEXT, caches, others, on_window=lambda *progress: seen.append(progress))
     assert len(trials) == 9
     assert {(trial.cache, trial.dynamic_evaluation) for trial in trials} == {
         (cache, other) for cache in caches for other in others

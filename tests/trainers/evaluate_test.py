@@ -325,7 +325,5 @@ class TestBadInput:
         make_run(tmp_path / "run", words="w1")
         path = tmp_path / "text.txt"
         path.write_text("w1 giraffe\n")
-        ended = run_command(
-            capfd, MODULE, f"--workdir={tmp_path / 'run'}", f"--data_file={path}"
-        )
+        ended = run_command(capfd, MODULE, f"--workdir={tmp_path / 'run'}", f"--data_file={path}")
         assert_one_line(ended, "'giraffe' is not in the vocabulary")
