@@ -295,8 +295,9 @@ def _ask(trigger, loss):
     if not trigger.update(loss):
         return None
     n = trigger.non_monotone_interval
+    without = f" without the last {n}" if n else ""
     return (
         f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
-        f"smallest on record without the last {n}; record: "
+        f"smallest on record{without}; record: "
         + " ".join(f"{earlier:.4f}" for earlier in record)
     )

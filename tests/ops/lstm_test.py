@@ -304,7 +304,11 @@ class TestLstm:
         state = tf.TensorSpec((states_batch, UNITS), tf.float64)
 
         @tf.function(
-            input_signature=[tf.TensorSpec((inputs_batch, None, FEATURES), tf.float64), state, state]
+            input_signature=[
+                tf.TensorSpec((inputs_batch, None, FEATURES), tf.float64),
+                state,
+                state,
+            ]
         )
         def compute(inputs, h, c):
             with tf.GradientTape() as tape:
