@@ -22,6 +22,7 @@ _SUBPACKAGES = (
     "ops",
     "optimizers",
     "presets",
+    "reporting",
     "training",
 )
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 
 _COLORS = ("#1f5f99", "#c2571a", "#3b7d3a", "#7a4fa0", "#a1303a", "#5f6b76")
+_VALIDATION = "validation (averaged once triggered)"
 
 
 def draw_curves(path, rows, title, baseline=None):
@@ -55,9 +56,13 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
+    used = {}
     for index, (name, rows) in enumerate(runs.items()):
-        of_run = f", {name}" if len(runs) > 1 else ""
-        _plot_run(axes, rows, of_run, _COLORS[index % len(_COLORS)], training)
+        color = _COLORS[index % len(_COLORS)]
+        validation = f"{_VALIDATION}, {name}" if len(runs) > 1 else _VALIDATION
+        used |= _plot_run(axes, rows, color, validation, training)
+    for label, style in used.items():
+        axes.plot([], [], label=label, **style)
     if baseline is not None:
         label, value = baseline
         axes.axhline(value, color="black", linewidth=0.8, label=f"{label}: {value}")
@@ -71,31 +76,41 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
-    for text in axes.legend().get_texts():
+    axes.spines[["top", "right"]].set_visible(False)
+    # Above the axes, where many lines would leave no room in them.
+    many = {"loc": "outside upper left", "ncols": 2, "frameon": False}
+    legend = figure.legend(**many) if len(runs) > 1 else axes.legend()
+    for text in legend.get_texts():
         text.set_parse_math(False)  # a name may have dollar signs
     return figure
 
 
-def _plot_run(axes, rows, of_run, color, training):
-    epochs = [float(row["epoch"]) for row in rows]
+def _plot_run(axes, rows, color, label, training):
+    """Plots a run; returns label and style of the lines without one, for the legend."""
+    used = {}
+
+    def plot(name, x, y, **style):
+        axes.plot(x, y, color=color, **style)
+        used[name] = {"color": "grey", **style}
 
     def column(name):
         return [float(row[name]) for row in rows]
 
+    epochs = column("epoch")
     if training:
         # Nats; as an array, so that what is beyond a float becomes infinity.
         import numpy as np
 
         with np.errstate(over="ignore"):
-            axes.plot(epochs, np.exp(column("train_loss")), color=color, linewidth=1, alpha=0.5,
-                      label=f"training, with dropout{of_run}")  # fmt: skip
+            perplexities = np.exp(column("train_loss"))
+        plot("training, with dropout", epochs, perplexities, linewidth=1, alpha=0.5)
     axes.plot(epochs, column("validation_perplexity"), color=color, marker="o", markersize=4,
-              label=f"validation (averaged once triggered){of_run}")  # fmt: skip
+              label=label)  # fmt: skip
     averaging = [row["averaging"] == "1" for row in rows]
     if any(averaging):
         started = averaging.index(True)
         raw = column("raw_validation_perplexity")[started:]
-        axes.plot(epochs[started:], raw, color=color, marker=".", linestyle="--",
-                  label=f"validation, raw weights{of_run}")  # fmt: skip
-        axes.axvline(epochs[max(started - 1, 0)], color=color if of_run else "grey",
-                     linestyle=":", label=f"averaging starts{of_run}")  # fmt: skip
+        plot("validation, raw weights", epochs[started:], raw, marker=".", linestyle="--")
+        axes.axvline(epochs[max(started - 1, 0)], color=color, linestyle=":")
+        used["averaging starts"] = {"color": "grey", "linestyle": ":"}
+    return used
