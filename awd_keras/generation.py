@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from awd_keras.config import ConfigError
 from awd_keras.data.corpus import CorpusError
+from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds
 
@@ -119,10 +120,7 @@ class TextGenerator:
         self._model = model
         self._vocabulary = vocabulary
         self._unk_id = -1 if vocabulary.unk_id is None else vocabulary.unk_id
-        states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype),
-            model.initial_state(1),
-        )
+        token_ids, _, states = window_signature(model)
         # The settings are tensors too: one trace serves all.
         options = {
             "temperature": tf.TensorSpec((), tf.float32),
@@ -138,7 +136,7 @@ class TextGenerator:
         self._step = tf.function(
             self._next_words,
             input_signature=[
-                tf.TensorSpec((None, None), tf.int32),
+                token_ids,
                 states,
                 tf.TensorSpec((None, 2), tf.int32),
                 tf.TensorSpec((), tf.int32),

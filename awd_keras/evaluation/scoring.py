@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from awd_keras.config import ConfigError
 from awd_keras.data.corpus import CorpusError
+from awd_keras.evaluation.token_log_probabilities import window_signature
 
 # A block ends at so many words even if it has few lines.
 _BLOCK_WORDS = 1_000_000
@@ -89,22 +90,19 @@ class LineScorer:
         self._batch_size = batch_size
         self._block_lines = block_lines
         self._batch_words = max(1, min(_BATCH_WORDS, _LOGITS // vocabulary_size))
-        ids = tf.TensorSpec((None, None), tf.int32)
-        states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype),
-            model.initial_state(1),
-        )
-        # Of any batch and length: traced once.
-        self._step = tf.function(self._log_probabilities, input_signature=[ids, ids, states])
+        self._step = tf.function(self._log_probabilities, input_signature=window_signature(model))
 
     def _log_probabilities(self, inputs, targets, states):
         """The sum over each row's targets in float64, and the states; padding is not computed."""
         _, outputs, states = self._model.backbone(inputs, states, training=False)
         places = tf.where(targets != _PADDING)
         logits = self._model.decoder(tf.gather_nd(outputs, places))
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather_nd(targets, places), logits)
-        by_row = tf.scatter_nd(places, tf.cast(nats, tf.float64), tf.shape(targets, tf.int64))
-        return -tf.reduce_sum(by_row, axis=1), states
+        of_targets = tf.gather(logits, tf.gather_nd(targets, places), batch_dims=1)
+        log_probabilities = of_targets - tf.reduce_logsumexp(logits, axis=1)
+        by_row = tf.scatter_nd(
+            places, tf.cast(log_probabilities, tf.float64), tf.shape(targets, tf.int64)
+        )
+        return tf.reduce_sum(by_row, axis=1), states
 
     def score(self, lines):
         """Scores lines, reading ahead by a block at most.
