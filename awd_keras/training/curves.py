@@ -62,7 +62,7 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
         validation = f"{_VALIDATION}, {name}" if len(runs) > 1 else _VALIDATION
         used |= _plot_run(axes, rows, color, validation, training)
     for label, style in used.items():
-        axes.plot([], [], label=label, **style)
+        axes.plot([], [], color=color if len(runs) == 1 else "grey", label=label, **style)
     if baseline is not None:
         label, value = baseline
         axes.axhline(value, color="black", linewidth=0.8, label=f"{label}: {value}")
@@ -91,7 +91,7 @@ def _plot_run(axes, rows, color, label, training):
 
     def plot(name, x, y, **style):
         axes.plot(x, y, color=color, **style)
-        used[name] = {"color": "grey", **style}
+        used[name] = style
 
     def column(name):
         return [float(row[name]) for row in rows]
@@ -112,5 +112,5 @@ def _plot_run(axes, rows, color, label, training):
         raw = column("raw_validation_perplexity")[started:]
         plot("validation, raw weights", epochs[started:], raw, marker=".", linestyle="--")
         axes.axvline(epochs[max(started - 1, 0)], color=color, linestyle=":")
-        used["averaging starts"] = {"color": "grey", "linestyle": ":"}
+        used["averaging starts"] = {"linestyle": ":"}
     return used
