@@ -145,8 +145,8 @@ class TestUnbroken:
         record = " ".join(f"{loss:.4f}" for loss in losses[:fires])
         assert line == (
             f"averaging starts at step {result.triggered_at_step}: validation loss "
-            f"{losses[fires]:.4f} is above {min(losses[: fires - n]):.4f}, the smallest on record "
-            f"without the last {n}; record: {record}"
+            f"{losses[fires]:.4f} is above {min(losses[: fires - n]):.4f}, the smallest on record"
+            f"{f' without the last {n}' if n else ''}; record: {record}"
         )
         assert output.index(line) > output.index(f"step {result.triggered_at_step:7,}")
 
