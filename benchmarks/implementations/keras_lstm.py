@@ -1,0 +1,34 @@
+"""`keras.layers.LSTM` in the same model and the same loop.
+
+It cannot drop entries of its recurrent matrix on the way to its kernel, so it trains without weight
+dropout: it has less to do.
+"""
+
+from unittest import mock
+
+import keras
+import tensorflow as tf
+
+from benchmarks.implementations import awd_keras
+
+
+class _StockLSTM(keras.layers.LSTM):
+    """Stands where `WeightDropLSTM` stands in the model."""
+
+    def __init__(self, units, weight_dropout, **kwargs):
+        super().__init__(units, **kwargs)
+
+    def initial_state(self, batch_size):
+        zeros = tf.zeros((batch_size, self.units))
+        return [zeros, zeros]
+
+    def call(self, inputs, initial_state=None, training=False, seed=None):
+        states = [tf.cast(state, self.compute_dtype) for state in initial_state]
+        outputs, h, c = super().call(inputs, initial_state=states, training=training)
+        return outputs, tf.cast(h, tf.float32), tf.cast(c, tf.float32)
+
+
+class Implementation(awd_keras.Implementation):
+    def build_model(self, config):
+        with mock.patch("awd_keras.models.awd_lstm.WeightDropLSTM", _StockLSTM):
+            return super().build_model(config)
