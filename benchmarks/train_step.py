@@ -116,13 +116,14 @@ def machine():
     model = "unknown CPU"
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next((l.split(":")[1].strip() for l in lines if l.startswith("model name")), model)
-        flags = set(next((l.split() for l in lines if l.startswith("flags")), []))
+        fields = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        values = {name.strip(): value.strip() for name, _, value in fields}
+        model, flags = values.get("model name", model), values.get("flags", "").split()
         wanted = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
         model += " with " + ", ".join(flag for flag in wanted if flag in flags)
     cores = len(os.sched_getaffinity(0))
-    return f"{model}; {cores} cores; Python {platform.python_version()}; {time.strftime('%Y-%m-%d')}"
+    python = platform.python_version()
+    return f"{model}; {cores} cores; Python {python}; {time.strftime('%Y-%m-%d')}"
 
 
 def main():
@@ -157,7 +158,9 @@ def main():
         if task not in arguments.task:
             continue
         workloads = [dataclasses.replace(workload, dtype=dtype) for dtype in arguments.dtype]
-        rows = measure(workloads, arguments.implementations, pythons, task, arguments.rounds, repeat)
+        rows = measure(
+            workloads, arguments.implementations, pythons, task, arguments.rounds, repeat
+        )
         results["plans"].append({"task": task, "workload": vars(workload), "rows": rows})
         print(f"\n{task}, batch {workload.batch_size}, {workload.timesteps} time steps\n")
         print("\n".join(table(rows, workload, training=task == "train_step")), flush=True)

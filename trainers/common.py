@@ -10,6 +10,7 @@ import warnings
 
 from absl import app, flags, logging
 
+from awd_keras.allocator import keep_freed_memory
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, preset
 
@@ -138,10 +139,11 @@ def start_tensorflow():
     """Imports TensorFlow without its start-up messages, which say nothing to who trains.
 
     Some come from C++ before any setting is read, so the stream itself is held back; if the
-    import fails, what it held is shown.
+    import fails, what it held is shown. The process keeps the memory that a step frees.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    keep_freed_memory()
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -75,7 +75,9 @@ class Evaluator:
     def _window_loss(self, inputs, targets, states):
         _, outputs, states = self._model.backbone(inputs, states, training=False)
         decoder = self._model.decoder
-        total, _ = sequence_cross_entropy(outputs, decoder.matrix, decoder.bias, targets)
+        total, _ = sequence_cross_entropy(
+            outputs, decoder.matrix, decoder.bias, targets, recompute=True
+        )
         return total, states
 
     def evaluate(self, token_ids, batch_size=10):

@@ -172,6 +172,7 @@ class WeightDropLSTM(StochasticLayer):
             recurrent_kernel,
             tf.convert_to_tensor(self.bias),
             lengths=None if mask is None else _lengths(mask),
+            recompute=not training,
         )
         if not self.return_sequences:
             outputs = tf.cast(h, outputs.dtype)

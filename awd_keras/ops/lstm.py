@@ -36,6 +36,7 @@ def lstm(
     lengths=None,
     time_major=False,
     implementation="auto",
+    recompute=False,
 ):
     """Runs an LSTM over a sequence.
 
@@ -52,6 +53,8 @@ def lstm(
         time_major: whether time is the first axis of `inputs` and `outputs`.
         implementation: `"auto"` takes cuDNN where a GPU is visible and the portable loop
             elsewhere; `"portable"`; `"cudnn"`.
+        recompute: for inference: the portable loop keeps nothing for a gradient. One may still be
+            taken, and then runs the loop once more.
 
     Returns:
         `(outputs, final_h, final_c)`. `outputs` is (batch_size, timesteps, units) in the dtype of
@@ -87,10 +90,11 @@ def lstm(
     # layer alone cannot know where its inputs come from.
     if not time_major:
         inputs = tf.transpose(inputs, (1, 0, 2))
-    function = lstm_cudnn if _use_cudnn(implementation, inputs, recurrent_kernel) else lstm_portable
-    outputs, final_h, final_c = function(
-        inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths
-    )
+    arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
+    if _use_cudnn(implementation, inputs, recurrent_kernel):
+        outputs, final_h, final_c = lstm_cudnn(*arguments)
+    else:
+        outputs, final_h, final_c = lstm_portable(*arguments, recompute=recompute)
     if not time_major:
         outputs = tf.transpose(outputs, (1, 0, 2))
     return outputs, final_h, final_c

@@ -6,7 +6,8 @@ Where the time goes, and what is done about it:
 - The backward loop computes only `dz[t]` and `dz[t] @ recurrent_kernel^T`. The gradients of the
   kernels and the bias come from one product each over all time steps, after the loop; autodiff
   would add a whole matrix at every step.
-- The factors of the backward pass are computed for all time steps at once, before its loop.
+- The factors of the backward pass are made in the forward loop, from gates that are still in the
+  processor's cache, and read one step at a time. Nothing of it is kept for inference.
 - The recurrent matrix is transposed once, before the backward loop.
 
 Cell and hidden states are kept in float32 whatever the dtype of the products.
@@ -18,7 +19,9 @@ import tensorflow as tf
 _SATURATED = 1e4
 
 
-def lstm_portable(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths):
+def lstm_portable(
+    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, recompute=False
+):
     """Runs an LSTM over a time-major sequence.
 
     Args:
@@ -29,6 +32,7 @@ def lstm_portable(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, 
         recurrent_kernel: tensor (units, 4 * units), dtype of `inputs`.
         bias: tensor (4 * units,), dtype of `inputs`.
         lengths: None or integer tensor (batch_size,).
+        recompute: whether to keep nothing for a gradient, which then runs the loop once more.
 
     Returns:
         `(outputs, final_h, final_c)`: (timesteps, batch_size, units) in the dtype of `inputs`, and
@@ -45,95 +49,128 @@ def lstm_portable(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, 
     initial_c = tf.ensure_shape(initial_c, (known, units))
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
-    outputs, final_h, final_c = _recurrence(projected, initial_h, initial_c, recurrent_kernel)
+    outputs, final_h, final_c = _recurrence(
+        projected, initial_h, initial_c, recurrent_kernel, recompute
+    )
     outputs.set_shape((inputs.shape[0], known, units))
     if lengths is not None:
         outputs, final_h = _repeat_last(outputs, initial_h, lengths)
     return outputs, final_h, final_c
 
 
-@tf.custom_gradient
-def _recurrence(projected, initial_h, initial_c, recurrent_kernel):
+def _recurrence(projected, initial_h, initial_c, recurrent_kernel, recompute):
     """The part of an LSTM that must go step by step.
 
     Args:
         projected: tensor (timesteps, batch_size, 4 * units): inputs @ kernel + bias.
         initial_h, initial_c: tensors (batch_size, units), float32 or float64.
         recurrent_kernel: tensor (units, 4 * units).
+        recompute: whether to keep nothing for the gradient, which then runs the loop again.
 
     Returns:
         outputs (timesteps, batch_size, units) in the dtype of `projected`, final_h and final_c.
     """
+
+    @tf.custom_gradient
+    def recurrence(*arguments):
+        results, factors = _forward_loop(*arguments, keep_factors=not recompute)
+
+        def gradient(*upstream):
+            kept = _forward_loop(*arguments, keep_factors=True)[1] if recompute else factors
+            return _backward_loop(*arguments, results[0], kept, upstream)
+
+        return results, gradient
+
+    return recurrence(projected, initial_h, initial_c, recurrent_kernel)
+
+
+def _array(dtype, timesteps, batch_size, size):
+    return tf.TensorArray(
+        dtype, timesteps, element_shape=(batch_size, size), clear_after_read=False
+    )
+
+
+def _forward_loop(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
+    """Runs the cell over all time steps.
+
+    Returns:
+        `(outputs, final_h, final_c)`, and the factors of the backward pass: arrays of one tensor
+        for each time step, empty unless `keep_factors`. With dh, dc the gradients by h[t], c[t]:
+
+            dc += dh * through_h[t];  dz[t] = [dc, dc, dc, dh] * through_z[t];  dc[t-1] = dc * f[t]
+
+        Made here, where the gates are still in the cache of the processor.
+    """
     dtype, state_dtype = projected.dtype, initial_c.dtype
     timesteps = tf.shape(projected)[0]
-    units = recurrent_kernel.shape[0]
+    batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
 
-    def array(element_dtype, size):
-        shape = (initial_c.shape[0], size)
-        return tf.TensorArray(element_dtype, timesteps, element_shape=shape)
-
-    def forward_step(t, h, c, gates, cells, outputs):
+    def step(t, h, c, outputs, *factors):
         z = projected[t] + tf.matmul(h, recurrent_kernel)
         z_i, z_f, z_g, z_o = tf.split(tf.cast(z, state_dtype), 4, axis=1)
         i, f, g, o = tf.sigmoid(z_i), tf.sigmoid(z_f), tf.tanh(z_g), tf.sigmoid(z_o)
-        c = f * c + i * g
-        h = tf.cast(o * tf.tanh(c), dtype)
-        gates = gates.write(t, tf.concat([i, f, g, o], axis=1))
-        return t + 1, h, c, gates, cells.write(t, c), outputs.write(t, h)
+        previous_c, c = c, f * c + i * g
+        tanh_c = tf.tanh(c)
+        h = tf.cast(o * tanh_c, dtype)
+        if factors:
+            through_z = tf.concat(
+                [g * i * (1.0 - i), previous_c * f * (1.0 - f), i * (1.0 - g * g),
+                 tanh_c * o * (1.0 - o)],
+                axis=1,
+            )  # fmt: skip
+            through_h = o * (1.0 - tanh_c * tanh_c)
+            values = (through_z, through_h, f)
+            factors = [array.write(t, v) for array, v in zip(factors, values, strict=True)]
+        return t + 1, h, c, outputs.write(t, h), *factors
 
-    _, _, final_c, gates, cells, outputs = tf.while_loop(
+    sizes = (4 * units, units, units) if keep_factors else ()
+    _, _, final_c, outputs, *factors = tf.while_loop(
         lambda t, *_: t < timesteps,
-        forward_step,
+        step,
         (
             tf.constant(0),
             tf.cast(initial_h, dtype),
             initial_c,
-            array(state_dtype, 4 * units),
-            array(state_dtype, units),
-            array(dtype, units),
+            _array(dtype, timesteps, batch_size, units),
+            *(_array(state_dtype, timesteps, batch_size, size) for size in sizes),
         ),
         parallel_iterations=1,
         maximum_iterations=timesteps,
     )
-    gates, cells, outputs = gates.stack(), cells.stack(), outputs.stack()
-    final_h = tf.cast(outputs[-1], state_dtype)
+    outputs = outputs.stack()
+    return (outputs, tf.cast(outputs[-1], state_dtype), final_c), factors
 
-    def gradient(d_outputs, d_final_h, d_final_c):
-        previous_c = tf.concat([initial_c[tf.newaxis], cells[:-1]], axis=0)
-        previous_h = tf.concat([tf.cast(initial_h, dtype)[tf.newaxis], outputs[:-1]], axis=0)
-        i, f, g, o = tf.split(gates, 4, axis=2)
-        tanh_c = tf.tanh(cells)
-        # dc[t] += dh[t] * through_h[t];  dz[t] = [dc, dc, dc, dh][t] * factors[t]
-        through_h = o * (1.0 - tanh_c * tanh_c)
-        factors = tf.concat(
-            [g * i * (1.0 - i), previous_c * f * (1.0 - f), i * (1.0 - g * g),
-             tanh_c * o * (1.0 - o)],
-            axis=2,
-        )  # fmt: skip
-        transposed_kernel = tf.transpose(recurrent_kernel)
-        d_outputs = tf.cast(d_outputs, state_dtype)
 
-        def backward_step(t, dh, dc, dz_array):
-            dh = dh + d_outputs[t]
-            dc = dc + dh * through_h[t]
-            dz = tf.cast(tf.concat([dc, dc, dc, dh], axis=1) * factors[t], dtype)
-            dh = tf.cast(tf.matmul(dz, transposed_kernel), state_dtype)
-            return t - 1, dh, dc * f[t], dz_array.write(t, dz)
+def _backward_loop(projected, initial_h, initial_c, recurrent_kernel, outputs, factors, upstream):
+    """Gradients by `projected`, `initial_h`, `initial_c` and `recurrent_kernel`."""
+    dtype, state_dtype = projected.dtype, initial_c.dtype
+    timesteps = tf.shape(projected)[0]
+    batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
+    d_outputs, d_final_h, d_final_c = upstream
+    d_outputs = tf.cast(d_outputs, state_dtype)
+    transposed_kernel = tf.transpose(recurrent_kernel)
 
-        _, d_initial_h, d_initial_c, dz_array = tf.while_loop(
-            lambda t, *_: t >= 0,
-            backward_step,
-            (timesteps - 1, d_final_h, d_final_c, array(dtype, 4 * units)),
-            parallel_iterations=1,
-            maximum_iterations=timesteps,
-        )
-        dz = dz_array.stack()
-        d_recurrent_kernel = tf.matmul(
-            tf.reshape(previous_h, (-1, units)), tf.reshape(dz, (-1, 4 * units)), transpose_a=True
-        )
-        return dz, d_initial_h, d_initial_c, d_recurrent_kernel
+    def step(t, dh, dc, dz_array):
+        through_z, through_h, f = (array.read(t) for array in factors)
+        dh = dh + d_outputs[t]
+        dc = dc + dh * through_h
+        dz = tf.cast(tf.concat([dc, dc, dc, dh], axis=1) * through_z, dtype)
+        dh = tf.cast(tf.matmul(dz, transposed_kernel), state_dtype)
+        return t - 1, dh, dc * f, dz_array.write(t, dz)
 
-    return (outputs, final_h, final_c), gradient
+    _, d_initial_h, d_initial_c, dz = tf.while_loop(
+        lambda t, *_: t >= 0,
+        step,
+        (timesteps - 1, d_final_h, d_final_c, _array(dtype, timesteps, batch_size, 4 * units)),
+        parallel_iterations=1,
+        maximum_iterations=timesteps,
+    )
+    dz = dz.stack()
+    previous_h = tf.concat([tf.cast(initial_h, dtype)[tf.newaxis], outputs[:-1]], axis=0)
+    d_recurrent_kernel = tf.matmul(
+        tf.reshape(previous_h, (-1, units)), tf.reshape(dz, (-1, 4 * units)), transpose_a=True
+    )
+    return dz, d_initial_h, d_initial_c, d_recurrent_kernel
 
 
 def _hold_state_after(projected, lengths, units):

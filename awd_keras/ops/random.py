@@ -60,13 +60,20 @@ def dropout_mask(shape, rate, seed, dtype):
 
     Args:
         shape: shape of the mask.
-        rate: probability of dropping an entry, in [0, 1).
+        rate: probability of dropping an entry, in [0, 1). Taken to the nearest 1/65536.
         seed: int32 tensor of shape (2,).
-        dtype: dtype of the mask. The draw itself is always in float32, so one seed drops the
+        dtype: dtype of the mask. The draw itself does not depend on it, so one seed drops the
             same entries in every dtype.
 
     Returns:
         tensor of the given shape and dtype, with expectation 1.
     """
-    kept = tf.cast(uniform(shape, seed) >= rate, dtype)
+    # Half a 32-bit word for each entry: drawing costs as much as everything else about a mask.
+    num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
+    words = tf.random.stateless_uniform(
+        [(num_entries + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
+    )
+    draws = tf.reshape(tf.bitcast(words, tf.int16), (-1,))[:num_entries]
+    least_kept = min(round(rate * 2**16), 2**16 - 1) - 2**15
+    kept = tf.cast(tf.reshape(draws, shape) >= least_kept, dtype)
     return kept * tf.constant(1.0 / (1.0 - rate), dtype)

@@ -92,17 +92,23 @@ class NTASGD(keras.optimizers.Optimizer):
         self._update_averages(trainable_variables)
 
     def _update_averages(self, variables):
-        # Without branches: a condition around assignments cannot cross replicas. Before the
-        # trigger the step is 1, so the average is the weights.
         triggered = tf.convert_to_tensor(self._triggered)
         count = tf.convert_to_tensor(self._num_averaged) + tf.cast(triggered, tf.int64)
         self._num_averaged.assign(count)
-        for variable in variables:
-            average = self._averages[self._get_variable_index(variable)]
-            weights, mean = tf.convert_to_tensor(variable), tf.convert_to_tensor(average)
-            step = 1.0 / tf.cast(tf.maximum(count, 1), mean.dtype)
-            # w itself where the step is 1: mean + (w - mean) would round.
-            average.assign(tf.where(count <= 1, weights, mean + (weights - mean) * step))
+        averages = [self._averages[self._get_variable_index(variable)] for variable in variables]
+
+        def move():
+            for variable, average in zip(variables, averages, strict=True):
+                mean = tf.convert_to_tensor(average)
+                step = tf.cast(triggered, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
+                # The first step is 1, from slots of zeros: it sets the average exactly.
+                average.assign_sub((mean - tf.convert_to_tensor(variable)) * step)
+            return count
+
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            move()  # a condition around assignments cannot cross replicas: the step is 0
+        else:
+            tf.cond(triggered, move, lambda: count)  # saves a pass over all weights
 
     def trigger(self):
         """Starts the averaging; the next step is the first that counts."""

@@ -14,6 +14,8 @@ from benchmarks.implementations import torch_lstm
 
 
 class Implementation(torch_lstm.Implementation):
+    """fastai's encoder and decoder in the step of `torch_lstm`."""
+
     def __init__(self, workload):
         super().__init__(workload)
         import fastai

@@ -29,6 +29,8 @@ class _StockLSTM(keras.layers.LSTM):
 
 
 class Implementation(awd_keras.Implementation):
+    """The same model with stock layers."""
+
     def build_model(self, config):
         with mock.patch("awd_keras.models.awd_lstm.WeightDropLSTM", _StockLSTM):
             return super().build_model(config)

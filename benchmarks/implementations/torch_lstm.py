@@ -16,6 +16,8 @@ torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 class Implementation(nn.Module):
+    """The model, its loss and its step, time-major."""
+
     def __init__(self, workload):
         super().__init__()
         torch.manual_seed(workload.seed)

@@ -43,10 +43,11 @@ class TestSequenceCrossEntropy:
     # Chunks of one token, of a size that divides the 15 tokens, of one that does not, and beyond.
     @pytest.mark.parametrize("chunk_size", [None, 1, 5, 4, 15, 100])
     @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-12), ("float32", 1e-5)])
-    def test_equals_plain_autodiff(self, chunk_size, dtype, tolerance):
+    @pytest.mark.parametrize("recompute", [False, True])
+    def test_equals_plain_autodiff(self, chunk_size, dtype, tolerance, recompute):
         arguments = make_arguments(dtype)
         loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size
+            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size, recompute=recompute
         )
         expected_loss, expected = loss_and_gradients(plain_loss, arguments)
         assert loss.shape == () and loss.dtype == dtype
@@ -55,15 +56,15 @@ class TestSequenceCrossEntropy:
             assert actual.dtype == dtype
             assert_close(actual, value, tolerance, name)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_weights(self, chunk_size):
+    @pytest.mark.parametrize("chunk_size,recompute", [(None, False), (4, False), (4, True)])
+    def test_weights(self, chunk_size, recompute):
         arguments = make_arguments()
         weights = np.random.default_rng(1).random((BATCH, TIME))
         weights[0, :2] = 0.0
         weights = tf.constant(weights)
         loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, weights=weights, chunk_size=chunk_size
-        )
+            ops.sequence_cross_entropy, arguments, weights=weights, chunk_size=chunk_size,
+            recompute=recompute)  # fmt: skip
         expected_loss, expected = loss_and_gradients(plain_loss, arguments, weights=weights)
         assert_close(loss, expected_loss, 1e-12)
         for name, actual, value in zip(NAMES, gradients, expected, strict=True):
