@@ -1,0 +1,88 @@
+"""The warm-up file: requests that TensorFlow Serving answers to itself before it takes others.
+
+The first request of a signature and a batch size is slow: tables fill, memory is claimed, kernels
+are chosen. The server replays `assets.extra/tf_serving_warmup_requests` when it loads a version, so
+that no client meets that.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from serving.signatures import SIGNATURES
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+BATCH_SIZES = (1, 8, 64)
+# Words of a text: a sentence.
+_WORDS = 20
+
+
+def warmup_inputs(signature, batch_size, words, state_size):
+    """Inputs of a request that is like those to come.
+
+    Args:
+        signature: one of `SIGNATURES`.
+        batch_size: rows.
+        words: words of the vocabulary, in the order of their ids.
+        state_size: entries of a state.
+
+    Returns:
+        dictionary of NumPy arrays by the names of the signature's inputs.
+    """
+    # Any words will do: of the most frequent ones, which come first, as many as there are.
+    ids = np.arange(batch_size * _WORDS, dtype=np.int32).reshape(batch_size, _WORDS) % len(words)
+    text = np.array([" ".join(words[index] for index in row).encode() for row in ids], object)
+
+    def vector(value, dtype):
+        return np.full(batch_size, value, dtype)
+
+    return {
+        "score": {"text": text},
+        "score_tokens": {"token_ids": ids, "lengths": vector(_WORDS, np.int32)},
+        "next_word": {"text": text, "k": vector(5, np.int32)},
+        "step": {
+            "token_ids": ids[:, 0],
+            "state": np.zeros((batch_size, state_size), np.float32),
+        },
+        "generate": {
+            "prompt": np.array([words[row[0]].encode() for row in ids], object),
+            "max_words": vector(5, np.int32),
+            "temperature": vector(1.0, np.float32),
+            "top_k": vector(min(20, len(words)), np.int32),
+            "top_p": vector(0.9, np.float32),
+            "seed": np.arange(batch_size, dtype=np.int64),
+        },
+    }[signature]
+
+
+def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
+    """Writes the warm-up file of a version: every signature, in several batch sizes.
+
+    Args:
+        folder: `pathlib.Path` of the version.
+        name: the model's name.
+        vocabulary: `Vocabulary`.
+        state_size: entries of a state.
+        batch_sizes: rows of the requests.
+
+    Returns:
+        how many requests there are.
+    """
+    # Here, so that an export without a warm-up file needs no package of the server's.
+    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+    path = folder / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    count = 0
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature in SIGNATURES:
+            for batch_size in batch_sizes:
+                inputs = warmup_inputs(signature, batch_size, vocabulary.words, state_size)
+                request = predict_pb2.PredictRequest(
+                    model_spec=model_pb2.ModelSpec(name=name, signature_name=signature),
+                    inputs={key: tf.make_tensor_proto(value) for key, value in inputs.items()},
+                )
+                log = prediction_log_pb2.PredictLog(request=request)
+                record = prediction_log_pb2.PredictionLog(predict_log=log)
+                writer.write(record.SerializeToString())
+                count += 1
+    return count
