@@ -30,8 +30,11 @@ class VocabularyTable(tf.Module):
         # Both tables read the one asset.
         self._asset = tf.saved_model.Asset(str(path))
         word, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-        self._ids = _table(self._asset, (tf.string, word), (tf.int64, number), -1)
-        self._words = _table(self._asset, (tf.int64, number), (tf.string, word), "")
+        path, digest = self._asset.asset_path, vocabulary.digest
+        ids = _Initializer(digest, path, tf.string, word, tf.int64, number)
+        words = _Initializer(digest, path, tf.int64, number, tf.string, word)
+        self._ids = tf.lookup.StaticHashTable(ids, -1)
+        self._words = tf.lookup.StaticHashTable(words, "")
 
     @property
     def eos_id(self):
@@ -82,6 +85,18 @@ def spaced(text):
     return tf.strings.regex_replace(text, _WHITE_SPACE, " ")
 
 
-def _table(asset, key, value, default):
-    initializer = tf.lookup.TextFileInitializer(asset.asset_path, *key, *value)
-    return tf.lookup.StaticHashTable(initializer, default)
+class _Initializer(tf.lookup.TextFileInitializer):
+    """A table's content, and with it the name by which a process knows the table.
+
+    TensorFlow makes that name of the file's path, which a new folder would have again with other
+    words in it, and which is nobody's business. Tables of the same words may well be one.
+    """
+
+    def __init__(self, digest, path, key_dtype, *args):
+        # Read when the table is made.
+        self._digest, self._kind = digest, tf.as_dtype(key_dtype).name
+        super().__init__(path, key_dtype, *args)
+
+    @property
+    def _shared_name(self):
+        return f"vocabulary_{self._digest}_by_{self._kind}"

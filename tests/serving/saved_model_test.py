@@ -24,7 +24,8 @@ from serving.warmup import warmup_inputs
 from tests.serving.exported import exported, run
 
 # Operations that the servers of TensorFlow 2.19 have, and a CPU: nothing else may be exported.
-ALLOWED = set("""
+ALLOWED = set(
+    """
 AddV2 All Any Assert AssignVariableOp BitwiseAnd BitwiseOr BroadcastTo Cast ConcatV2 Const Cumsum
 DisableCopyOnRead EnsureShape Equal Exp ExpandDims Fill FloorDiv FloorMod GatherNd GatherV2 Greater
 GreaterEqual HashTableV2 Identity InitializeTableFromTextFileV2 IsFinite LeftShift Less LessEqual
@@ -37,7 +38,8 @@ StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin Str
 StringSplitV2 StringStrip Sub Sum Tanh TensorListFromTensor TensorListGather TensorListGetItem
 TensorListReserve TensorListSetItem TensorListStack TensorScatterUpdate TopKV2 Transpose
 UnicodeTranscode Unpack UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp Where While
-""".split())
+""".split()
+)
 
 # Reads {signature: inputs}, writes {signature: outputs}; nothing of ours can be imported.
 FRESH_PROCESS = """
@@ -114,8 +116,8 @@ class TestFreshProcess:
         for process in processes:
             _, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors
-        assert answers[0].read_text() == answers[1].read_text()
-        received = json.loads(answers[0].read_text())
+        received, same = [json.loads(answer.read_text()) for answer in answers]
+        assert received == same
         for name, inputs in requests.items():
             for key, value in tiny.call(name, **inputs).items():
                 if value.dtype == object:
