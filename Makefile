@@ -11,7 +11,7 @@ DEMO := $(VENV)/bin/python -m trainers.ptb --preset=demo
 # Two processes with one TensorFlow thread each. PYTEST_ARGS=--run_slow adds the slow tests.
 TEST := TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist=loadfile -q
 
-.PHONY: help demo test lint clean
+.PHONY: help demo bundled_model test lint clean
 
 help:
 	@echo "make demo    train a small AWD-LSTM on the bundled corpus, from a fresh checkout"
@@ -21,6 +21,12 @@ help:
 
 demo: $(VENV)/.installed
 	@$(DEMO)
+
+# The model that comes with the package, from scratch.
+bundled_model: $(VENV)/.installed
+	@$(DEMO) --learning_rate=30 --epochs=3 --logging_interval=300 --non_monotone_interval=1 \
+	  --workdir=runs/bundled
+	@$(VENV)/bin/python -m trainers.bundle --workdir=runs/bundled
 
 test: $(VENV)/.installed
 	@$(TEST) $(PYTEST_ARGS)

@@ -60,7 +60,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=PACKAGES),
     package_data={
-        "awd_keras": [f"data/datasets/*/{name}" for name in TFDS_METADATA],
+        "awd_keras": [f"data/datasets/*/{name}" for name in TFDS_METADATA] + ["bundled_model/*"],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

@@ -9,6 +9,7 @@ import importlib
 from awd_keras.version import __version__
 
 _SUBPACKAGES = (
+    "bundled",
     "config",
     "data",
     "evaluation",

@@ -1,5 +1,6 @@
-"""Writes text by a trained run.
+"""Writes text by a trained run, or by the small model that comes with the package.
 
+  python -m trainers.generate --prompt="the congress"
   python -m trainers.generate --workdir=runs/ptb --prompt="the company said"
   python -m trainers.generate --workdir=runs/ptb --num_samples=10 --nounknown --top_p=0.9
   python -m trainers.generate --workdir=runs/ptb --prompt="the" --temperature=0
@@ -23,7 +24,9 @@ _SETTINGS = ("num_samples", "max_words", "temperature", "top_k", "top_p", "seed"
 
 
 def main():
-    flags.DEFINE_string("workdir", None, "run folder (required)")
+    flags.DEFINE_string(
+        "workdir", None, "run folder; default: the small model that comes with the package"
+    )
     flags.DEFINE_string("prompt", "", "words to write on from, white space between them")
     flags.DEFINE_integer("num_samples", 1, "how many texts")
     flags.DEFINE_integer("max_words", 100, "words after which a text ends, if no <eos> ended it")
@@ -42,17 +45,19 @@ def main():
 
 
 def _generate():
-    from awd_keras import factory
+    from awd_keras import bundled
     from awd_keras.generation import GenerationConfig, TextGenerator
 
-    if not FLAGS.workdir:
-        raise ConfigError("--workdir is required: the folder of a trained run.")
+    if FLAGS.workdir == "":
+        raise ConfigError("--workdir must be the folder of a trained run. Received: nothing")
     try:
         FLAGS.prompt.encode("utf-8")
     except UnicodeEncodeError:
         raise ConfigError(f"--prompt must be UTF-8. Received: {FLAGS.prompt!a}") from None
     config = GenerationConfig(**{name: getattr(FLAGS, name) for name in _SETTINGS})
-    model, vocabulary, _ = factory.load_run(FLAGS.workdir, FLAGS.dtype)
+    model, vocabulary, _ = bundled.load_model(FLAGS.workdir, FLAGS.dtype)
+    if FLAGS.workdir is None:
+        print(bundled.describe(), file=sys.stderr)
     prompt = FLAGS.prompt.split()
     texts = TextGenerator(model, vocabulary).generate(FLAGS.prompt, config)
     unknown = sorted({word for word in prompt if word not in vocabulary})

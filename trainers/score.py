@@ -1,10 +1,10 @@
-"""Scores each line of a text by a trained run, and sorts n-best lists.
+"""Scores each line of a text, and sorts n-best lists, by a trained run.
 
   python -m trainers.score --workdir=runs/ptb FILE > SCORES.tsv
   ... | python -m trainers.score --workdir=runs/ptb --text
   python -m trainers.score --workdir=runs/ptb --nbest --lm_weight=0.3 LISTS > SORTED
 
-The text is FILE, or standard input without one or with -. Each line gives a row, in the order of
+Without --workdir the small model that comes with the package does it. The text is FILE, or standard input without one or with -. Each line gives a row, in the order of
 the text, with tabs between:
 
   log_probability   natural logarithm of the line's probability
@@ -38,7 +38,9 @@ _NO_SCORE = "nan\t0\t0"
 
 
 def main():
-    flags.DEFINE_string("workdir", None, "run folder (required)")
+    flags.DEFINE_string(
+        "workdir", None, "run folder; default: the small model that comes with the package"
+    )
     flags.DEFINE_bool("nbest", False, "sort n-best lists")
     flags.DEFINE_float("lm_weight", 0.5, "with --nbest: weight of the model, from 0 to 1")
     flags.DEFINE_bool("text", False, "write the line itself too, its tabs as spaces")
@@ -54,14 +56,16 @@ def main():
 
 
 def _score(path="-"):
-    from awd_keras import factory
+    from awd_keras import bundled
     from awd_keras.evaluation import LineScorer, decoded_lines
 
     _check_flags()
     with contextlib.ExitStack() as stack:
         # Before the model is loaded, which takes a while.
         stream = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
-        model, vocabulary, _ = factory.load_run(FLAGS.workdir, FLAGS.dtype)
+        model, vocabulary, _ = bundled.load_model(FLAGS.workdir, FLAGS.dtype)
+        if FLAGS.workdir is None:
+            print(bundled.describe(), file=sys.stderr)
         scorer = LineScorer(model, vocabulary, FLAGS.batch_size, FLAGS.block_lines)
         write = _write_sorted if FLAGS.nbest else _write_scores
         with _output() as file:
@@ -70,8 +74,8 @@ def _score(path="-"):
 
 
 def _check_flags():
-    if not FLAGS.workdir:
-        raise ConfigError("--workdir is required: the folder of a trained run.")
+    if FLAGS.workdir == "":
+        raise ConfigError("--workdir must be the folder of a trained run. Received: nothing")
     if not 0 <= FLAGS.lm_weight <= 1:
         raise ConfigError(f"lm_weight must be in [0, 1]. Received: {FLAGS.lm_weight}")
     if FLAGS["lm_weight"].present and not FLAGS.nbest:

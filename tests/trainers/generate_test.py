@@ -4,6 +4,7 @@ import functools
 
 import pytest
 
+from awd_keras import bundled
 from awd_keras.generation import GenerationConfig, TextGenerator
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
@@ -36,6 +37,12 @@ def test_samples_are_lines_that_begin_with_the_prompt(command, run):
     assert len(set(expected)) > 1
 
 
+def test_without_a_run_the_bundled_model_writes(command):
+    ended = command("--prompt=the congress", "--max_words=5")
+    assert (ended.code, ended.stderr) == (0, bundled.describe() + "\n")
+    assert ended.stdout.startswith("the congress ") and len(ended.stdout.split()) <= 7
+
+
 def test_without_a_prompt_and_without_unk(command, run):
     arguments = [f"--workdir={run[0]}", "--num_samples=30", "--max_words=30"]
     ended = command(*arguments)
@@ -55,7 +62,7 @@ def test_unknown_words_of_the_prompt_are_named(command, run):
 @pytest.mark.parametrize(
     "argument,part",
     [
-        ("--workdir=", "--workdir is required"),
+        ("--workdir=", "--workdir must be the folder of a trained run"),
         ("--workdir=nowhere", "There is no run in nowhere"),
         ("--temperature=-0.5", "temperature must be a finite number of at least 0. Received: -0.5"),
         ("--temperature=nan", "temperature must be"),

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from awd_keras import bundled
 from awd_keras.evaluation import LineScorer
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
@@ -56,6 +57,17 @@ def test_a_file(command, run, tmp_path):
         f"13 words, 1 of them unknown: perplexity {perplexity:.2f}\n"
         "warning: line 2 is empty, without a score\n"
     )
+
+
+def test_without_a_run_the_bundled_model_scores(command, tmp_path):
+    lines = ["the congress of the united states", "we"]
+    file = tmp_path / "lines.txt"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    ended = command(str(file))
+    assert ended.code == 0, ended
+    scores = LineScorer(*bundled.load_model()[:2]).score(lines)
+    assert_rows(parse(ended.stdout), [(s.log_probability, s.num_words, 0) for s in scores])
+    assert ended.stderr.startswith(bundled.describe() + "\n9 words, 0 of them unknown: perplexity")
 
 
 def test_standard_input_line_by_line(run):
@@ -137,7 +149,7 @@ def test_a_malformed_nbest_list_leaves_no_output(command, run, tmp_path):
 @pytest.mark.parametrize(
     "arguments,parts",
     [
-        ([], ["--workdir is required"]),
+        (["--workdir="], ["--workdir must be the folder of a trained run"]),
         (["--workdir=NOWHERE", "FILE"], ["There is no run in NOWHERE"]),
         (["--workdir=RUN", "NOWHERE"], ["No such file or directory: NOWHERE"]),
         (["--workdir=RUN", "FILE", "FILE"], ["expected 1 besides flags"]),

@@ -1,0 +1,162 @@
+"""The small trained model that comes with the package, and how it is made of a run.
+
+Three files in `awd_keras/bundled_model/`: the run's settings, its vocabulary, and its best weights
+in 8 bits, one scale for each word and for each gate of each unit. `python -m trainers.bundle` writes
+them.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from awd_keras import factory
+from awd_keras.config import TrainingConfig
+from awd_keras.data.vocabulary import Vocabulary
+from awd_keras.ops.quantization import dequantize, quantize
+from awd_keras.training.run_folder import RunFolder, RunFolderError
+
+FOLDER = pathlib.Path(__file__).parent / "bundled_model"
+_CONFIG, _VOCABULARY, _WEIGHTS = "config.json", "vocabulary.txt", "weights.npz"
+# What a run has on record and nobody else can use.
+_FORGOTTEN = {"data_dir": None, "initial_run": None}
+
+
+def load_model(workdir=None, dtype=None):
+    """The trained model of a run folder, or the one that comes with the package.
+
+    Args:
+        workdir: the folder of a run; None for the bundled model.
+        dtype: None for the dtype of the run, or "float32" or "bfloat16".
+
+    Returns:
+        `(model, vocabulary, config)`, as `factory.load_run`.
+
+    Raises:
+        RunFolderError: if the folder holds no run, or the package no model.
+        CheckpointError: if the run has no best weights yet, or they cannot be read.
+    """
+    if workdir is None:
+        return read_bundled_model(dtype=dtype)
+    return factory.load_run(workdir, dtype)
+
+
+def describe(folder=FOLDER):
+    """A few words on the bundled model.
+
+    Example:
+
+    >>> print(describe())
+    the bundled model: sotu-1900, ... words, test perplexity ...
+    """
+    facts = _read_facts(folder)
+    words = f"the bundled model: {facts['corpus']['name']}, {facts['vocabulary_size']:,} words"
+    test = (facts.get("results") or {}).get("test")
+    return f"{words}, test perplexity {test['perplexity']:.1f}" if test else words
+
+
+def write_bundled_model(workdir, folder=FOLDER):
+    """Makes the three files of the best weights of a run.
+
+    Args:
+        workdir: the run folder.
+        folder: where to write; files of an older one are replaced, all or none.
+
+    Returns:
+        size of the files in bytes.
+
+    Raises:
+        RunFolderError, CheckpointError: as `factory.load_run`.
+    """
+    model, vocabulary, config = factory.load_run(workdir, "float32")
+    run = RunFolder(workdir)
+    results = run.read_results() or {}
+    facts = {
+        "settings": config.replace(**_FORGOTTEN).to_dict(),
+        "corpus": {"name": run.read_config()[1].get("name")},
+        "results": {split: results[split] for split in ("validation", "test") if split in results},
+        "vocabulary_size": len(vocabulary),
+    }
+    arrays = {}
+    for variable in model.weights:
+        values = variable.numpy()
+        if values.ndim == 2:
+            quantized, scales = quantize(values, _axis(variable))
+            arrays[f"int8/{variable.path}"] = quantized
+            arrays[f"scales/{variable.path}"] = scales
+        else:
+            arrays[f"float32/{variable.path}"] = values
+    folder = pathlib.Path(folder).absolute()
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    beside.mkdir(parents=True)
+    try:
+        text = json.dumps(facts, indent=2) + "\n"
+        (beside / _CONFIG).write_text(text, encoding="utf-8")
+        vocabulary.save(beside / _VOCABULARY)
+        np.savez_compressed(beside / _WEIGHTS, **arrays)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def read_bundled_model(folder=FOLDER, dtype=None):
+    """Reads what `write_bundled_model` wrote.
+
+    Args:
+        folder: the folder.
+        dtype: None for the dtype of the run, or "float32" or "bfloat16".
+
+    Returns:
+        `(model, vocabulary, config)`; the weights are those that the 8 bits stand for.
+
+    Raises:
+        RunFolderError: if it holds no model, or a damaged one.
+    """
+    folder = pathlib.Path(folder)
+    facts = _read_facts(folder)
+    try:
+        config = TrainingConfig.from_dict(facts["settings"])
+        if dtype is not None:
+            config = config.replace(dtype=dtype)
+        vocabulary = Vocabulary.load(folder / _VOCABULARY)
+        model = factory.build_model(config, len(vocabulary))
+        with np.load(folder / _WEIGHTS, allow_pickle=False) as archive:
+            values = {variable.path: _values(archive, variable) for variable in model.weights}
+    except Exception as error:  # a damaged archive makes NumPy and zipfile raise nearly anything
+        raise RunFolderError(
+            f"The bundled model in {folder} cannot be read ({str(error) or type(error).__name__}). "
+            "Install the package again, or name a trained run by --workdir."
+        ) from error
+    for variable in model.weights:
+        variable.assign(values[variable.path])
+    return model, vocabulary, config
+
+
+def _read_facts(folder):
+    try:
+        return json.loads((pathlib.Path(folder) / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"There is no bundled model in {folder} ({error}). Name a trained run by --workdir."
+        ) from error
+
+
+def _axis(variable):
+    """A scale for each word, and for each gate of each unit."""
+    return 0 if variable.path.endswith("/embeddings") else 1
+
+
+def _values(archive, variable):
+    if len(variable.shape) == 2:
+        quantized = archive[f"int8/{variable.path}"]
+        values = dequantize(quantized, archive[f"scales/{variable.path}"], _axis(variable))
+    else:
+        values = archive[f"float32/{variable.path}"]
+    if values.shape != tuple(variable.shape):
+        raise ValueError(f"{variable.path} has shape {values.shape}, not {tuple(variable.shape)}")
+    return values

@@ -1,0 +1,37 @@
+"""Makes the model that comes with the package of a trained run.
+
+  python -m trainers.ptb --preset=demo --learning_rate=30 --epochs=3 --logging_interval=300 \\
+    --non_monotone_interval=1 --workdir=runs/bundled
+  python -m trainers.bundle --workdir=runs/bundled
+
+`make bundled_model` runs both. The run's best weights are written in 8 bits, with its settings and
+its vocabulary, into awd_keras/bundled_model, where trainers.generate, trainers.score and
+serving.local find them when no --workdir is given.
+"""
+
+from absl import flags
+
+from awd_keras.config import ConfigError
+from trainers import command
+
+FLAGS = flags.FLAGS
+
+
+def main():
+    flags.DEFINE_string("workdir", None, "run folder (required)")
+    flags.DEFINE_string("output", None, "folder to write; default: that of the package")
+    command.main(_bundle)
+
+
+def _bundle():
+    from awd_keras import bundled
+
+    if not FLAGS.workdir:
+        raise ConfigError("--workdir is required: the folder of a trained run.")
+    folder = FLAGS.output or bundled.FOLDER
+    num_bytes = bundled.write_bundled_model(FLAGS.workdir, folder)
+    print(f"{bundled.describe(folder)}: {num_bytes / 1e6:.2f} MB in {folder}")
+
+
+if __name__ == "__main__":
+    main()
