@@ -57,7 +57,8 @@ def measure(workloads, names, pythons, task, rounds, repeat=1):
             row["problem"] = str(error)
     running = [(worker, row) for worker, row in workers if "problem" not in row]
     for turn in range(rounds + 1):
-        for worker, row in running[turn % len(running) :] + running[: turn % len(running)]:
+        first = turn % max(len(running), 1)  # who goes first changes
+        for worker, row in running[first:] + running[:first]:
             time.sleep(_PAUSE_SECONDS)
             seconds = worker.ask(task, repeat=repeat)["seconds"]
             if turn > 0:
