@@ -1,0 +1,30 @@
+"""How the commands load TensorFlow."""
+
+import os
+import sys
+import tempfile
+
+
+def start_tensorflow():
+    """Imports TensorFlow without its start-up messages, which say nothing to a user.
+
+    Some come from C++ before any setting is read, so the stream itself is held back; if the
+    import fails, what it held is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
