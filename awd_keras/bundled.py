@@ -1,8 +1,8 @@
 """The small trained model that comes with the package, and how it is made of a run.
 
 Three files in `awd_keras/bundled_model/`: the run's settings, its vocabulary, and its best weights
-in 8 bits, one scale for each word and for each gate of each unit. `python -m trainers.bundle` writes
-them.
+in 8 bits, one scale for each word and for each gate of each unit. `python -m trainers.bundle`
+writes them.
 """
 
 import json

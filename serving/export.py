@@ -106,7 +106,8 @@ def _export(model, vocabulary, config, limits):
     rest = export.num_bytes - export.variable_bytes
     print(
         f"size: {_megabytes(export.num_bytes)} ({_megabytes(export.variable_bytes)} of weights, "
-        f"{_megabytes(rest)} of graph, vocabulary and {export.num_warmup_requests} warm-up requests)"
+        f"{_megabytes(rest)} of graph, vocabulary and {export.num_warmup_requests} warm-up "
+        "requests)"
     )
     print(f"weights in other forms: {_sizes(model)}")
 

@@ -9,6 +9,11 @@ from tests.import_floors_test import imports_of, read_sources
 ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 
+# Packages that are imported by another name than theirs.
+PACKAGES = {"absl": "absl_py", "google": "protobuf", "grpc": "grpcio",
+            "tensorflow_serving": "tensorflow_serving_api"}  # fmt: skip
+
+
 def matches(file, pattern):
     if pattern.startswith("**/"):
         return fnmatch.fnmatch(file, pattern.removeprefix("**/"))
@@ -46,7 +51,7 @@ def check_targets(targets, sources):
                 if target is not None:
                     needed = label_of.get(target, label)
                 elif (top := name.partition(".")[0]) not in sys.stdlib_module_names:
-                    needed = "@pypi//" + {"absl": "absl_py"}.get(top, top)
+                    needed = "@pypi//" + PACKAGES.get(top, top)
                 else:
                     continue
                 if needed not in (label, *deps):
@@ -61,7 +66,7 @@ def package_of(path):
 
 
 def test_build_files_name_every_dependency():
-    sources = read_sources("awd_keras", "trainers")
+    sources = read_sources("awd_keras", "trainers", "serving")
     targets = []
     for folder in sorted({package_of(path) for path in sources}):
         inside = [path for path in sources if package_of(path) == folder]

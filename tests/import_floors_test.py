@@ -274,7 +274,7 @@ def test_an_import_of_tensorflow_would_be_noticed():
 
 ENTRY_POINTS = [
     path.removesuffix(".py").replace("/", ".")
-    for path, source in read_sources("trainers").items()
+    for path, source in read_sources("trainers", "serving").items()
     if 'if __name__ == "__main__"' in source
 ]
 

@@ -4,8 +4,8 @@
   ... | python -m trainers.score --workdir=runs/ptb --text
   python -m trainers.score --workdir=runs/ptb --nbest --lm_weight=0.3 LISTS > SORTED
 
-Without --workdir the small model that comes with the package does it. The text is FILE, or standard input without one or with -. Each line gives a row, in the order of
-the text, with tabs between:
+Without --workdir the small model that comes with the package scores. The text is FILE, or standard
+input without one or with -. Each line gives a row, in the order of the text, with tabs between:
 
   log_probability   natural logarithm of the line's probability
   num_words         words predicted: those of the line and the <eos> at its end, so that
