@@ -42,28 +42,6 @@ class TestScore:
             tiny.call("score", text=TEXTS)["log_probability"],
         )
 
-    def test_windows_change_nothing(self, tiny, monkeypatch):
-        """A text of some windows, beside texts that end in each of them."""
-        from serving.network import Network
-
-        monkeypatch.setattr(Network, "window_words", lambda self: 12)
-        network = Network(tiny.model, "float32", "float32")
-        lengths = tf.constant([11, 0, 4, 1], tf.int32)
-        generator = np.random.default_rng(0)
-        inputs, targets = generator.integers(len(tiny.vocabulary), size=(2, 4, 11)).astype("int32")
-        found = network.log_probabilities(*map(tf.constant, (inputs, targets)), lengths).numpy()
-        for row, length in enumerate(lengths.numpy()):
-            after = log_probabilities_of(tiny.model, inputs[row])
-            expected = after[np.arange(length), targets[row, :length]]
-            np.testing.assert_allclose(found[row, :length], expected, rtol=1e-5)
-            assert np.all(found[row, length:] == 0)
-        state = network.last_state(tf.constant(inputs), lengths).numpy()
-        for row, length in enumerate(lengths.numpy()):
-            states = tiny.model.initial_state(1)
-            if length:
-                states = tiny.model(inputs[row : row + 1, :length])[1]
-            assert_close(state[row], np.concatenate(tf.nest.flatten(states), axis=1)[0], 1e-5)
-
 
 class TestScoreTokens:
     def test_padding_never_counts_whatever_it_is(self, tiny):
