@@ -4,15 +4,18 @@ import os
 import sys
 import tempfile
 
+from awd_keras.allocator import keep_freed_memory
+
 
 def start_tensorflow():
     """Imports TensorFlow without its start-up messages, which say nothing to a user.
 
     Some come from C++ before any setting is read, so the stream itself is held back; if the
-    import fails, what it held is shown.
+    import fails, what it held is shown. The process keeps the memory that a step frees.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    keep_freed_memory()
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as held:

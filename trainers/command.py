@@ -6,6 +6,7 @@ import warnings
 
 from absl import app, flags, logging
 
+from awd_keras.start_up import start_tensorflow
 from trainers import common
 
 # What a shell reports of a program whose reader went away (`| head`).
@@ -38,7 +39,7 @@ def _run(function, arguments, max_arguments):
         logging.set_verbosity(logging.ERROR)  # of libraries; what we have to say we print
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
-        common.start_tensorflow()
+        start_tensorflow()
         from awd_keras.config import ConfigError
         from awd_keras.data import CorpusError
         from awd_keras.training import CheckpointError, NonFiniteLossError, RunFolderError

@@ -3,16 +3,15 @@
 import dataclasses
 import os
 import sys
-import tempfile
 import types
 import typing
 import warnings
 
 from absl import app, flags, logging
 
-from awd_keras.allocator import keep_freed_memory
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, preset
+from awd_keras.start_up import start_tensorflow
 
 # Flags defined here belong to the command that calls: its --help shows them.
 flags.disclaim_key_flags()
@@ -133,32 +132,6 @@ def _main(argv):
         return _bad_input(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-
-
-def start_tensorflow():
-    """Imports TensorFlow without its start-up messages, which say nothing to who trains.
-
-    Some come from C++ before any setting is read, so the stream itself is held back; if the
-    import fails, what it held is shown. The process keeps the memory that a step frees.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    keep_freed_memory()
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_logical_devices()
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def _bad_input(error):

@@ -1,0 +1,80 @@
+"""Serves an exported model on this machine, for development, tests and demonstrations.
+
+  python -m serving.local --model=exported/awd_lstm
+
+It answers the gRPC calls and the REST routes of TF-Serving (PredictionService's Predict and
+GetModelMetadata, ModelService's GetModelStatus), so that a client cannot tell one from the other.
+It is not TF-Serving: every request runs by itself (no batching), one version is served until the
+server ends (no version policies), and there is nothing here to scale. The folder is
+<name>/<version>/saved_model.pb; the highest version is served. Ctrl-C ends it.
+"""
+
+import contextlib
+import signal
+import sys
+
+from absl import flags
+
+from serving import command
+
+FLAGS = flags.FLAGS
+
+
+def main():
+    """Parses the command line and serves until Ctrl-C."""
+    flags.DEFINE_string("model", None, "folder of the model, <version>/ in it (required)")
+    flags.DEFINE_string("model_name", None, "name in requests; default: that of the folder")
+    flags.DEFINE_integer("version", None, "version to serve; default: the highest")
+    flags.DEFINE_multi_string("label", [], "label that requests may use for the version")
+    flags.DEFINE_string("host", "127.0.0.1", "address to listen on; nothing guards it")
+    flags.DEFINE_integer("port", 8500, "of gRPC; 0: any free one", 0, 65535)
+    flags.DEFINE_integer("rest_api_port", 8501, "of REST; 0: any free one", 0, 65535)
+    flags.DEFINE_integer("threads", 8, "requests worked on at once by each interface", 1)
+    flags.DEFINE_integer("max_requests", 128, "requests or connections accepted at once by each", 1)
+    flags.DEFINE_integer("max_request_bytes", 16 * 2**20, "size of the largest request", 1)
+    flags.DEFINE_float("timeout", 30.0, "seconds after which a request is given up", 0.001)
+    command.main(_serve, errors=_errors)
+
+
+def _errors():
+    from serving.servable import ModelFolderError
+
+    return (ModelFolderError,)
+
+
+def _serve():
+    from serving.replay import replay
+    from serving.servable import ModelFolderError, Servable, find_version
+    from serving.server import Server
+
+    if not FLAGS.model:
+        raise ModelFolderError("--model is required: the folder that `serving.export` wrote.")
+    name, version, path = find_version(FLAGS.model, FLAGS.version)
+    servable = Servable(path, FLAGS.model_name or name, version, FLAGS.label)
+    with contextlib.closing(servable):
+        server = Server(
+            servable, host=FLAGS.host, grpc_port=FLAGS.port, rest_port=FLAGS.rest_api_port,
+            threads=FLAGS.threads, max_requests=FLAGS.max_requests,
+            max_request_bytes=FLAGS.max_request_bytes, timeout=FLAGS.timeout)  # fmt: skip
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            num_replayed = replay(servable, path)
+            print(
+                "serving.local: for development. Not TF-Serving: no batching, no version policies, "
+                "no scaling.\n"
+                f"model {servable.name}, version {version}, {num_replayed} warm-up requests; "
+                f"signatures: {', '.join(sorted(servable.signatures))}\n"
+                f"gRPC: {server.grpc_address}\n"
+                f"REST: {server.rest_address}/v1/models/{servable.name}",
+                flush=True,
+            )
+            server.run()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            server.stop()
+    print("ended", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Warm-up: the requests that come with a model, made before the first one from outside."""
+
+import pathlib
+
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.servable import read_tensors
+from serving.status import StatusError
+
+WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
+_MAX_BYTES = 2**30
+
+
+def replay(servable, path):
+    """Makes the requests of a model's warm-up file, as TF-Serving does when it loads the model.
+
+    Args:
+        servable: `Servable`.
+        path: folder of its version.
+
+    Returns:
+        how many were answered; 0 without a file.
+
+    Raises:
+        StatusError: if one fails: then the file is not this model's.
+    """
+    file = pathlib.Path(path) / WARM_UP_FILE
+    if not file.is_file():
+        return 0
+    count = 0
+    try:
+        for record in tf.compat.v1.io.tf_record_iterator(str(file)):
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            request = log.predict_log.request
+            inputs = read_tensors(request.inputs, _MAX_BYTES)
+            servable.predict(request.model_spec.signature_name, inputs)
+            count += 1
+    except StatusError as error:
+        message = f"warm-up request {count + 1} of {file}: {error.message}"
+        raise StatusError(error.code, message) from None
+    except Exception as error:  # a damaged file: DataLossError, DecodeError
+        raise StatusError("DATA_LOSS", f"{file}: {' '.join(str(error).split())}") from None
+    return count

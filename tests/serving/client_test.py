@@ -1,0 +1,342 @@
+"""Tests of the client, by gRPC and by REST, against every server there is."""
+
+import concurrent.futures
+import contextlib
+import http.server
+import json
+import shutil
+import ssl
+import subprocess
+import threading
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from serving.client import Client, Score, StatusError
+from tests.serving import tiny_model
+
+TEXTS = ["the cat sat", "", "a dog  café\t", "mat " * 300]
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def protocol(request):
+    return request.param
+
+
+@pytest.fixture
+def client(served, protocol):
+    with Client(served.addresses()[protocol], "tiny") as client:
+        yield client
+
+
+class TestAnswers:
+    def test_score(self, client):
+        scores = client.score(TEXTS)
+        assert all(isinstance(score, Score) for score in scores)
+        for score, text in zip(scores, TEXTS):
+            log_probability, num_tokens, num_unknown = tiny_model.score(text)
+            assert score.log_probability == pytest.approx(log_probability, rel=1e-5)
+            assert (score.num_tokens, score.num_unknown) == (num_tokens, num_unknown)
+            perplexity = np.exp(-log_probability / num_tokens)
+            assert score.perplexity == pytest.approx(perplexity, rel=1e-4)
+
+    def test_what_is_not_utf8_is_an_unknown_word(self, client):
+        assert client.score([b"the \xff cat"])[0].num_unknown == 1
+
+    def test_score_tokens(self, client):
+        rows = [[2, 3, 4], [], [5]]
+        found = client.score_tokens(rows)
+        assert [len(row) for row in found] == [3, 0, 1]
+        for row, values in zip(rows, found):
+            np.testing.assert_allclose(values, tiny_model.log_probabilities(row), rtol=1e-5)
+
+    def test_next_word(self, client):
+        found = client.next_word(["the cat", "", "dog"], k=[3, 1, 8])
+        for text, k, row in zip(["the cat", "", "dog"], [3, 1, 8], found):
+            expected = tiny_model.next_words(text, k)
+            assert [word for word, _ in row] == [word for word, _ in expected]
+            np.testing.assert_allclose([p for _, p in row], [p for _, p in expected], rtol=1e-5)
+
+    def test_the_client_carries_the_state(self, client):
+        assert client.state_size() == tiny_model.STATE_SIZE
+        state, expected_state = None, np.zeros(tiny_model.STATE_SIZE)
+        for token_id in (1, 2, 5, 3):
+            log_probabilities, state = client.step([token_id, 1], state)
+            expected, expected_state = tiny_model.step(token_id, expected_state)
+            assert log_probabilities.shape == (2, len(tiny_model.WORDS))
+            assert log_probabilities.dtype == np.float32
+            np.testing.assert_allclose(log_probabilities[0], expected, rtol=1e-4)
+            np.testing.assert_allclose(state[0], expected_state, rtol=1e-4)
+
+    def test_generate(self, client):
+        settings = {"max_words": 12, "top_k": 0, "top_p": 1.0}
+        texts = client.generate(["the", "café", "the"], seed=[1, 2, 2**40], **settings)
+        assert texts == client.generate(["the", "café", "the"], seed=[1, 2, 2**40], **settings)
+        assert client.generate(["café"], seed=2, **settings) == texts[1:2]
+        assert texts[1].startswith("café ") and texts[0] != texts[2]
+        likeliest = client.generate(["the"], max_words=[1], temperature=0.0)
+        assert likeliest == [f"the {tiny_model.next_words('the', 1)[0][0]}"]
+
+    def test_nothing_asked_is_nothing_answered(self, client):
+        assert client.score([]) == client.next_word([]) == client.generate([]) == []
+        assert client.score_tokens([]) == []
+
+    def test_metadata(self, client):
+        signatures = client.metadata()
+        assert {"serving_default", "score", "score_tokens", "next_word", "step", "generate"} <= set(
+            signatures
+        )
+        step = signatures["step"]
+        assert step["inputs"]["state"] == (np.dtype(np.float32), (None, 4))
+        assert step["inputs"]["token_ids"] == (np.dtype(np.int32), (None,))
+        assert set(step["outputs"]) == {"log_probabilities", "next_state"}
+        assert signatures["score"]["inputs"]["text"][0] == np.dtype(object)
+
+    def test_status(self, client):
+        assert client.status() == {1: "AVAILABLE"}
+
+    def test_several_threads(self, client):
+        texts = [f"the {word}" for word in tiny_model.WORDS] * 4
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda text: client.score([text])[0].log_probability, texts)
+        expected = [tiny_model.score(text)[0] for text in texts]
+        np.testing.assert_allclose(list(found), expected, rtol=1e-5)
+
+
+class TestVersions:
+    def test_a_version(self, served, protocol):
+        with Client(served.addresses()[protocol], "tiny", version=1) as client:
+            assert client.score(["the"])[0].num_tokens == 2
+            assert client.status() == {1: "AVAILABLE"}
+
+    def test_a_version_that_is_not_there(self, served, protocol):
+        with Client(served.addresses()[protocol], "tiny", version=7) as client:
+            with pytest.raises(StatusError, match="^NOT_FOUND: .*tiny, 7"):
+                client.score(["the"])
+            with pytest.raises(StatusError, match="^NOT_FOUND: Could not find version 7 of model"):
+                client.status()
+
+    def test_a_model_that_is_not_there(self, served, protocol):
+        with Client(served.addresses()[protocol], "other") as client:
+            with pytest.raises(StatusError, match=r"^NOT_FOUND: .*Latest\(other\)"):
+                client.metadata()
+
+    def test_a_label(self, local, protocol):
+        with Client(local.addresses()[protocol], "tiny", label="stable") as client:
+            assert client.score(["the"])[0].num_tokens == 2
+
+    def test_a_label_that_is_not_there(self, served, protocol):
+        with Client(served.addresses()[protocol], "tiny", label="nowhere") as client:
+            with pytest.raises(StatusError, match="^INVALID_ARGUMENT: Unrecognized .* nowhere"):
+                client.score(["the"])
+
+
+class TestRefusals:
+    def test_an_error_says_what_the_server_said(self, client):
+        with pytest.raises(StatusError, match="the text is too long") as error:
+            client.score(["the", "a" * 1_000_000])
+        assert error.value.code == "INVALID_ARGUMENT"
+        with pytest.raises(StatusError, match="outside the vocabulary"):
+            client.step([99])
+        with pytest.raises(StatusError, match="max_words"):
+            client.generate(["the"], max_words=10**9)
+        assert client.score(["the"])[0].num_tokens == 2
+
+    def test_arguments_that_cannot_be(self, client):
+        with pytest.raises(ValueError, match="texts must be a sequence of strings"):
+            client.score("the cat")
+        with pytest.raises(ValueError, match=r"k must be one value, or 2. Received shape: \(3,\)"):
+            client.next_word(["a", "b"], k=[1, 2, 3])
+        with pytest.raises(ValueError, match="max_words must be in .* 2147483647. Received: 10000"):
+            client.generate(["a"], max_words=10**10)
+        with pytest.raises(ValueError, match="at least one token id"):
+            client.step([])
+
+    @pytest.mark.parametrize("server", ["", "localhost", "ftp://x:1", "http://", "://x:1"])
+    def test_an_address_that_cannot_be(self, server):
+        with pytest.raises(ValueError, match="expected a server as http://host:port"):
+            Client(server)
+
+    @pytest.mark.parametrize("scheme", ["", "http://"])
+    def test_nobody_there(self, scheme):
+        with Client(f"{scheme}127.0.0.1:1", max_attempts=2) as client:
+            with pytest.raises(StatusError) as error:
+                client.score(["the"])
+        assert error.value.code == "UNAVAILABLE"
+
+
+class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Unavailable so many times; then it answers with the number of the request."""
+
+    def __init__(self, code, times):
+        self.code, self.times, self.count = code, times, 0
+
+    def Predict(self, request, context):  # noqa: N802
+        self.count += 1
+        if self.count <= self.times:
+            context.abort(grpc.StatusCode[self.code], "come back later")
+        response = predict_pb2.PredictResponse()
+        columns = request.inputs["token_ids"].tensor_shape.dim[1].size
+        values = np.full((1, columns), self.count, np.float32)
+        response.outputs["log_probabilities"].CopyFrom(tf.make_tensor_proto(values))
+        return response
+
+
+@contextlib.contextmanager
+def grpc_server(servicer, credentials=None):
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), options=options)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+    port = (
+        server.add_secure_port("127.0.0.1:0", credentials)
+        if credentials
+        else server.add_insecure_port("127.0.0.1:0")
+    )
+    server.start()
+    try:
+        yield f"localhost:{port}" if credentials else f"127.0.0.1:{port}"
+    finally:
+        server.stop(0)
+
+
+@contextlib.contextmanager
+def http_server(answers, context=None):
+    """Gives a list of (code, body) one after another, the last one for ever; None hangs up."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer()
+
+        def do_GET(self):  # noqa: N802
+            self.answer()
+
+        def answer(self):
+            asked.append(self.path)
+            answer = answers[min(len(asked), len(answers)) - 1]
+            if answer is None:
+                self.close_connection = True
+                return
+            code, body = answer
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if context else 'http'}://localhost:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+LOADING = {"model_version_status": [{"version": "3", "state": "LOADING"}]}
+STATUS = (200, json.dumps(LOADING).encode())
+
+
+class TestUnavailable:
+    def test_grpc_is_tried_again(self):
+        servicer = Flaky("UNAVAILABLE", 2)
+        with grpc_server(servicer) as address, Client(address, max_attempts=3) as client:
+            assert client.score_tokens([[1]])[0].tolist() == [3.0]
+
+    @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "INTERNAL"])
+    def test_grpc_is_not_tried_again(self, code):
+        servicer = Flaky(code, 2)
+        with grpc_server(servicer) as address, Client(address) as client:
+            with pytest.raises(StatusError, match=f"^{code}: come back later$"):
+                client.score_tokens([[1]])
+        assert servicer.count == 1
+
+    @pytest.mark.parametrize("failure", [(503, b'{"error": "loading"}'), (502, b"<html>"), None])
+    def test_rest_is_tried_again(self, failure):
+        with http_server([failure, failure, STATUS]) as (address, asked):
+            with Client(address, "lm", max_attempts=3) as client:
+                assert client.status() == {3: "LOADING"}
+        assert asked == ["/v1/models/lm"] * 3
+
+    @pytest.mark.parametrize(
+        "answer,said",
+        [
+            ((400, b'{"error": "no"}'), "INVALID_ARGUMENT: no"),
+            ((500, b"<h1>Oh\n no</h1>"), "INTERNAL: <h1>Oh no</h1>"),
+            ((413, b""), "RESOURCE_EXHAUSTED: Request Entity Too Large"),
+            ((200, b"<html>"), "INTERNAL: expected an answer of TF-Serving's form"),
+            ((200, b"{}"), "INTERNAL: expected an answer of TF-Serving's form"),
+            ((200, b'{"model_version_status": 7}'), "INTERNAL: expected an answer"),
+        ],
+    )
+    def test_rest_is_not_tried_again(self, answer, said):
+        with http_server([answer]) as (address, asked), Client(address, "lm") as client:
+            with pytest.raises(StatusError) as error:
+                client.status()
+        assert str(error.value).startswith(said)
+        assert len(asked) == 1
+
+    def test_a_server_that_does_not_answer_in_time(self, protocol):
+        import socket
+
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
+            address = address if protocol == "grpc" else f"http://{address}"
+            with Client(address, deadline=0.3) as client:
+                with pytest.raises(StatusError) as error:
+                    client.status()
+        # By gRPC the connection itself is not made in time, or the call.
+        assert error.value.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """(certificate file, key file) of localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes a certificate, is not on the PATH")
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)  # fmt: skip
+    return files
+
+
+def test_messages_above_grpcs_own_limit_of_4_megabytes():
+    with grpc_server(Flaky("UNAVAILABLE", 0)) as address, Client(address) as client:
+        assert client.score_tokens([np.zeros(2_000_000)])[0].shape == (2_000_000,)
+
+
+class TestTLS:
+    def test_grpc(self, certificate):
+        pair = (certificate[1].read_bytes(), certificate[0].read_bytes())
+        credentials = grpc.ssl_server_credentials([pair])
+        with grpc_server(Flaky("UNAVAILABLE", 0), credentials) as address:
+            with Client(f"grpcs://{address}", certificate=str(certificate[0])) as client:
+                assert client.score_tokens([[1]])[0].tolist() == [1.0]
+            with Client(f"grpcs://{address}", deadline=1.0) as client:  # nobody vouches for it
+                with pytest.raises(StatusError):
+                    client.score_tokens([[1]])
+
+    def test_rest(self, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        with http_server([STATUS], context) as (address, _):
+            with Client(address, certificate=str(certificate[0])) as client:
+                assert client.status() == {3: "LOADING"}
+            with Client(address) as client:
+                with pytest.raises(StatusError, match="^UNAUTHENTICATED: .*certificate"):
+                    client.status()
