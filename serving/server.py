@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import logging
+import socket
 import traceback
 
 import grpc
@@ -38,12 +39,17 @@ class Server:
     def __init__(
         self, servable, host="127.0.0.1", grpc_port=8500, rest_port=8501, threads=8,
         max_requests=128, max_request_bytes=16 * 2**20, timeout=30.0):  # fmt: skip
+        _check_free(host, grpc_port)
         # Waitress tells at length of a queue in which requests wait, which is what it is for.
         logging.getLogger("waitress").setLevel(logging.ERROR)
-        self._http = waitress.create_server(
-            make_application(servable, timeout), host=host, port=rest_port, threads=threads,
-            connection_limit=max_requests, max_request_body_size=max_request_bytes,
-            ident="serving.local", clear_untrusted_proxy_headers=True)  # fmt: skip
+        try:
+            self._http = waitress.create_server(
+                make_application(servable, timeout), host=host, port=rest_port, threads=threads,
+                connection_limit=max_requests, max_request_body_size=max_request_bytes,
+                ident="serving.local")  # fmt: skip
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(f"REST cannot listen on {host}:{rest_port}: {reason}") from None
         self._grpc = grpc.server(
             concurrent.futures.ThreadPoolExecutor(threads),
             maximum_concurrent_rpcs=max_requests,
@@ -76,6 +82,15 @@ class Server:
         """Ends: requests that are being worked on have 5 seconds to finish."""
         self._http.close()
         self._grpc.stop(_SECONDS_TO_FINISH).wait()
+
+
+def _check_free(host, port):
+    """Raises an OSError that says what is wrong; gRPC logs pages and says that it failed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise OSError(f"gRPC cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 def _in_url(host):

@@ -64,7 +64,7 @@ def test_warm_up_requests_are_made(run, model_folder, tmp_path):
     write()
     ended = run(f"--model={tmp_path}")
     assert_one_line(ended, "warm-up request 2 of ")
-    (folder / "tf_serving_warmup_requests").write_bytes(b"no records")
+    (folder / "tf_serving_warmup_requests").write_bytes(b"no records" * 10)
     ended = run(f"--model={tmp_path}")
     assert_one_line(ended, "DATA_LOSS: ")
 
