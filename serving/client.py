@@ -268,7 +268,7 @@ def main():
     """Parses the command line and asks."""
     from serving import client_command
 
-    client_command.main()
+    client_command.main(Client)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The command of `serving.client`: texts from arguments or standard input, answers line by line."""
 
+import functools
 import itertools
 import sys
 
 from absl import flags
 
-from serving import client as client_module
 from serving import command
 from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
@@ -15,8 +15,12 @@ _NO_SCORE = "nan\t0\t0\tnan"
 _HELP = "a line: words that go on; a number: that suggestion; an empty line: a new sentence"
 
 
-def main():
-    """Parses the command line and runs one of `score`, `next` and `generate`."""
+def main(connect):
+    """Parses the command line and runs one of `score`, `next` and `generate`.
+
+    Args:
+        connect: the class `Client`.
+    """
     flags.DEFINE_string("server", "http://localhost:8501", "see above")
     flags.DEFINE_string("model_name", "awd_lstm", "name of the model")
     flags.DEFINE_integer("version", None, "version to be answered by; default: the latest", 0)
@@ -34,18 +38,18 @@ def main():
     flags.DEFINE_float("top_p", 1.0, "generate: draw from the fewest words that have it together")
     flags.DEFINE_integer("seed", 0, "generate: of the draws")
     command.main(
-        _main, max_arguments=None, errors=lambda: (StatusError, ValueError), tensorflow=False
-    )
+        functools.partial(_main, connect), max_arguments=None,
+        errors=lambda: (StatusError, ValueError), tensorflow=False)  # fmt: skip
 
 
-def _main(action=None, *texts):
+def _main(connect, action=None, *texts):
     actions = {"score": _score, "next": _next, "generate": _generate}
     if action not in actions:
         raise ValueError(f"expected one of {', '.join(actions)}. Received: {action}. See --help.")
     sys.stdout.reconfigure(encoding="utf-8")
     if FLAGS.server.partition("://")[0] not in ("http", "https"):
         command.start_tensorflow()
-    with client_module.Client(
+    with connect(
         FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.label, FLAGS.deadline,
         FLAGS.max_attempts, FLAGS.certificate) as client:  # fmt: skip
         return actions[action](client, texts)

@@ -36,7 +36,9 @@ def read_targets(text, folder, files):
         return label if ":" in label or label[0] == "@" else f"{label}:{label.rpartition('/')[2]}"
 
     rules = {"py_library": library, "py_binary": library, "glob": glob}
-    ignored = dict.fromkeys(("load", "package", "exports_files"), lambda *_, **__: None)
+    ignored = dict.fromkeys(
+        ("load", "package", "exports_files", "filegroup"), lambda *_, **__: None
+    )
     exec(compile(text, f"{folder}/BUILD", "exec"), {**rules, **ignored})
     return targets
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).absolute().parents[1]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-SOURCES = sorted((ROOT / "awd_keras").rglob("*.py"))
+SOURCES = [path for top in ("awd_keras", "serving") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
 def module_name(path):

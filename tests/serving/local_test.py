@@ -19,8 +19,8 @@ from tests.trainers.in_process import assert_one_line, run_command
 
 
 @pytest.fixture
-def run(capfd):
-    """The command in this process, for what ends before it serves."""
+def run(capfd, model_folder):
+    """The command in this process, for what ends before it serves; TensorFlow has started."""
     return functools.partial(run_command, capfd, "serving.local", "--port=0", "--rest_api_port=0")
 
 
@@ -72,7 +72,7 @@ def test_warm_up_requests_are_made(run, model_folder, tmp_path):
 class TestBadInput:
     def test_folders_without_a_model(self, run, tmp_path):
         assert_one_line(run(), "--model is required")
-        assert_one_line(run(f"--model={tmp_path}"), "is no model: expected <version>/saved_model.pb")
+        assert_one_line(run(f"--model={tmp_path}"), "is no model: expected <version>/")
         assert_one_line(run(f"--model={tmp_path}", "more"), "expected flags only. Received: more")
 
     def test_a_damaged_model(self, run, tmp_path):
