@@ -13,6 +13,8 @@ OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("auto", "float32", "bfloat16")
 TRIGGER_PATTERN = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d*")
 STOPS = ("never", "non_monotonic")
+SCHEDULES = ("constant", "one_cycle", "cosine")
+TRIGGER_ACTIONS = ("average", "reduce_learning_rate")
 
 
 class ConfigError(ValueError):
@@ -57,6 +59,9 @@ class TrainingConfig:
     max_vocabulary_size: int | None = _setting(
         None, "Data", "keep the most frequent words, the others become <unk>; default: all"
     )
+    max_train_tokens: int | None = _setting(
+        None, "Data", "train on the first so many tokens, with the vocabulary of the whole text; "
+        "default: all")  # fmt: skip
 
     embedding_dim: int = _setting(400, "Model", "columns of the embedding", "emsize")
     hidden_dim: int = _setting(1150, "Model", "units of all LSTMs but the last", "nhid")
@@ -97,6 +102,27 @@ class TrainingConfig:
     learning_rate_drop_epochs: tuple[int, ...] = _setting(
         (), "Optimization", "epochs after which the learning rate is divided by 10", "when"
     )
+    learning_rate_schedule: str = _setting(
+        "constant", "Optimization", "constant (the paper's); one_cycle: up to learning_rate, then "
+        "down, each along half a cosine; cosine: down alone", choices=SCHEDULES)  # fmt: skip
+    schedule_epochs: int | None = _setting(
+        None, "Optimization", "epochs until the schedule is at its end; default: all epochs, whose "
+        "number then cannot be changed later")  # fmt: skip
+    warmup_fraction: float = _setting(
+        0.3, "Optimization", "part of one_cycle in which the learning rate rises"
+    )
+    div_factor: float = _setting(
+        25.0, "Optimization", "one_cycle starts at learning_rate divided by this"
+    )
+    final_div_factor: float = _setting(
+        1e5, "Optimization", "one_cycle and cosine end at learning_rate divided by this"
+    )
+    momentum: float | None = _setting(
+        None, "Optimization", "momentum of sgd, beta_1 of adam; default: 0 and 0.9"
+    )
+    momentum_min: float | None = _setting(
+        None, "Optimization", "momentum at the peak of one_cycle: it falls while the learning rate "
+        "rises, and rises while that falls; default: it stays")  # fmt: skip
     global_clipnorm: float = _setting(
         0.25, "Optimization", "largest global norm of the gradient", "clip"
     )
@@ -104,6 +130,13 @@ class TrainingConfig:
         "non_monotonic", "Optimization", "when averaging starts: non_monotonic, monotonic (the "
         "loss first fails to fall), epoch:K (after epoch K), start (before the first step) or "
         "never")  # fmt: skip
+    trigger_action: str = _setting(
+        "average", "Optimization", "what the non_monotonic and the monotonic trigger do: average, "
+        "or reduce_learning_rate, again and again, each time with a new record",
+        choices=TRIGGER_ACTIONS)  # fmt: skip
+    learning_rate_reduction: float = _setting(
+        2.0, "Optimization", "divisor of the learning rate at each reduction by the trigger"
+    )
     stop: str = _setting(
         "never", "Optimization", "when to stop before the last epoch: never, or by the "
         "non_monotonic test on the losses of the average, as fine-tuning does",
@@ -142,7 +175,7 @@ class TrainingConfig:
         for name in ("embedding_dim", "hidden_dim", "num_layers", "epochs", "batch_size", "bptt",
                      "validation_batch_size", "test_batch_size", "bptt_min"):  # fmt: skip
             self._check(name, lambda v: isinstance(v, int) and v >= 1, "a positive integer")
-        for name in ("max_vocabulary_size", "bptt_max"):
+        for name in ("max_vocabulary_size", "max_train_tokens", "bptt_max", "schedule_epochs"):
             self._check(
                 name, lambda v: v is None or isinstance(v, int) and v >= 1,
                 "a positive integer, or left out")  # fmt: skip
@@ -157,6 +190,11 @@ class TrainingConfig:
             self._check(name, lambda v: 0 <= v < math.inf, "a finite number of at least 0")
         for name in ("learning_rate", "global_clipnorm"):
             self._check(name, lambda v: 0 < v < math.inf, "a finite number above 0")
+        for name in ("momentum", "momentum_min"):
+            self._check(name, lambda v: v is None or 0 <= v < 1, "in [0, 1), or left out")
+        for name in ("div_factor", "final_div_factor", "learning_rate_reduction"):
+            self._check(name, lambda v: 1 <= v < math.inf, "a finite number of at least 1")
+        self._check("warmup_fraction", lambda v: 0 < v < 1, "in (0, 1)")
         self._check("bptt_full_probability", lambda v: 0 <= v <= 1, "in [0, 1]")
         for name in ("tie_weights", "tensorboard", "plot"):
             if not isinstance(getattr(self, name), bool):
@@ -189,11 +227,43 @@ class TrainingConfig:
                 "adam diverges at learning rates made for sgd; try learning_rate=0.001. "
                 f"Received: learning_rate={self.learning_rate}"
             )
+        self._check_schedule()
         if self.bptt_max is not None and self.bptt_max < self.bptt_min:
             raise ConfigError(
                 f"bptt_max must be at least bptt_min={self.bptt_min}. "
                 f"Received: bptt_max={self.bptt_max}"
             )
+
+    def _check_schedule(self):
+        if self.learning_rate_schedule != "constant" and self.learning_rate_drop_epochs:
+            raise ConfigError(
+                f"learning_rate_schedule={self.learning_rate_schedule} lowers the learning rate by "
+                "itself; leave learning_rate_drop_epochs out. Received: "
+                f"learning_rate_drop_epochs={self.learning_rate_drop_epochs}"
+            )
+        if self.momentum_min is not None:
+            if self.learning_rate_schedule != "one_cycle" or not self.momentum:
+                raise ConfigError(
+                    "momentum_min is where learning_rate_schedule=one_cycle takes momentum to; "
+                    "give both, and a momentum above 0. Received: learning_rate_schedule="
+                    f"{self.learning_rate_schedule}, momentum={self.momentum}"
+                )
+            if self.momentum_min > self.momentum:
+                raise ConfigError(
+                    f"momentum_min must be at most momentum={self.momentum}. "
+                    f"Received: momentum_min={self.momentum_min}"
+                )
+        if self.trigger_action == "reduce_learning_rate":
+            if self.trigger not in ("non_monotonic", "monotonic"):
+                raise ConfigError(
+                    "trigger_action=reduce_learning_rate needs trigger=non_monotonic or monotonic. "
+                    f"Received: trigger={self.trigger}"
+                )
+            if self.stop != "never":
+                raise ConfigError(
+                    f"stop={self.stop} looks at the losses of the average, and with "
+                    "trigger_action=reduce_learning_rate there is none."
+                )
 
     def _check(self, name, holds, expected):
         value = getattr(self, name)
@@ -211,6 +281,13 @@ class TrainingConfig:
     def replace(self, **changes):
         """A copy with other settings."""
         return dataclasses.replace(self, **changes)
+
+    @property
+    def schedule_length(self):
+        """Epochs until the schedule is at its end; None where it has none."""
+        if self.learning_rate_schedule == "constant":
+            return None
+        return self.schedule_epochs or self.epochs
 
     def to_dict(self):
         """The settings as a dictionary that JSON can hold."""
@@ -235,12 +312,17 @@ class TrainingConfig:
 
     def differences(self, other):
         """Settings that a resumed run may not change, as `name: ours -> theirs`."""
-        return [
+        differences = [
             f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
             for field in dataclasses.fields(self)
             if not field.metadata["may_change"]
             and getattr(self, field.name) != getattr(other, field.name)
         ]
+        # Other epochs would be another schedule, of which the steps made so far are no part.
+        if not differences and self.schedule_length != other.schedule_length:
+            lengths = f"{self.schedule_length} -> {other.schedule_length}"
+            differences.append(f"schedule_epochs: {lengths}")
+        return differences
 
 
 DROPOUT_RATES = (

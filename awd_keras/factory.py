@@ -5,10 +5,13 @@ import tensorflow as tf
 
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 from awd_keras.optimizers.nt_asgd import NTASGD
+from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from awd_keras.training.run_folder import RunFolder, RunFolderError
 from awd_keras.training.training_state import load_weights
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+_SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
+_MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
 # Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -76,9 +79,11 @@ def build_optimizer(config, model):
     Returns:
         an `NTASGD`.
     """
-    inner = _OPTIMIZERS[config.optimizer](
-        learning_rate=config.learning_rate, weight_decay=config.weight_decay or None
-    )
+    kinds = _OPTIMIZERS if config.momentum_min is None else _SCHEDULED
+    arguments = {"learning_rate": float(config.learning_rate)}
+    if config.momentum is not None:
+        arguments[_MOMENTUM[config.optimizer]] = float(config.momentum)
+    inner = kinds[config.optimizer](weight_decay=config.weight_decay or None, **arguments)
     optimizer = NTASGD(inner)
     optimizer.build(model.trainable_variables)
     return optimizer

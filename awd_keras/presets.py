@@ -90,6 +90,50 @@ PRESETS = types.MappingProxyType(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A way of training: changes to the settings of any preset.
+
+    Args:
+        description: one line for `--help`.
+        changes: settings by name.
+    """
+
+    description: str
+    changes: types.MappingProxyType
+
+
+RECIPES = types.MappingProxyType(
+    {
+        "paper": Recipe(
+            "the preset as it is: SGD at a constant learning rate, then its average",
+            types.MappingProxyType({}),
+        ),
+        # Fewer epochs regularize by themselves; short windows and few columns make more steps of
+        # them. The cycle of the momentum is the one that fast.ai trained AWD-LSTMs with.
+        "fast": Recipe(
+            "ten epochs of Adam, its learning rate and momentum in one cycle, less regularization",
+            types.MappingProxyType(
+                {
+                    "optimizer": "adam",
+                    "learning_rate": 0.005,
+                    "learning_rate_schedule": "one_cycle",
+                    "momentum": 0.8,
+                    "momentum_min": 0.7,
+                    "trigger": "never",
+                    "dropout_multiplier": 0.5,
+                    "ar_alpha": 1.0,
+                    "tar_beta": 0.5,
+                    "batch_size": 20,
+                    "bptt": 35,
+                    "epochs": 10,
+                }
+            ),
+        ),
+    }
+)
+
+
 def preset(name):
     """Looks a preset up.
 

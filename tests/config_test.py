@@ -14,7 +14,11 @@ POSITIVE_INTEGERS = (
     "validation_batch_size", "test_batch_size", "bptt_min")  # fmt: skip
 WRONG = [
     *((name, value) for name in POSITIVE_INTEGERS for value in (0, -1, 1.5, True, "3", None)),
-    *((name, value) for name in ("max_vocabulary_size", "bptt_max") for value in (0, 2.0, "9")),
+    *(
+        (name, value)
+        for name in ("max_vocabulary_size", "max_train_tokens", "bptt_max", "schedule_epochs")
+        for value in (0, 2.0, "9")
+    ),
     *(
         (name, value)
         for name in ("non_monotone_interval", "logging_interval", "seed")
@@ -33,10 +37,18 @@ WRONG = [
         for name in ("learning_rate", "global_clipnorm")
         for value in (0.0, -1.0, math.inf, math.nan, "30")
     ),
+    *((name, value) for name in ("momentum", "momentum_min") for value in (1.0, -0.1, "0.9", True)),
+    *(
+        (name, value)
+        for name in ("div_factor", "final_div_factor", "learning_rate_reduction")
+        for value in (0.9, 0, math.inf, math.nan, None)
+    ),
+    *(("warmup_fraction", value) for value in (0, 1, -0.5, math.nan, None)),
     *(("bptt_full_probability", value) for value in (-0.1, 1.1, math.nan)),
     *(("trigger", value) for value in ("sometimes", "epoch:0", "epoch:", "epoch:-1", "", None, 3)),
     *((name, 1) for name in ("tie_weights", "tensorboard", "plot")),
-    *((name, "no") for name in ("corpus", "optimizer", "dtype", "stop")),
+    *((name, "no") for name in (
+        "corpus", "optimizer", "dtype", "stop", "learning_rate_schedule", "trigger_action")),
     *(("learning_rate_drop_epochs", value) for value in ([1], (0,), (1.5,), ("2",), 3, (True,))),
     *((name, 3) for name in ("data_dir", "initial_run")),
 ]  # fmt: skip
@@ -51,10 +63,17 @@ OTHER = {
     "global_clipnorm": 1.0, "trigger": "epoch:3", "non_monotone_interval": 2,
     "logging_interval": 100, "batch_size": 20, "validation_batch_size": 1, "test_batch_size": 2,
     "bptt": 35, "bptt_std": 1.0, "bptt_min": 2, "bptt_max": 90, "bptt_full_probability": 1.0,
-    "seed": 1, "initial_run": "another", "stop": "non_monotonic"}  # fmt: skip
+    "seed": 1, "initial_run": "another", "stop": "non_monotonic", "max_train_tokens": 1000,
+    "learning_rate_schedule": "one_cycle", "schedule_epochs": 9, "warmup_fraction": 0.1,
+    "div_factor": 10.0, "final_div_factor": 100.0, "momentum": 0.9, "momentum_min": 0.8,
+    "trigger_action": "reduce_learning_rate", "learning_rate_reduction": 4.0}  # fmt: skip
 MAY_CHANGE = {
     "epochs": 3, "data_dir": "elsewhere", "checkpoint_minutes": 0.0, "tensorboard": False,
     "plot": False}  # fmt: skip
+
+
+# What goes together of these.
+TOGETHER = {**OTHER, "learning_rate_drop_epochs": (), "trigger_action": "average"}
 
 
 class TestValidation:
@@ -89,6 +108,24 @@ class TestValidation:
         with pytest.raises(ConfigError, match="with trigger=never there is none"):
             TrainingConfig(stop="non_monotonic", trigger="never")
 
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"learning_rate_schedule": "cosine", "learning_rate_drop_epochs": (3,)},
+             "leave learning_rate_drop_epochs out"),
+            ({"momentum_min": 0.5, "momentum": 0.9}, "learning_rate_schedule=one_cycle takes"),
+            ({"momentum_min": 0.5, "learning_rate_schedule": "one_cycle"}, "momentum above 0"),
+            ({"momentum_min": 0.9, "momentum": 0.8, "learning_rate_schedule": "one_cycle"},
+             "at most momentum=0.8"),
+            ({"trigger_action": "reduce_learning_rate", "trigger": "start"}, "trigger=start"),
+            ({"trigger_action": "reduce_learning_rate", "stop": "non_monotonic"},
+             "looks at the losses of the average"),
+        ],
+    )  # fmt: skip
+    def test_schedules_that_contradict_each_other(self, changes, message):
+        with pytest.raises(ConfigError, match=message):
+            TrainingConfig(**changes)
+
     def test_a_learning_rate_made_for_another_optimizer(self):
         with pytest.raises(ConfigError, match="learning_rate=30.0"):
             TrainingConfig(optimizer="adam")
@@ -121,14 +158,14 @@ class TestDropoutMultiplier:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("changes", [{}, OTHER, MAY_CHANGE])
+    @pytest.mark.parametrize("changes", [{}, TOGETHER, MAY_CHANGE])
     def test_round_trip_through_json(self, changes):
         config = TrainingConfig(**changes)
         assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
     def test_an_unknown_setting(self):
-        with pytest.raises(ConfigError, match="no setting momentum, warmup"):
-            TrainingConfig.from_dict({"warmup": 1, "momentum": 2, "epochs": 3})
+        with pytest.raises(ConfigError, match="no setting patience, warmup"):
+            TrainingConfig.from_dict({"warmup": 1, "patience": 2, "epochs": 3})
 
     def test_a_wrong_value_in_a_file(self):
         with pytest.raises(ConfigError, match="epochs"):
@@ -138,7 +175,10 @@ class TestFiles:
 class TestDifferences:
     @pytest.mark.parametrize("name", sorted(OTHER))
     def test_named(self, name):
-        config = TrainingConfig(learning_rate=1.0)
+        base = {"learning_rate": 1.0}
+        if name == "momentum_min":
+            base.update(learning_rate_schedule="one_cycle", momentum=0.9)
+        config = TrainingConfig(**base)
         other = config.replace(**{name: OTHER[name]})
         expected = f"{name}: {getattr(config, name)} -> {getattr(other, name)}"
         assert config.differences(other) == [expected]
@@ -149,6 +189,13 @@ class TestDifferences:
         other = config.replace(**{name: MAY_CHANGE[name]})
         assert other != config
         assert config.differences(other) == []
+
+    @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+    def test_epochs_may_not_where_a_schedule_ends_with_them(self, schedule):
+        config = TrainingConfig(learning_rate_schedule=schedule, epochs=10)
+        assert config.differences(config.replace(epochs=12)) == ["schedule_epochs: 10 -> 12"]
+        fixed = config.replace(schedule_epochs=10)
+        assert fixed.differences(fixed.replace(epochs=12)) == []
 
     def test_every_setting_is_above(self):
         assert set(OTHER) | set(MAY_CHANGE) == set(FIELDS)

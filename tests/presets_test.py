@@ -3,7 +3,7 @@
 import pytest
 
 from awd_keras.config import ConfigError, TrainingConfig
-from awd_keras.presets import PRESETS, preset
+from awd_keras.presets import PRESETS, RECIPES, preset
 
 SHARED = {
     "embedding_dim": 400, "hidden_dim": 1150, "num_layers": 3, "tie_weights": True, "bptt": 70,
@@ -63,6 +63,23 @@ class TestOurs:
         config = preset("demo").config
         assert config.corpus == "sotu" and config.data_dir is None
         assert config.trigger == "non_monotonic" and config.logging_interval > 0
+
+
+class TestRecipes:
+    def test_the_papers_changes_nothing(self):
+        assert RECIPES["paper"].changes == {}
+
+    @pytest.mark.parametrize("recipe", RECIPES)
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_each_goes_with_each_preset(self, name, recipe):
+        config = preset(name).config.replace(**RECIPES[recipe].changes)
+        assert {key: getattr(config, key) for key in RECIPES[recipe].changes} == dict(
+            RECIPES[recipe].changes
+        )
+
+    def test_they_cannot_be_changed(self):
+        with pytest.raises(TypeError):
+            RECIPES["fast"].changes["epochs"] = 3
 
 
 class TestLookUp:

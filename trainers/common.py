@@ -10,7 +10,7 @@ import warnings
 from absl import app, flags, logging
 
 from awd_keras.config import ConfigError, TrainingConfig
-from awd_keras.presets import PRESETS, preset
+from awd_keras.presets import PRESETS, RECIPES, preset
 from awd_keras.start_up import start_tensorflow
 
 # Flags defined here belong to the command that calls: its --help shows them.
@@ -22,19 +22,30 @@ EXIT_INTERRUPTED = 130
 
 
 def define_flags(default_preset):
-    """Defines one flag for each setting, with the defaults of a preset.
+    """Defines the flags of a training command, one for each setting among them.
+
+    Args:
+        default_preset: name of the preset that runs without `--preset`.
+    """
+    flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>, runs/<preset>-fast")
+    flags.DEFINE_bool(
+        "resume",
+        True,
+        "go on with the run in --workdir; with --noresume an existing run is an error",
+    )
+    define_settings(default_preset)
+
+
+def define_settings(default_preset):
+    """Defines `--preset`, `--recipe` and one flag for each setting.
 
     Args:
         default_preset: name of the preset that runs without `--preset`.
     """
     lines = "; ".join(f"{name}: {entry.description}" for name, entry in PRESETS.items())
     flags.DEFINE_enum("preset", default_preset, list(PRESETS), f"settings to start from. {lines}")
-    flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>")
-    flags.DEFINE_bool(
-        "resume",
-        True,
-        "go on with the run in --workdir; with --noresume an existing run is an error",
-    )
+    lines = "; ".join(f"{name}: {entry.description}" for name, entry in RECIPES.items())
+    flags.DEFINE_enum("recipe", "paper", list(RECIPES), f"changes to the preset. {lines}")
     defaults = preset(default_preset).config
     for field in dataclasses.fields(TrainingConfig):
         define_setting(field, getattr(defaults, field.name))
@@ -70,7 +81,7 @@ def define_setting(field, default):
 
 
 def config_from_flags():
-    """The settings: those of the preset, changed by the flags that were given.
+    """The settings: those of the preset, changed by the recipe, then by the flags that were given.
 
     Returns:
         `TrainingConfig`.
@@ -78,7 +89,14 @@ def config_from_flags():
     Raises:
         ConfigError: if they do not hold.
     """
-    return preset(flags.FLAGS.preset).config.replace(**given_settings())
+    changes = {**RECIPES[flags.FLAGS.recipe].changes, **given_settings()}
+    return preset(flags.FLAGS.preset).config.replace(**changes)
+
+
+def default_workdir():
+    """The run folder where none is named: after the preset and the recipe."""
+    recipe = flags.FLAGS.recipe
+    return os.path.join("runs", flags.FLAGS.preset + ("" if recipe == "paper" else f"-{recipe}"))
 
 
 def given_settings():
@@ -126,7 +144,7 @@ def _main(argv):
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         config = config_from_flags()
-        workdir = flags.FLAGS.workdir or os.path.join("runs", flags.FLAGS.preset)
+        workdir = flags.FLAGS.workdir or default_workdir()
         return train(config, workdir, flags.FLAGS.resume)
     except ConfigError as error:
         return _bad_input(error)
@@ -181,7 +199,9 @@ def train(config, workdir, may_resume):
             print(f"the run in {workdir} is finished ({done['epochs']} epochs)")
             _print_results(done)
             return 0
-        corpus = load_corpus(config.corpus, config.data_dir, config.max_vocabulary_size)
+        corpus = load_corpus(
+            config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
+        )
         model = factory.build_model(config, len(corpus.vocabulary))
         optimizer = factory.build_optimizer(config, model)
         print(f"run folder: {workdir}")

@@ -6,8 +6,9 @@
 Averaging begins before the first step. The run stops when the non-monotonic test of the trigger
 holds for the validation losses of the average, or after --epochs. Its best weights are those of the
 run it started from until others are better on validation. The settings are those of that run,
-changed by the flags that are given; only learning_rate_drop_epochs starts from none. What it was
-started from is on record in its config.json (initial_run); the folder of that run is not changed.
+changed by the flags that are given; only the learning rate is constant unless they say otherwise.
+What it was started from is on record in its config.json (initial_run); the folder of that run is
+not changed.
 
 The same command again continues a fine-tuning that was stopped, bit for bit.
 """
@@ -58,7 +59,15 @@ def _finetune():
     if not folder.check():
         raise RunFolderError(f"There is no run in {initial_run} to start from. Train one first.")
     settings, _ = folder.read_config()
-    changes = {"learning_rate_drop_epochs": (), "stop": "non_monotonic", **common.given_settings()}
+    changes = {
+        "learning_rate_drop_epochs": (),
+        "learning_rate_schedule": "constant",
+        "schedule_epochs": None,
+        "momentum_min": None,
+        "trigger_action": "average",
+        "stop": "non_monotonic",
+        **common.given_settings(),
+    }
     config = settings.replace(initial_run=initial_run, trigger="start", **changes)
     return common.train(config, output, FLAGS.resume)
 

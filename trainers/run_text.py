@@ -39,7 +39,12 @@ def load_run_corpus(config, vocabulary, data_dir=None):
     Raises:
         CorpusError: if it cannot be loaded, or its words are not those of the run.
     """
-    corpus = load_corpus(config.corpus, data_dir or config.data_dir, config.max_vocabulary_size)
+    corpus = load_corpus(
+        config.corpus,
+        data_dir or config.data_dir,
+        config.max_vocabulary_size,
+        config.max_train_tokens,
+    )
     if corpus.vocabulary != vocabulary:
         raise CorpusError(
             f"The run was trained on another text than {corpus.source}: its vocabulary has "

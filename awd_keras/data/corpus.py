@@ -108,6 +108,30 @@ class Corpus:
         """The number of tokens of each split, `<eos>` included, as a dict."""
         return {split: len(getattr(self, split)) for split in SPLITS}
 
+    def truncated(self, max_train_tokens):
+        """The corpus with the beginning of its training text alone.
+
+        Args:
+            max_train_tokens: The largest number of tokens of the training text.
+
+        Returns:
+            A `Corpus` with the same vocabulary, validation and test text.
+
+        Example:
+
+        >>> texts = {"train": ["a b <unk>", "b"], "validation": ["a c"], "test": ["b"]}
+        >>> Corpus.from_texts("letters", texts).truncated(3).token_counts
+        {'train': 3, 'validation': 3, 'test': 2}
+        """
+        if max_train_tokens >= len(self.train):
+            return self
+        train = self.train[:max_train_tokens]
+        # Exact, unless the text has a `<unk>` of its own and rarer words became another.
+        unknown = int(np.count_nonzero(train == self.vocabulary.unk_id))
+        counts = {**self.unknown_counts, "train": min(unknown, self.unknown_counts["train"])}
+        source = f"{self.source}, the first {max_train_tokens:,} training tokens"
+        return dataclasses.replace(self, train=train, unknown_counts=counts, source=source)
+
     def describe(self):
         """Describes the corpus in a line, and words outside the vocabulary in a second one.
 

@@ -43,7 +43,9 @@ _PROBE_SECONDS = 5
 _PROBE_DEADLINE_SECONDS = 15
 
 
-def load_corpus(name, data_dir=None, max_vocabulary_size=None, tfds_data_dir=None):
+def load_corpus(
+    name, data_dir=None, max_vocabulary_size=None, max_train_tokens=None, tfds_data_dir=None
+):
     """Loads a corpus by its name.
 
     Args:
@@ -53,6 +55,8 @@ def load_corpus(name, data_dir=None, max_vocabulary_size=None, tfds_data_dir=Non
             "wikitext2" are prepared by TensorFlow Datasets.
         max_vocabulary_size: The largest size of the vocabulary, or `None` for no limit (for
             "sotu", 10,000).
+        max_train_tokens: The largest number of tokens of the training text, or `None` for all of
+            it. The vocabulary is that of the whole text.
         tfds_data_dir: The folder of TensorFlow Datasets, by default its own default.
 
     Returns:
@@ -62,6 +66,11 @@ def load_corpus(name, data_dir=None, max_vocabulary_size=None, tfds_data_dir=Non
         CorpusError: If there is no such corpus, or its data is missing, unreadable or not what
             it is known to be. Another corpus is never taken in its place.
     """
+    corpus = _load_whole(name, data_dir, max_vocabulary_size, tfds_data_dir)
+    return corpus if max_train_tokens is None else corpus.truncated(max_train_tokens)
+
+
+def _load_whole(name, data_dir, max_vocabulary_size, tfds_data_dir):
     if name == "text":
         if data_dir is None:
             raise CorpusError(
@@ -87,7 +96,7 @@ def load_corpus(name, data_dir=None, max_vocabulary_size=None, tfds_data_dir=Non
             warnings.warn(
                 f"The text in {data_dir} is not {_PUBLISHED[name].title} as published: "
                 f"{difference}. Its perplexities cannot be compared with the paper's.",
-                stacklevel=2,
+                stacklevel=3,
             )
         return corpus
     return _from_tfds(name, max_vocabulary_size, tfds_data_dir)

@@ -1,4 +1,4 @@
-"""NT-ASGD: non-monotonically triggered averaged SGD.
+"""NT-ASGD: non-monotonically triggered averaged SGD; optimizers whose momentum can be scheduled.
 
 `NonMonotonicTrigger` is plain Python; the other names are loaded when first used, because they
 need Keras.
@@ -11,9 +11,17 @@ from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 _LAZY = {
     "NTASGD": "nt_asgd",
     "NonMonotonicTriggerCallback": "non_monotonic_trigger_callback",
+    "ScheduledMomentumAdam": "scheduled_momentum",
+    "ScheduledMomentumSGD": "scheduled_momentum",
 }
 
-__all__ = ["NTASGD", "NonMonotonicTrigger", "NonMonotonicTriggerCallback"]
+__all__ = [
+    "NTASGD",
+    "NonMonotonicTrigger",
+    "NonMonotonicTriggerCallback",
+    "ScheduledMomentumAdam",
+    "ScheduledMomentumSGD",
+]
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""The picture of runs: perplexity against epochs."""
+"""The pictures of runs: perplexity against epochs, and loss against the learning rate."""
 
 import os
 import pathlib
@@ -25,13 +25,62 @@ def draw_curves(path, rows, title, baseline=None):
         figure = make_figure({"": rows}, title, baseline)
     except ImportError:
         return False
+    save_figure(figure, path)
+    return True
+
+
+def draw_learning_rate_range(path, rows, suggested, title):
+    """Draws the loss of a range test against the learning rate.
+
+    Args:
+        path: the PNG to write.
+        rows: as `learning_rate_range_test` returns them.
+        suggested: as `suggest_learning_rates` returns them.
+        title: text above the picture.
+
+    Returns:
+        True, or False where matplotlib is not installed or there is nothing to draw.
+    """
+    if not suggested:
+        return False
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    rates = [row["learning_rate"] for row in rows]
+    smoothed = [row["smoothed_loss"] for row in rows]
+    axes.plot(rates, [row["loss"] for row in rows], color=_COLORS[0], alpha=0.25, linewidth=1)
+    axes.plot(rates, smoothed, color=_COLORS[0], label="training loss, smoothed")
+    styles = {"steepest": ("steepest fall", _COLORS[2]), "lowest_loss": ("lowest", _COLORS[1])}
+    for name, (label, color) in styles.items():
+        axes.axvline(suggested[name], color=color, linestyle="--",
+                     label=f"{label}: {suggested[name]:.3g}")  # fmt: skip
+    finite = [loss for loss in smoothed if loss < float("inf")]
+    axes.set(xlabel="learning rate", ylabel="nats per token", xscale="log",
+             ylim=(min(finite) - 0.2, max(finite) + 0.2))  # fmt: skip
+    axes.set_title(title, parse_math=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+    save_figure(figure, path)
+    return True
+
+
+def save_figure(figure, path):
+    """Writes a figure as a PNG, beside its place first: never half a picture.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`.
+        path: the file.
+    """
     beside = pathlib.Path(f"{path}.partial")
     try:
         figure.savefig(beside, format="png", dpi=120)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    return True
 
 
 def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):

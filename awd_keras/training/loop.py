@@ -17,6 +17,7 @@ from awd_keras.training.initial_run import load_initial_weights
 from awd_keras.training.interruption import Interruption
 from awd_keras.training.metrics_log import MetricsLog
 from awd_keras.training.progress import Progress
+from awd_keras.training.schedule import learning_rate, momentum, schedule_progress
 from awd_keras.training.train_step import make_train_step
 from awd_keras.training.training_result import TrainingResult
 from awd_keras.training.training_state import (
@@ -176,6 +177,8 @@ class _Run:
     def _train_window(self, length):
         state = self.state
         start, end = state.position, state.position + length
+        if self.config.momentum_min is not None:
+            self.optimizer.optimizer.assign_momentum(momentum(self.config, self._progress()))
         loss, norm, self.carried = self.train_step(
             tf.constant(self.columns[:, start:end]),
             tf.constant(self.columns[:, start + 1 : end + 1]),
@@ -192,9 +195,16 @@ class _Run:
             self.losses.read(state)
             self.log.live(state, self.losses.recent)
 
+    def _progress(self):
+        state = self.state
+        return schedule_progress(
+            self.config, state.epoch, state.position, self.columns.shape[1] - 1
+        )
+
     def _learning_rate(self):
-        drops = sum(self.state.epoch >= epoch for epoch in self.config.learning_rate_drop_epochs)
-        return self.config.learning_rate * 0.1**drops
+        return learning_rate(
+            self.config, self.state.epoch, self._progress(), self.state.num_reductions
+        )
 
     def _validate(self):
         """Measures the validation loss, writes it down, and asks whether to average, to stop."""
@@ -221,14 +231,26 @@ class _Run:
                 self.progress.line(f"done at step {state.step:,}: {reason}")
         elif not averaging and self.config.trigger in ("non_monotonic", "monotonic"):
             reason = _ask(self.trigger, result.loss)
-            if reason:
+            if reason and self.config.trigger_action == "average":
                 self._start_averaging(reason)
+            elif reason:
+                self._reduce_learning_rate(reason)
 
     def _start_averaging(self, reason):
         if not self.optimizer.triggered:
             self.optimizer.trigger()
             self.state.triggered_at_step = self.state.step
             self.progress.line(f"averaging starts at step {self.state.step:,}: {reason}")
+
+    def _reduce_learning_rate(self, reason):
+        before = self._learning_rate()
+        self.state.num_reductions += 1
+        # A new record: losses at the rate before would fire it again at once.
+        self.trigger = NonMonotonicTrigger(self.trigger.non_monotone_interval)
+        self.progress.line(
+            f"learning rate {before:g} -> {self._learning_rate():g} at step "
+            f"{self.state.step:,}: {reason}"
+        )
 
     def _evaluate_validation(self):
         result = self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)

@@ -29,6 +29,7 @@ class TrainingState:
         loss_tokens: the number of those tokens.
         best_loss: smallest validation loss at a validation so far, or None.
         triggered_at_step: step at which averaging was switched on, or None.
+        num_reductions: how often the trigger reduced the learning rate.
         stop_test: state of the `NonMonotonicTrigger` that asks whether to stop, or None.
         stopped_at_step: step at which it said so, or None.
         seconds: time spent in training so far; nothing depends on it.
@@ -43,6 +44,7 @@ class TrainingState:
     loss_tokens: int = 0
     best_loss: float | None = None
     triggered_at_step: int | None = None
+    num_reductions: int = 0
     stop_test: dict | None = None
     stopped_at_step: int | None = None
     seconds: float = 0.0

@@ -104,3 +104,25 @@ def test_the_package_does_not_import_tensorflow():
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestTruncated:
+    TEXTS = {"train": ["a b c d", "a b a b"], "validation": ["a d"], "test": ["b"]}
+
+    def test_the_beginning_with_the_same_words(self):
+        whole = Corpus.from_texts("letters", self.TEXTS)
+        corpus = whole.truncated(4)
+        np.testing.assert_array_equal(corpus.train, whole.train[:4])
+        np.testing.assert_array_equal(corpus.validation, whole.validation)
+        assert corpus.vocabulary is whole.vocabulary
+        assert corpus.source.endswith("the first 4 training tokens")
+
+    def test_words_outside_the_vocabulary_are_counted_again(self):
+        # a, b and <eos> are kept.
+        whole = Corpus.from_texts("letters", self.TEXTS, max_vocabulary_size=4)
+        assert whole.unknown_counts["train"] == 2
+        assert whole.truncated(3).unknown_counts["train"] == 1
+
+    def test_a_text_that_is_short_enough(self):
+        whole = Corpus.from_texts("letters", self.TEXTS)
+        assert whole.truncated(10) is whole

@@ -82,8 +82,8 @@ def make_model(config, vocabulary_size=WORDS + 1):
     All that they remember is in their variables, which are set back.
     """
     key = config.replace(**dict.fromkeys(("epochs", "logging_interval"), 1), trigger="never",
-                         stop="never", initial_run=None, non_monotone_interval=1,
-                         learning_rate=1.0, plot=False, tensorboard=False,
+                         trigger_action="average", stop="never", initial_run=None,
+                         non_monotone_interval=1, learning_rate=1.0, plot=False, tensorboard=False,
                          checkpoint_minutes=1.0)  # fmt: skip
     key = (key, vocabulary_size)
     if key not in _MADE:
