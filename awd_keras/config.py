@@ -282,6 +282,29 @@ class TrainingConfig:
         """A copy with other settings."""
         return dataclasses.replace(self, **changes)
 
+    def fine_tuning(self, initial_run, **changes):
+        """The settings of fine-tuning from a run with these settings, as the paper does it.
+
+        Averaging from the first step, at a constant learning rate, until the non-monotonic test
+        holds for the losses of the average.
+
+        Args:
+            initial_run: folder of the run from whose best weights to start.
+            **changes: other settings.
+
+        Returns:
+            a `TrainingConfig`.
+
+        Example:
+
+        >>> TrainingConfig().fine_tuning("runs/ptb", learning_rate=10.0).trigger
+        'start'
+        """
+        constant = {"learning_rate_drop_epochs": (), "learning_rate_schedule": "constant",
+                    "schedule_epochs": None, "momentum_min": None}  # fmt: skip
+        averaged = {"trigger": "start", "trigger_action": "average", "stop": "non_monotonic"}
+        return self.replace(**{"initial_run": initial_run, **constant, **averaged, **changes})
+
     @property
     def schedule_length(self):
         """Epochs until the schedule is at its end; None where it has none."""

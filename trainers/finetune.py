@@ -59,16 +59,7 @@ def _finetune():
     if not folder.check():
         raise RunFolderError(f"There is no run in {initial_run} to start from. Train one first.")
     settings, _ = folder.read_config()
-    changes = {
-        "learning_rate_drop_epochs": (),
-        "learning_rate_schedule": "constant",
-        "schedule_epochs": None,
-        "momentum_min": None,
-        "trigger_action": "average",
-        "stop": "non_monotonic",
-        **common.given_settings(),
-    }
-    config = settings.replace(initial_run=initial_run, trigger="start", **changes)
+    config = settings.fine_tuning(initial_run, **common.given_settings())
     return common.train(config, output, FLAGS.resume)
 
 

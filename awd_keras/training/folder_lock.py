@@ -1,0 +1,51 @@
+"""One process at a time in a folder."""
+
+import contextlib
+import pathlib
+
+from awd_keras.training.run_folder import RunFolderError
+
+
+@contextlib.contextmanager
+def folder_lock(path, wait=False):
+    """Holds a folder for this process, and for those that inherit the lock, while it is open.
+
+    The lock goes with the processes that hold it, however they end. Where the system has no such
+    locks (Windows), nothing is held.
+
+    Args:
+        path: the folder; it is made.
+        wait: whether to wait until nobody else holds it.
+
+    Yields:
+        the file descriptor of the lock, for processes that are to hold it too.
+
+    Raises:
+        RunFolderError: if another process holds it and `wait` is False.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with folder_lock(folder), folder_lock(folder):
+    ...     pass
+    Traceback (most recent call last):
+    ...
+    awd_keras.training.run_folder.RunFolderError: Another process works in ...
+    """
+    path = pathlib.Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / "lock", "w", encoding="utf-8") as file:
+        try:
+            import fcntl
+        except ImportError:
+            pass
+        else:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"Another process works in {path}, or has not ended yet. Wait for it, or "
+                    "choose another folder by --workdir."
+                ) from None
+        yield file.fileno()
