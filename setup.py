@@ -29,12 +29,16 @@ SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "requests", "waitress>=3", 
 # The schemas of the files in serving/config.
 SCHEMAS = ["pyyaml", "check-jsonschema", "kubernetes-validate"]
 
+# The Bayesian search, and the picture of what mattered.
+TUNE = ["keras-tuner[bayesian]", "matplotlib"]
+
 EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": SERVING,
+    "tune": TUNE,
     "torch": ["torch>=2.6"],  # its first release that reads weights safely
     # dill: for tfds.testing
-    "test": [*DEMO, *SERVING, *SCHEMAS, "pytest>=8", "pytest-xdist>=3.5", "dill"],
+    "test": [*DEMO, *SERVING, *SCHEMAS, *TUNE, "pytest>=8", "pytest-xdist>=3.5", "dill"],
     "dev": ["build", "ruff"],
 }
 

@@ -9,6 +9,7 @@ import importlib
 from awd_keras.version import __version__
 
 _SUBPACKAGES = (
+    "ablation",
     "bundled",
     "config",
     "data",
@@ -25,6 +26,7 @@ _SUBPACKAGES = (
     "presets",
     "reporting",
     "training",
+    "tuning",
 )
 
 __all__ = ["__version__", *_SUBPACKAGES]
