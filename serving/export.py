@@ -86,13 +86,13 @@ def _limits():
 
 
 def _export(model, vocabulary, config, limits):
+    from serving.bundled_export import NAME
     from serving.saved_model import export_saved_model
 
     name = FLAGS.name
     if name is None:
-        name = "bundled" if FLAGS.workdir is None else os.path.basename(
-            os.path.abspath(FLAGS.workdir)
-        )  # fmt: skip
+        path = NAME if FLAGS.workdir is None else FLAGS.workdir
+        name = os.path.basename(os.path.abspath(path))
     export = export_saved_model(
         model, vocabulary, FLAGS.output, name, version=FLAGS.version, dtype=FLAGS.dtype,
         weights=FLAGS.weights, limits=limits, warmup=FLAGS.warmup,

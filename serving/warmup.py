@@ -79,10 +79,18 @@ def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
                 inputs = warmup_inputs(signature, batch_size, vocabulary.words, state_size)
                 request = predict_pb2.PredictRequest(
                     model_spec=model_pb2.ModelSpec(name=name, signature_name=signature),
-                    inputs={key: tf.make_tensor_proto(value) for key, value in inputs.items()},
+                    inputs={key: _tensor_proto(value) for key, value in inputs.items()},
                 )
                 log = prediction_log_pb2.PredictLog(request=request)
                 record = prediction_log_pb2.PredictionLog(predict_log=log)
                 writer.write(record.SerializeToString())
                 count += 1
     return count
+
+
+def _tensor_proto(array):
+    """A tensor of one value again and again, such as a first state, takes the room of one."""
+    first = array.flat[0]
+    if array.dtype != object and np.all(array == first):
+        return tf.make_tensor_proto(first, array.dtype, array.shape)
+    return tf.make_tensor_proto(array)

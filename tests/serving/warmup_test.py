@@ -52,3 +52,12 @@ def test_a_vocabulary_of_few_words():
     assert inputs["prompt"].tolist() == [b"<unk>", b"<unk>"]
     assert inputs["top_k"].tolist() == [2, 2]
     assert warmup_inputs("score_tokens", 2, ["a", "b"], 4)["token_ids"].max() == 1
+
+
+def test_zeros_take_no_room():
+    tiny = exported()
+    for request in read_requests(tiny.export.path):
+        if request.model_spec.signature_name == "step":
+            assert request.ByteSize() < 500
+            state = tf.make_ndarray(request.inputs["state"])
+            assert state.shape[1] == tiny.zero_state(1).shape[1] and not state.any()
