@@ -1,6 +1,8 @@
 """One process at a time in a folder."""
 
 import contextlib
+import errno
+import os
 import pathlib
 
 from awd_keras.training.run_folder import RunFolderError
@@ -10,15 +12,16 @@ from awd_keras.training.run_folder import RunFolderError
 def folder_lock(path, wait=False):
     """Holds a folder for this process, and for those that inherit the lock, while it is open.
 
-    The lock goes with the processes that hold it, however they end. Where the system has no such
-    locks (Windows), nothing is held.
+    The lock is on the folder itself, not on a file in it, and goes with the processes that hold it,
+    however they end. Where the system has no such locks (Windows, some network file systems),
+    nothing is held.
 
     Args:
         path: the folder; it is made.
         wait: whether to wait until nobody else holds it.
 
     Yields:
-        the file descriptor of the lock, for processes that are to hold it too.
+        the file descriptor of the lock, for processes that are to hold it too; None without one.
 
     Raises:
         RunFolderError: if another process holds it and `wait` is False.
@@ -35,17 +38,23 @@ def folder_lock(path, wait=False):
     """
     path = pathlib.Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    with open(path / "lock", "w", encoding="utf-8") as file:
+    try:
+        import fcntl
+    except ImportError:
+        yield None
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
         try:
-            import fcntl
-        except ImportError:
-            pass
-        else:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise RunFolderError(
-                    f"Another process works in {path}, or has not ended yet. Wait for it, or "
-                    "choose another folder by --workdir."
-                ) from None
-        yield file.fileno()
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise RunFolderError(
+                f"Another process works in {path}, or has not ended yet. Wait for it, or "
+                "choose another folder by --workdir."
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield descriptor
+    finally:
+        os.close(descriptor)

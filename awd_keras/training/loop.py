@@ -13,6 +13,7 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.training.curves import draw_curves
 from awd_keras.training.divergence import PendingLosses
+from awd_keras.training.folder_lock import folder_lock
 from awd_keras.training.initial_run import load_initial_weights
 from awd_keras.training.interruption import Interruption
 from awd_keras.training.metrics_log import MetricsLog
@@ -48,16 +49,18 @@ def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, 
     Raises:
         ConfigError: if the corpus is too short for the batch size and the window.
         CheckpointError: if the last checkpoint cannot be read, or the best of `initial_run`.
-        RunFolderError: if the run was made with another corpus, or `initial_run` was.
+        RunFolderError: if the run was made with another corpus, or `initial_run` was, or if another
+            process works in the folder.
         NonFiniteLossError: if training diverged; the last good checkpoint remains.
         OSError: if something could not be written; the files before remain.
     """
     columns = _columns(corpus, config)
     if config.initial_run is not None and not folder.last_checkpoint.exists():
         load_initial_weights(config.initial_run, model, corpus)
-    folder.begin(config, corpus)
-    run = _Run(model, optimizer, corpus, columns, config, folder, baseline, stream)
-    return run.train()
+    with folder_lock(folder.path):
+        folder.begin(config, corpus)
+        run = _Run(model, optimizer, corpus, columns, config, folder, baseline, stream)
+        return run.train()
 
 
 def _columns(corpus, config):
