@@ -59,6 +59,14 @@ def test_data_files_of_the_tfds_builders_are_packaged(package):
         assert metadata <= packaged
 
 
+def test_the_bundled_model_is_packaged(package):
+    top = ROOT / "awd_keras"
+    packaged = {path for glob in package["package_data"]["awd_keras"] for path in top.glob(glob)}
+    files = set((top / "bundled_model").iterdir())
+    assert {path.name for path in files} == {"config.json", "vocabulary.txt", "weights.npz"}
+    assert files <= packaged
+
+
 def test_lock_satisfies_the_requirements(package):
     locked = locked_versions()
     extras = package["extras_require"]
