@@ -15,6 +15,7 @@ TEST := TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist=loadfi
 
 help:
 	@echo "make demo    train a small AWD-LSTM on the bundled corpus, from a fresh checkout"
+	@echo "make bundled_model  train the model that comes with the package again"
 	@echo "make test    run the tests (PYTEST_ARGS=--run_slow for the slow ones too)"
 	@echo "make lint    check the style with ruff"
 	@echo "make clean   remove the virtual environment and what the tools left; runs/ stays"

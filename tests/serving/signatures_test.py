@@ -1,5 +1,7 @@
 """The signatures of a loaded export against the model in memory."""
 
+from concurrent import futures
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -154,6 +156,28 @@ class TestGenerate:
     def test_a_prompt_comes_back_with_its_words_as_they_were(self, tiny):
         [text] = generate(tiny, [" dog\t\xa0 Caf\xe9  w1\x0b\x0b"], [0], max_words=1)
         assert text.decode().startswith("dog Caf\xe9 w1")
+
+
+class TestManyAtOnce:
+    def test_requests_do_not_disturb_each_other(self, tiny):
+        """Of all signatures, from several threads, as a server runs them."""
+
+        def ask(number):
+            text = [f"w{1 + number % 9} w2", "w3 " * (number % 5)]
+            seeds = [number, number + 1]
+            return [
+                tiny.call("score", text=text)["log_probability"].tolist(),
+                tiny.call("next_word", text=text, k=[1, 2])["words"].tolist(),
+                tiny.call("step", token_ids=[number % 20, 1], state=tiny.zero_state(2))[
+                    "log_probabilities"
+                ].tolist(),
+                generate(tiny, text, seeds),
+            ]
+
+        alone = [ask(number) for number in range(12)]
+        assert len({str(answers) for answers in alone}) == 12
+        with futures.ThreadPoolExecutor(6) as threads:
+            assert list(threads.map(ask, [*range(12)] * 2)) == alone * 2
 
 
 class TestEmptyBatches:
