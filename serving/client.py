@@ -48,7 +48,7 @@ class Client:
     Args:
         server: `"http://host:port"`, `"https://host:port"` for REST; `"host:port"`,
             `"grpc://host:port"` and, over TLS, `"grpcs://host:port"` for gRPC.
-        model: name of the model.
+        model: name of the model; the default is that of the one that comes with the package.
         version: None, or a version to be answered by; without it, the server's latest.
         label: None, or a label of a version in its place.
         deadline: seconds in which each call has to end, attempts and pauses together.
@@ -67,7 +67,7 @@ class Client:
     """
 
     def __init__(
-        self, server="http://localhost:8501", model="awd_lstm", version=None, label=None,
+        self, server="http://localhost:8501", model="bundled", version=None, label=None,
         deadline=30.0, max_attempts=6, certificate=None):  # fmt: skip
         if version is not None and label is not None:
             raise ValueError(

@@ -22,7 +22,7 @@ def main(connect):
         connect: the class `Client`.
     """
     flags.DEFINE_string("server", "http://localhost:8501", "see above")
-    flags.DEFINE_string("model_name", "awd_lstm", "name of the model")
+    flags.DEFINE_string("model_name", "bundled", "name of the model: that of its folder")
     flags.DEFINE_integer("version", None, "version to be answered by; default: the latest", 0)
     flags.DEFINE_string("label", None, "label of a version, in its place")
     flags.DEFINE_float("deadline", 30.0, "seconds in which each request has to be answered")

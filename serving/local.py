@@ -1,6 +1,7 @@
 """Serves an exported model on this machine, for development, tests and demonstrations.
 
-  python -m serving.local --model=exported/awd_lstm
+  python -m serving.local                         # the small model that comes with the package
+  python -m serving.local --model=exported/ptb
 
 It answers the gRPC calls and the REST routes of TF-Serving (PredictionService's Predict and
 GetModelMetadata, ModelService's GetModelStatus), so that a client cannot tell one from the other.
@@ -13,6 +14,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 
 from absl import flags
 
@@ -23,7 +25,10 @@ FLAGS = flags.FLAGS
 
 def main():
     """Parses the command line and serves until Ctrl-C."""
-    flags.DEFINE_string("model", None, "folder of the model, <version>/ in it (required)")
+    flags.DEFINE_string(
+        "model", None,
+        "folder that serving.export wrote; default: the small model that comes with the package",
+    )  # fmt: skip
     flags.DEFINE_string("model_name", None, "name in requests; default: that of the folder")
     flags.DEFINE_integer("version", None, "version to serve; default: the highest")
     flags.DEFINE_multi_string("label", [], "label that requests may use for the version")
@@ -45,13 +50,36 @@ def _errors():
 
 
 def _serve():
+    from serving.servable import ModelFolderError
+
+    if FLAGS.model == "":
+        raise ModelFolderError("--model must be the folder of an export. Received: nothing")
+    with contextlib.ExitStack() as stack:
+        folder = FLAGS.model
+        if folder is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            _export_bundled(folder)
+        _serve_folder(folder)
+    print("ended", file=sys.stderr, flush=True)
+    # Nothing is left to be saved, and freeing TensorFlow object by object takes seconds.
+    os._exit(0)
+
+
+def _export_bundled(folder):
+    from awd_keras import bundled
+    from serving.saved_model import export_saved_model
+
+    model, vocabulary, _ = bundled.load_model(dtype="float32")
+    print(bundled.describe(), flush=True)
+    export_saved_model(model, vocabulary, folder, "bundled")
+
+
+def _serve_folder(folder):
     from serving.replay import replay
-    from serving.servable import ModelFolderError, Servable, find_version
+    from serving.servable import Servable, find_version
     from serving.server import Server
 
-    if not FLAGS.model:
-        raise ModelFolderError("--model is required: the folder that `serving.export` wrote.")
-    name, version, path = find_version(FLAGS.model, FLAGS.version)
+    name, version, path = find_version(folder, FLAGS.version)
     servable = Servable(path, FLAGS.model_name or name, version, FLAGS.label)
     with contextlib.closing(servable):
         server = Server(
@@ -75,9 +103,6 @@ def _serve():
             pass
         finally:
             server.stop()
-    print("ended", file=sys.stderr, flush=True)
-    # Nothing is left to be saved, and freeing TensorFlow object by object takes seconds.
-    os._exit(0)
 
 
 if __name__ == "__main__":

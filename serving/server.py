@@ -42,6 +42,8 @@ class Server:
         _check_free(host, grpc_port)
         # Waitress tells at length of a queue in which requests wait, which is what it is for.
         logging.getLogger("waitress").setLevel(logging.ERROR)
+        # gRPC shows a traceback for bytes that are no message; who sent them gets INTERNAL.
+        logging.getLogger("grpc").setLevel(logging.CRITICAL)
         try:
             self._http = waitress.create_server(
                 make_application(servable, timeout), host=host, port=rest_port, threads=threads,

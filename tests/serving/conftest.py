@@ -12,8 +12,6 @@ import time
 
 import pytest
 
-from tests.serving import tiny_model
-
 ROOT = pathlib.Path(__file__).absolute().parents[2]
 ADDRESSES = "AWD_KERAS_TF_SERVING"
 
@@ -32,35 +30,41 @@ class Served:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
-    """FOLDER of FOLDER/1/saved_model.pb."""
-    folder = tmp_path_factory.mktemp("models")
-    tiny_model.write(folder)
-    return folder / "tiny"
+    """The folder `tiny` of `tiny/1/saved_model.pb`, an export of `tiny_model`."""
+    from tests.serving.exported import exported
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    shutil.copytree(exported().export.path, folder / "1")
+    return folder
 
 
 @contextlib.contextmanager
-def started(*arguments, **options):
+def started(*arguments, stderr=subprocess.PIPE):
     """`python -m serving.local` that answers, with the process and the lines it wrote."""
     command = [sys.executable, "-m", "serving.local", "--port=0", "--rest_api_port=0", *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:  # fmt: skip
+        stdout=subprocess.PIPE, stderr=stderr) as process:  # fmt: skip
         try:
             lines = []
             while not (lines and lines[-1].startswith("REST: ")):
                 lines.append(process.stdout.readline())
-                assert lines[-1], process.stderr.read()
+                assert lines[-1], process.stderr and process.stderr.read()
             yield process, "".join(lines)
         finally:
             process.kill()
 
 
 @pytest.fixture(scope="session")
-def local(model_folder):
-    """`serving.local`, in a process of its own."""
-    with started(f"--model={model_folder}", "--label=stable") as (_, said):
-        grpc, rest = (line.split()[1] for line in said.splitlines()[-2:])
-        yield Served(grpc, rest.partition("/v1/")[0], is_local=True)
+def local(model_folder, tmp_path_factory):
+    """`serving.local`, in a process of its own, which has nothing to complain of."""
+    path = tmp_path_factory.mktemp("local") / "stderr"
+    with path.open("w") as stderr:
+        arguments = f"--model={model_folder}", "--label=stable"
+        with started(*arguments, stderr=stderr) as (_, said):
+            grpc, rest = (line.split()[1] for line in said.splitlines()[-2:])
+            yield Served(grpc, rest.partition("/v1/")[0], is_local=True)
+    assert "Traceback" not in path.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_it_says_what_it_is_and_ends_cleanly(model_folder, end):
         for address in (grpc, rest.partition("/v1/")[0]):
             assert "127.0.0.1" in address
             with Client(address, "lm") as client:
-                assert client.score(["the"])[0].num_tokens == 2
+                assert client.score(["w1"])[0].num_tokens == 2
         assert urllib.request.urlopen(rest).status == 200
         process.send_signal(end)
         rest_of_stdout, stderr = process.communicate(timeout=30)
@@ -43,9 +43,8 @@ def test_it_says_what_it_is_and_ends_cleanly(model_folder, end):
 def test_warm_up_requests_are_made(run, model_folder, tmp_path):
     shutil.copytree(model_folder, tmp_path / "tiny")
     folder = tmp_path / "tiny" / "1" / "assets.extra"
-    folder.mkdir()
     logs = []
-    for text in ("the", "cat"):
+    for text in ("w1", "w2"):
         log = prediction_log_pb2.PredictionLog()
         request = log.predict_log.request
         request.model_spec.signature_name = "score"
@@ -71,7 +70,7 @@ def test_warm_up_requests_are_made(run, model_folder, tmp_path):
 
 class TestBadInput:
     def test_folders_without_a_model(self, run, tmp_path):
-        assert_one_line(run(), "--model is required")
+        assert_one_line(run("--model="), "--model must be the folder of an export")
         assert_one_line(run(f"--model={tmp_path}"), "is no model: expected <version>/")
         assert_one_line(run(f"--model={tmp_path}", "more"), "expected flags only. Received: more")
 

@@ -32,8 +32,8 @@ def get(rest, path):
 
 @pytest.mark.parametrize("which", ["", "/versions/1", "/labels/stable"])
 def test_predict_by_row(rest, which):
-    code, answer = post(rest, f"/v1/models/tiny{which}:predict", {"instances": ["the café"]})
-    log_probability, num_tokens, num_unknown = tiny_model.score("the café")
+    code, answer = post(rest, f"/v1/models/tiny{which}:predict", {"instances": ["w1 café"]})
+    log_probability, num_tokens, num_unknown = tiny_model.score("w1 café")
     assert code == 200
     [row] = answer["predictions"]
     assert row["log_probability"] == pytest.approx(log_probability, rel=1e-5)
@@ -42,10 +42,10 @@ def test_predict_by_row(rest, which):
 
 
 def test_predict_by_column(rest):
-    body = {"signature_name": "next_word", "inputs": {"text": ["the", ""], "k": [2, 1]}}
+    body = {"signature_name": "next_word", "inputs": {"text": ["w1", ""], "k": [2, 1]}}
     code, answer = post(rest, "/V1/models/tiny:PREDICT", body)
     assert code == 200
-    [first, second], [third] = (tiny_model.next_words(text, k) for text, k in (("the", 2), ("", 1)))
+    [first, second], [third] = (tiny_model.next_words(text, k) for text, k in (("w1", 2), ("", 1)))
     assert answer["outputs"]["words"] == [[first[0], second[0]], [third[0], ""]]
     assert answer["outputs"]["log_probabilities"][1][1] == float("-inf")
 
@@ -73,7 +73,10 @@ def test_metadata(rest):
     assert {"serving_default", "step"} <= set(signatures)
     state = signatures["step"]["inputs"]["state"]
     assert state["dtype"] == "DT_FLOAT"
-    assert [dim["size"] for dim in state["tensor_shape"]["dim"]] == ["-1", "4"]
+    assert [dim["size"] for dim in state["tensor_shape"]["dim"]] == [
+        "-1",
+        str(tiny_model.STATE_SIZE),
+    ]
 
 
 GOOD = {"instances": ["a"]}
@@ -94,7 +97,7 @@ TOO_LONG = {"instances": ["a" * 100_000]}
         ("tiny:predict", {"signature_name": "x", **GOOD}, 400, '"x" not found in signature def'),
         ("tiny:predict", {"instances": [1]}, 400, "not of expected type: string"),
         ("tiny:predict", {"inputs": {"text": [["a"]]}}, 400, "shape"),
-        ("tiny:predict", TOO_LONG, 400, "the text is too long"),
+        ("tiny:predict", TOO_LONG, 400, "65536 bytes at most"),
     ],
 )
 def test_refusals(rest, path, body, code, said):
