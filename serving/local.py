@@ -43,10 +43,12 @@ def main():
 
 
 def _errors():
+    from awd_keras.training import RunFolderError
     from serving.servable import ModelFolderError
     from serving.status import StatusError
 
-    return (ModelFolderError, StatusError)  # the latter: a warm-up request that fails
+    # A package without its model; a warm-up request that fails.
+    return (ModelFolderError, RunFolderError, StatusError)
 
 
 def _serve():
@@ -67,11 +69,10 @@ def _serve():
 
 def _export_bundled(folder):
     from awd_keras import bundled
-    from serving.saved_model import export_saved_model
+    from serving.bundled_export import export_bundled_model
 
-    model, vocabulary, _ = bundled.load_model(dtype="float32")
     print(bundled.describe(), flush=True)
-    export_saved_model(model, vocabulary, folder, "bundled")
+    export_bundled_model(folder)
 
 
 def _serve_folder(folder):
