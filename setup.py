@@ -71,6 +71,7 @@ setup(
     packages=find_packages(include=PACKAGES),
     package_data={
         "awd_keras": [f"data/datasets/*/{name}" for name in TFDS_METADATA] + ["bundled_model/*"],
+        "serving": ["config/*", "README.md"],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

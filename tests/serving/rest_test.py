@@ -1,6 +1,8 @@
 """Tests of the REST routes, without a network."""
 
 import json
+import pathlib
+import re
 
 import pytest
 from werkzeug.test import Client
@@ -123,3 +125,12 @@ def test_refusals_of_get(rest, path, code, said):
     found, answer = get(rest, path)
     assert (found, set(answer)) == (code, {"error"})
     assert said in answer["error"]
+
+
+def test_the_requests_of_the_readme(rest):
+    text = (pathlib.Path(__file__).absolute().parents[2] / "serving" / "README.md").read_text()
+    bodies = re.findall(r"curl -d '(.*?)'", text, re.DOTALL)
+    assert len(bodies) >= 3
+    for body in bodies:
+        code, answer = post(rest, "/v1/models/tiny:predict", body.encode())
+        assert code == 200, answer
