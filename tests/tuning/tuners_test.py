@@ -8,10 +8,11 @@ import os
 import signal
 from unittest import mock
 
+import keras
 import keras_tuner
 import pytest
 
-from awd_keras import tuning
+from awd_keras import factory, tuning
 from awd_keras.evaluation import Evaluator
 from awd_keras.training import NonFiniteLossError, RunFolder, loop
 from awd_keras.training.run_folder import RunFolderError
@@ -42,7 +43,7 @@ def search(tuner):
 
 @contextlib.contextmanager
 def no_training(perplexity=lambda config: 100.0, on_call=None):
-    """Inside, trials make no steps: `perplexity(config)` says what comes out."""
+    """Inside, trials have no model: `perplexity(config)` says what comes out."""
 
     def train(model, optimizer, corpus, config, folder):
         folder.begin(config, corpus)
@@ -52,7 +53,14 @@ def no_training(perplexity=lambda config: 100.0, on_call=None):
         result.validation.perplexity = perplexity(config)
         return result
 
-    with mock.patch.object(hypermodel_module, "train_and_evaluate", train):
+    with contextlib.ExitStack() as stack:
+        for module, name, value in (
+            (hypermodel_module, "train_and_evaluate", train),
+            (factory, "build_model", mock.Mock()),
+            (factory, "build_optimizer", mock.Mock()),
+            (keras.backend, "clear_session", mock.Mock()),  # a second each
+        ):
+            stack.enter_context(mock.patch.object(module, name, value))
         yield
 
 
