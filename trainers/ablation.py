@@ -252,7 +252,8 @@ def _run(plan, jobs, lock):
     try:
         if FLAGS.processes == 1:
             return side_by_side.run_in_this_process(jobs, on_end)
-        return side_by_side.run_side_by_side(jobs, FLAGS.processes, on_end, (lock,))
+        held = () if lock is None else (lock,)
+        return side_by_side.run_side_by_side(jobs, FLAGS.processes, on_end, held)
     except side_by_side.JobError as error:
         raise RunFolderError(str(error)) from None
 

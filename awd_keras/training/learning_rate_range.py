@@ -12,6 +12,7 @@ import tensorflow as tf
 from awd_keras.config import ConfigError
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
+from awd_keras.training.folder_lock import folder_lock
 from awd_keras.training.interruption import Interruption
 from awd_keras.training.progress import duration
 from awd_keras.training.run_folder import RunFolderError, write_beside
@@ -82,12 +83,13 @@ def learning_rate_range_test(model, optimizer, corpus, config, folder, rates, pr
 
     Raises:
         ConfigError: if the training text is too short for the batch size and the window.
-        RunFolderError: if the folder holds another test.
+        RunFolderError: if the folder holds another test, or another process works in it.
         CheckpointError: if the checkpoint of a test to go on with cannot be read.
         OSError: if something could not be written.
     """
     test = _RangeTest(model, optimizer, corpus, config, folder, rates, progress)
-    return test.run()
+    with folder_lock(folder.path):
+        return test.run()
 
 
 def suggest(rows):
