@@ -30,7 +30,7 @@ def replay(servable, path):
         return 0
     count = 0
     try:
-        for record in tf.compat.v1.io.tf_record_iterator(str(file)):
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             log = prediction_log_pb2.PredictionLog.FromString(record)
             request = log.predict_log.request
             inputs = read_tensors(request.inputs, _MAX_BYTES)
