@@ -236,6 +236,7 @@ class TestLearning:
             optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
             return loss
 
-        losses = [float(step(seed_tensor(0, index))) for index in range(80)]
+        losses = [float(step(seed_tensor(0, index))) for index in range(200)]
         assert losses[0] > 3.0
-        assert losses[-1] < 0.8
+        # Guessing among the six words is 1.79; how long the plateau there lasts is the masks' luck.
+        assert np.mean(losses[-10:]) < 0.8

@@ -239,7 +239,10 @@ class TestBadInput:
     )
     def test_damaged_files(self, command, run, tmp_path, name):
         workdir = run.copy(tmp_path / "run")
-        text = "{" if name.endswith("json") else (workdir / name).read_text().replace("14,", "x,")
+        text = "{"
+        if name == "metrics.csv":
+            header, first, *rest = (workdir / name).read_text().splitlines(keepends=True)
+            text = header + "x" + first + "".join(rest)
         (workdir / name).write_text(text)
         output = tmp_path / "page.html"
         output.write_text("the page before")
