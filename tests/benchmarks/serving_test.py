@@ -68,6 +68,7 @@ def test_calls_are_timed_and_a_missing_peer_is_named(folder):
         assert "problem" in by_name["torch_served"] or by_name["torch_served"]["seconds"]
 
 
+@pytest.mark.slow
 def test_a_server_under_load(folder):
     with serving.local_server(folder) as (pid, addresses):
         for address in addresses.values():

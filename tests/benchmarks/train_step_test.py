@@ -48,7 +48,14 @@ class TestMeasure:
         monkeypatch.setattr(train_step, "_PRODUCT_SIZE", 64)
         monkeypatch.setattr(train_step, "_PAUSE_SECONDS", 0.0)
 
-    @pytest.mark.parametrize("task", ["train_step", "evaluate", "generate"])
+    @pytest.mark.parametrize(
+        "task",
+        [
+            pytest.param("train_step", marks=pytest.mark.slow),
+            pytest.param("evaluate", marks=pytest.mark.slow),
+            "generate",
+        ],
+    )
     def test_measures_side_by_side(self, task):
         names = ["awd_keras", "keras_lstm"] if task == "train_step" else ["awd_keras"]
         pythons = dict.fromkeys(names, sys.executable)

@@ -85,11 +85,16 @@ def test_forms_are_compared_and_nothing_is_written(command, workdir, tmp_path, m
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_text_to_compare_with(command, workdir, tmp_path):
     text = tmp_path / "text"
     text.write_text("w1 w2 w3\n\nw4 dog\n")
     ended = command(f"--workdir={workdir}", "--compare", f"--compare_text={text}")
     assert ended.code == 0 and ended.stdout.startswith("2 lines, 5 words; ")
+
+
+def test_an_empty_text_to_compare_with(command, workdir, tmp_path):
+    text = tmp_path / "text"
     text.write_text(" \n")
     ended = command(f"--workdir={workdir}", "--compare", f"--compare_text={text}")
     assert_one_line(ended, "is empty (2 bytes, no word)")

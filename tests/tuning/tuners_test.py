@@ -122,7 +122,10 @@ class TestTrials:
         assert more[:3] == results and len(more) == 4
 
 
-@pytest.mark.parametrize("kind", [tuning.RandomSearch, tuning.BayesianOptimization])
+@pytest.mark.parametrize(
+    "kind",
+    [tuning.RandomSearch, pytest.param(tuning.BayesianOptimization, marks=pytest.mark.slow)],
+)
 class TestStopped:
     def test_killed_in_a_trial_it_is_the_unbroken_search(self, tmp_path, kind):
         if kind is tuning.BayesianOptimization:
