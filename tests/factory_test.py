@@ -11,6 +11,7 @@ import tensorflow as tf
 from awd_keras import factory
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
+from awd_keras.optimizers import OnePassSGD
 from awd_keras.training import CheckpointError, RunFolder, RunFolderError
 from awd_keras.training.training_state import save_weights
 from tests.training.tiny import make_config, make_corpus
@@ -113,7 +114,7 @@ class TestBuildOptimizer:
         config = make_config(learning_rate=30.0, weight_decay=1.2e-6)
         model = factory.build_model(config, 9)
         optimizer = factory.build_optimizer(config, model)
-        assert type(optimizer.optimizer) is keras.optimizers.SGD
+        assert type(optimizer.optimizer) is OnePassSGD
         assert float(optimizer.learning_rate) == 30.0
         assert optimizer.optimizer.weight_decay == 1.2e-6
         assert optimizer.optimizer.momentum == 0.0
@@ -121,6 +122,12 @@ class TestBuildOptimizer:
         assert optimizer.optimizer.global_clipnorm is None
         assert optimizer.built and not optimizer.triggered
         assert len(optimizer._averages) == len(model.trainable_variables)
+
+    def test_momentum(self):
+        config = make_config(momentum=0.5)
+        optimizer = factory.build_optimizer(config, factory.build_model(config, 9))
+        assert type(optimizer.optimizer) is keras.optimizers.SGD
+        assert optimizer.optimizer.momentum == 0.5
 
     def test_another(self):
         config = make_config(optimizer="adam", learning_rate=0.001, weight_decay=0.0)

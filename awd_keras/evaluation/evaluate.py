@@ -73,10 +73,12 @@ class Evaluator:
         self._step = tf.function(self._window_loss, input_signature=[token_ids, token_ids, states])
 
     def _window_loss(self, inputs, targets, states):
-        _, outputs, states = self._model.backbone(inputs, states, training=False)
+        _, outputs, states = self._model.backbone(
+            tf.transpose(inputs), states, training=False, time_major=True
+        )
         decoder = self._model.decoder
         total, _ = sequence_cross_entropy(
-            outputs, decoder.matrix, decoder.bias, targets, recompute=True
+            outputs, decoder.matrix, decoder.bias, tf.transpose(targets), recompute=True
         )
         return total, states
 

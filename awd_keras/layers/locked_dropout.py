@@ -24,6 +24,7 @@ class LockedDropout(StochasticLayer):
         inputs: tensor (batch_size, timesteps, features).
         training: whether to drop.
         seed: None or an int32 tensor (2,): the mask is a pure function of it.
+        time_major: whether the inputs have time first; the mask of a row stays the same.
 
     Raises:
         ValueError: if the rate is outside [0, 1), or the input is not of rank 3.
@@ -43,12 +44,14 @@ class LockedDropout(StochasticLayer):
     def build(self, input_shape):
         self.built = True
 
-    def call(self, inputs, training=False, seed=None):
+    def call(self, inputs, training=False, seed=None, time_major=False):
         if not training or self.rate == 0:
             return inputs
-        batch_size, _, features = tf.unstack(tf.shape(inputs))
-        shape = (batch_size, 1, inputs.shape[2] or features)
-        return inputs * dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
+        batch_axis, time_axis = (1, 0) if time_major else (0, 1)
+        sizes = tf.unstack(tf.shape(inputs))
+        shape = (sizes[batch_axis], inputs.shape[2] or sizes[2])
+        mask = dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
+        return inputs * tf.expand_dims(mask, time_axis)
 
     def compute_output_shape(self, input_shape):
         return input_shape

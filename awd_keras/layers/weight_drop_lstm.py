@@ -56,6 +56,7 @@ class WeightDropLSTM(StochasticLayer):
         mask: None or boolean tensor (batch_size, timesteps), padded on the right only.
         training: whether to drop.
         seed: None or an int32 tensor (2,): the mask is a pure function of it.
+        time_major: whether inputs and outputs have time first, as `ops.lstm` runs over them.
 
     Returns:
         outputs (batch_size, timesteps, units), or (batch_size, units) without `return_sequences`;
@@ -157,10 +158,12 @@ class WeightDropLSTM(StochasticLayer):
         kernel = tf.cast(tf.convert_to_tensor(self.recurrent_kernel), self.compute_dtype)
         return kernel * dropout_mask(kernel.shape, self.weight_dropout, seed, kernel.dtype)
 
-    def call(self, inputs, initial_state=None, mask=None, training=False, seed=None):
+    def call(
+        self, inputs, initial_state=None, mask=None, training=False, seed=None, time_major=False
+    ):
         inputs = tf.cast(inputs, self.compute_dtype)
         if initial_state is None:
-            initial_state = self.initial_state(tf.shape(inputs)[0])
+            initial_state = self.initial_state(tf.shape(inputs)[1 if time_major else 0])
         if training and self.weight_dropout > 0:
             recurrent_kernel = self.masked_recurrent_kernel(self.mask_seed(seed))
         else:
@@ -172,6 +175,7 @@ class WeightDropLSTM(StochasticLayer):
             recurrent_kernel,
             tf.convert_to_tensor(self.bias),
             lengths=None if mask is None else _lengths(mask),
+            time_major=time_major,
             recompute=not training,
         )
         if not self.return_sequences:
@@ -191,13 +195,15 @@ class WeightDropLSTM(StochasticLayer):
         mask = mask if self.return_sequences else None
         return [mask, None, None] if self.return_state else mask
 
-    def compute_output_shape(self, inputs_shape, initial_state_shape=None):
-        state = (inputs_shape[0], self.units)
+    def compute_output_shape(self, inputs_shape, initial_state_shape=None, time_major=False):
+        state = (inputs_shape[1 if time_major else 0], self.units)
         outputs = (*inputs_shape[:2], self.units) if self.return_sequences else state
         return [outputs, state, state] if self.return_state else outputs
 
-    def compute_output_spec(self, inputs, initial_state=None, mask=None, training=False, seed=None):
-        shapes = self.compute_output_shape(inputs.shape)
+    def compute_output_spec(
+        self, inputs, initial_state=None, mask=None, training=False, seed=None, time_major=False
+    ):
+        shapes = self.compute_output_shape(inputs.shape, time_major=time_major)
         if not self.return_state:
             return keras.KerasTensor(shapes, dtype=self.compute_dtype)
         dtypes = (self.compute_dtype, self.state_dtype, self.state_dtype)

@@ -25,12 +25,13 @@ def activation_regularization(dropped, alpha):
     return alpha * _mean_of_squares(_wide(dropped))
 
 
-def temporal_activation_regularization(raw, beta):
+def temporal_activation_regularization(raw, beta, time_major=False):
     """TAR: keeps the state from changing fast.
 
     Args:
         raw: tensor (batch_size, timesteps, features): outputs of the last LSTM before dropout.
         beta: weight, 1 in the paper (the authors' `beta`).
+        time_major: whether time is the first axis of `raw`.
 
     Returns:
         `beta * mean((raw[:, 1:] - raw[:, :-1]) ** 2)`, a scalar in float32 (float64 for float64
@@ -42,7 +43,8 @@ def temporal_activation_regularization(raw, beta):
     4.0
     """
     raw = _wide(raw)
-    return beta * _mean_of_squares(raw[:, 1:] - raw[:, :-1])
+    changes = raw[1:] - raw[:-1] if time_major else raw[:, 1:] - raw[:, :-1]
+    return beta * _mean_of_squares(changes)
 
 
 def _wide(x):

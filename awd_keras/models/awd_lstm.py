@@ -39,6 +39,7 @@ class AWDLSTM(keras.Model):
         states: None for zeros, or `[[h, c]] * num_layers`, each (batch_size, units).
         training: whether to drop.
         seed: None or an int32 tensor (2,), into which the index of each layer is folded.
+        time_major: whether ids and outputs have time first, which spares transpositions.
 
     Returns:
         `(raw_outputs, dropped_outputs, states)`: outputs of the last LSTM before and after its
@@ -155,24 +156,29 @@ class AWDLSTM(keras.Model):
         """Zeros `[[h, c]] * num_layers`, each (batch_size, units), float32."""
         return [layer.initial_state(batch_size) for layer in self.lstm_layers]
 
-    def call(self, token_ids, states=None, training=False, seed=None):
+    def call(self, token_ids, states=None, training=False, seed=None, time_major=False):
         def layer_seed(index):
             return None if seed is None else fold_in(seed, index)
 
+        def how(index):
+            return {"training": training, "seed": layer_seed(index), "time_major": True}
+
         if states is None:
-            states = self.initial_state(tf.shape(token_ids)[0])
+            states = self.initial_state(tf.shape(token_ids)[1 if time_major else 0])
+        # Ids are turned to time-major, and nothing in between: they are the smallest.
+        if not time_major:
+            token_ids = tf.transpose(token_ids)
         x = self.dropped_embedding(token_ids, training=training, seed=layer_seed(_EMBEDDING))
-        x = self.input_locked_dropout(x, training=training, seed=layer_seed(_INPUT))
+        x = self.input_locked_dropout(x, **how(_INPUT))
         final_states = []
         for index, layer in enumerate(self.lstm_layers):
-            raw, h, c = layer(
-                x, initial_state=states[index], training=training, seed=layer_seed(_WEIGHT + index)
-            )
+            raw, h, c = layer(x, initial_state=states[index], **how(_WEIGHT + index))
             final_states.append([h, c])
             if index < self.num_layers - 1:
-                dropout = self.hidden_locked_dropouts[index]
-                x = dropout(raw, training=training, seed=layer_seed(_HIDDEN + index))
-        dropped = self.output_locked_dropout(raw, training=training, seed=layer_seed(_OUTPUT))
+                x = self.hidden_locked_dropouts[index](raw, **how(_HIDDEN + index))
+        dropped = self.output_locked_dropout(raw, **how(_OUTPUT))
+        if not time_major:
+            raw, dropped = (tf.transpose(outputs, (1, 0, 2)) for outputs in (raw, dropped))
         return raw, dropped, final_states
 
     def get_config(self):

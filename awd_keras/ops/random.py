@@ -60,7 +60,7 @@ def dropout_mask(shape, rate, seed, dtype):
 
     Args:
         shape: shape of the mask.
-        rate: probability of dropping an entry, in [0, 1). Taken to the nearest 1/65536.
+        rate: probability of dropping an entry, in [0, 1), taken to the nearest 1/65536.
         seed: int32 tensor of shape (2,).
         dtype: dtype of the mask. The draw itself does not depend on it, so one seed drops the
             same entries in every dtype.
@@ -68,12 +68,14 @@ def dropout_mask(shape, rate, seed, dtype):
     Returns:
         tensor of the given shape and dtype, with expectation 1.
     """
-    # Half a 32-bit word for each entry: drawing costs as much as everything else about a mask.
+    # A quarter or half of a 32-bit word for each entry: drawing costs as much as all the rest.
+    bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
+    num_words = -(-num_entries * bits // 32)
     words = tf.random.stateless_uniform(
-        [(num_entries + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
+        [num_words], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
     )
-    draws = tf.reshape(tf.bitcast(words, tf.int16), (-1,))[:num_entries]
-    least_kept = min(round(rate * 2**16), 2**16 - 1) - 2**15
+    draws = tf.reshape(tf.bitcast(words, small), (-1,))[:num_entries]
+    least_kept = min(round(rate * 2**bits), 2**bits - 1) - 2 ** (bits - 1)
     kept = tf.cast(tf.reshape(draws, shape) >= least_kept, dtype)
     return kept * tf.constant(1.0 / (1.0 - rate), dtype)

@@ -1,4 +1,4 @@
-"""NT-ASGD: non-monotonically triggered averaged SGD; optimizers whose momentum can be scheduled.
+"""NT-ASGD: non-monotonically triggered averaged SGD; and the optimizers that it wraps.
 
 `NonMonotonicTrigger` is plain Python; the other names are loaded when first used, because they
 need Keras.
@@ -11,6 +11,7 @@ from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 _LAZY = {
     "NTASGD": "nt_asgd",
     "NonMonotonicTriggerCallback": "non_monotonic_trigger_callback",
+    "OnePassSGD": "one_pass_sgd",
     "ScheduledMomentumAdam": "scheduled_momentum",
     "ScheduledMomentumSGD": "scheduled_momentum",
 }
@@ -19,6 +20,7 @@ __all__ = [
     "NTASGD",
     "NonMonotonicTrigger",
     "NonMonotonicTriggerCallback",
+    "OnePassSGD",
     "ScheduledMomentumAdam",
     "ScheduledMomentumSGD",
 ]

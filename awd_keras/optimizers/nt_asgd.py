@@ -5,6 +5,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from awd_keras.optimizers.one_pass_sgd import OnePassSGD
+
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class NTASGD(keras.optimizers.Optimizer):
@@ -73,12 +75,14 @@ class NTASGD(keras.optimizers.Optimizer):
         self.optimizer.build(variables)
         super().build(variables)
 
-    def apply(self, gradients, trainable_variables=None):
+    def apply(self, gradients, trainable_variables=None, gradient_scale=None):
         """One step of the optimizer inside, then of the average.
 
         Args:
             gradients: list of tensors.
             trainable_variables: list of variables in the same order; those of `build` if None.
+            gradient_scale: None, or a factor on all gradients, such as that of clipping;
+                `OnePassSGD` takes it into its pass.
         """
         gradients = list(gradients)
         if trainable_variables is None:
@@ -88,7 +92,13 @@ class NTASGD(keras.optimizers.Optimizer):
             if not self.built:
                 with tf.init_scope():
                     self.build(trainable_variables)
-        self.optimizer.apply(gradients, trainable_variables)
+        if gradient_scale is None:
+            self.optimizer.apply(gradients, trainable_variables)
+        elif isinstance(self.optimizer, OnePassSGD):
+            self.optimizer.apply(gradients, trainable_variables, gradient_scale=gradient_scale)
+        else:
+            scaled = [tf.cast(gradient_scale, g.dtype) * g for g in gradients]
+            self.optimizer.apply(scaled, trainable_variables)
         self._update_averages(trainable_variables)
 
     def _update_averages(self, variables):
@@ -97,16 +107,26 @@ class NTASGD(keras.optimizers.Optimizer):
         self._num_averaged.assign(count)
         averages = [self._averages[self._get_variable_index(variable)] for variable in variables]
 
+        def change_and_step(variable, average):
+            mean = tf.convert_to_tensor(average)
+            step = tf.cast(triggered, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
+            # The first step is 1, from slots of zeros: it sets the average exactly.
+            return mean - tf.convert_to_tensor(variable), step
+
         def move():
             for variable, average in zip(variables, averages, strict=True):
-                mean = tf.convert_to_tensor(average)
-                step = tf.cast(triggered, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
-                # The first step is 1, from slots of zeros: it sets the average exactly.
-                average.assign_sub((mean - tf.convert_to_tensor(variable)) * step)
+                change, step = change_and_step(variable, average)
+                # average -= step * change, in one pass
+                tf.raw_ops.ResourceApplyGradientDescent(
+                    var=average.value.handle, alpha=step, delta=change
+                )
             return count
 
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            move()  # a condition around assignments cannot cross replicas: the step is 0
+            # A condition around assignments cannot cross replicas: before the trigger, step is 0.
+            for variable, average in zip(variables, averages, strict=True):
+                change, step = change_and_step(variable, average)
+                average.assign_sub(step * change)
         else:
             tf.cond(triggered, move, lambda: count)  # saves a pass over all weights
 

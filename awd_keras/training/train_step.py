@@ -15,7 +15,7 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
 
     Args:
         model: an `AWDLSTMLanguageModel`.
-        optimizer: a Keras optimizer, built for `model.trainable_variables`.
+        optimizer: an `NTASGD`, built for `model.trainable_variables`.
         ar_alpha: weight of AR, on the dropped outputs of the last layer.
         tar_beta: weight of TAR, on the raw ones.
         global_clipnorm: largest global norm of the gradient.
@@ -41,24 +41,26 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     def train_step(inputs, targets, states, learning_rate, step):
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
-                inputs, states, training=True, seed=fold_in(base_seed, step)
-            )
+                tf.transpose(inputs), states, training=True, seed=fold_in(base_seed, step),
+                time_major=True)  # fmt: skip
             total, num_tokens = sequence_cross_entropy(
-                dropped, model.decoder.matrix, model.decoder.bias, targets
+                dropped, model.decoder.matrix, model.decoder.bias, tf.transpose(targets)
             )
             loss = total / num_tokens
             objective = (
                 loss
                 + activation_regularization(dropped, ar_alpha)
-                + temporal_activation_regularization(raw, tar_beta)
+                + temporal_activation_regularization(raw, tar_beta, time_major=True)
             )
         gradients = tape.gradient(objective, variables)
         # An untied embedding's gradient comes as rows, repeated where words are: the norm must
         # see their sum.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        gradients, norm = tf.clip_by_global_norm(gradients, global_clipnorm)
+        norm = tf.linalg.global_norm(gradients)
+        # A norm that is no number makes the scale, and with it the weights, none either.
+        scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
         optimizer.learning_rate = learning_rate
-        optimizer.apply(gradients, variables)
+        optimizer.apply(gradients, variables, gradient_scale=scale)
         return loss, norm, states
 
     return train_step

@@ -101,6 +101,13 @@ class TestLockedDropout:
         outputs = layers.LockedDropout(0.5)(embedded, training=True)
         assert_equal(outputs._keras_mask, ids != 0)
 
+    def test_time_major_has_the_masks_of_its_rows(self):
+        layer, inputs = layers.LockedDropout(0.5), ones()
+        expected = layer(inputs, training=True, seed=seed_tensor())
+        turned = tf.transpose(inputs, (1, 0, 2))
+        actual = layer(turned, training=True, seed=seed_tensor(), time_major=True)
+        assert_equal(tf.transpose(actual, (1, 0, 2)), expected)
+
     def test_windows_of_any_length_trace_once(self):
         layer, traces = layers.LockedDropout(0.5), []
 

@@ -192,6 +192,21 @@ class TestWithoutDropping:
             assert_close(final, value, 1e-12)
 
     @pytest.mark.parametrize("return_sequences", [False, True])
+    def test_time_major(self, return_sequences):
+        layer = layers.WeightDropLSTM(UNITS, return_sequences=return_sequences, return_state=True)
+        inputs = make_inputs()
+        outputs, *expected = layer(inputs)
+        turned = tf.transpose(inputs, (1, 0, 2))
+        actual, *finals = layer(turned, time_major=True)
+        if return_sequences:
+            actual = tf.transpose(actual, (1, 0, 2))
+        assert_equal(actual, outputs)
+        for final, other in zip(finals, expected, strict=True):
+            assert_equal(final, other)
+        symbolic = layer(keras.Input((None, FEATURES), batch_size=TIME), time_major=True)
+        assert symbolic[1].shape == (None, UNITS)
+
+    @pytest.mark.parametrize("return_sequences", [False, True])
     @pytest.mark.parametrize("traced", [False, True])
     def test_right_padded_mask_equals_keras(self, return_sequences, traced):
         options = {"return_sequences": return_sequences, "return_state": True}

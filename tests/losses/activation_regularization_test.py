@@ -101,3 +101,11 @@ class TestTemporalActivationRegularization:
         # The rounded numbers, but squared and averaged without rounding again.
         exact = tf.cast(outputs, "float64").numpy()
         assert_close(loss, temporal(exact, 1.0), 1e-5)
+
+
+def test_temporal_time_major():
+    raw = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
+    expected = losses.temporal_activation_regularization(raw, 2.0)
+    turned = raw.transpose(1, 0, 2)
+    actual = losses.temporal_activation_regularization(turned, 2.0, time_major=True)
+    assert_close(actual, expected, 1e-6)

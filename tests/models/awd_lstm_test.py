@@ -68,6 +68,16 @@ class TestBasics:
         assert config["hidden_dropout"] == 0.2 and config["seed"] == 4
         assert config["name"] == "backbone"
 
+    def test_time_major_gives_the_same(self):
+        model = make_model(2, **dict.fromkeys(RATES, 0.3))
+        *expected, states = train_call(model)
+        *actual, finals = model(
+            tf.transpose(IDS), training=True, seed=seed_tensor(), time_major=True
+        )
+        for turned, outputs in zip(actual, expected, strict=True):
+            assert_equal(tf.transpose(turned, (1, 0, 2)), outputs)
+        tf.nest.map_structure(assert_equal, finals, states)
+
     @pytest.mark.parametrize("num_layers", [1, 2, 3])
     @pytest.mark.parametrize("tie_weights", [True, False])
     def test_shapes(self, num_layers, tie_weights):

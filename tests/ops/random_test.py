@@ -9,11 +9,17 @@ from tests.test_case import assert_equal, seed_tensor
 
 
 class TestDropoutMask:
-    @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+    @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.8])
     def test_drops_at_the_rate_and_scales_survivors(self, rate):
         mask = ops.dropout_mask((200, 200), rate, seed_tensor(), "float64").numpy()
         np.testing.assert_allclose(np.unique(mask), [0.0, 1.0 / (1.0 - rate)], rtol=1e-14)
         assert abs(np.mean(mask == 0.0) - rate) < 0.015
+
+    @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (5, 3), (7, 9)])
+    @pytest.mark.parametrize("rate", [0.3, 0.5])
+    def test_sizes_that_fill_no_word(self, shape, rate):
+        mask = ops.dropout_mask(shape, rate, seed_tensor(), "float32")
+        assert mask.shape == shape
 
     def test_is_a_function_of_the_seed(self):
         first = ops.dropout_mask((8, 8), 0.5, seed_tensor(1, 2), "float32")

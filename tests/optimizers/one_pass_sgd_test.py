@@ -1,0 +1,108 @@
+"""Tests of SGD in one pass: against Keras's own, before and after NT-ASGD's trigger."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras.optimizers import NTASGD, OnePassSGD
+from tests.test_case import assert_close
+
+GRADIENTS = np.random.default_rng(4).normal(size=(5, 3, 4))
+TOLERANCES = {"float64": 1e-12, "float32": 1e-6, "bfloat16": 1e-2}
+
+
+def trajectory(optimizer, dtype, **arguments):
+    weight = keras.Variable(np.linspace(-2, 2, 12).reshape(3, 4), dtype=dtype)
+    optimizer.build([weight])
+
+    @tf.function
+    def step(gradient):
+        optimizer.apply([gradient], [weight], **arguments)
+
+    points = []
+    for gradient in GRADIENTS:
+        step(tf.constant(gradient, dtype))
+        points.append(tf.cast(tf.convert_to_tensor(weight), "float64").numpy())
+    return np.array(points)
+
+
+@pytest.mark.parametrize("weight_decay", [None, 0.1])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_equals_keras(dtype, weight_decay):
+    expected = trajectory(keras.optimizers.SGD(0.5, weight_decay=weight_decay), dtype)
+    actual = trajectory(OnePassSGD(0.5, weight_decay=weight_decay), dtype)
+    assert_close(actual, expected, TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, NTASGD])
+@pytest.mark.parametrize("weight_decay", [None, 0.1])
+def test_gradient_scale_is_on_the_gradient_alone(weight_decay, wrap):
+    def made():
+        return OnePassSGD(0.5, weight_decay=weight_decay)
+
+    scaled = trajectory(wrap(made()), "float32", gradient_scale=tf.constant(0.25))
+    gradients = GRADIENTS * 0.25
+    weight, expected = np.linspace(-2, 2, 12).reshape(3, 4), []
+    for gradient in gradients:
+        weight = weight - 0.5 * (gradient + (weight_decay or 0.0) * weight)
+        expected.append(weight)
+    assert_close(scaled, np.array(expected), 1e-6)
+
+
+def test_other_optimizers_get_scaled_gradients():
+    scaled = trajectory(NTASGD(keras.optimizers.SGD(0.5, 0.9)), "float32", gradient_scale=0.5)
+    halved = trajectory(NTASGD(keras.optimizers.SGD(0.25, 0.9)), "float32")
+    assert_close(scaled, halved, 1e-6)
+
+
+def test_a_scale_lasts_for_one_step():
+    weight = keras.Variable([0.0])
+    optimizer = OnePassSGD(1.0)
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([1.0])], gradient_scale=0.5)
+    optimizer.apply([tf.constant([1.0])])
+    assert float(weight[0]) == -1.5
+
+
+def test_learning_rate_zero_changes_nothing():
+    points = trajectory(OnePassSGD(0.0, weight_decay=0.1), "float32")
+    assert_close(points[-1], np.linspace(-2, 2, 12).reshape(3, 4), 1e-7)
+
+
+def test_rows_that_repeat_are_summed():
+    weight = keras.Variable(np.zeros((3, 1), "float32"))
+    optimizer = OnePassSGD(1.0)
+    optimizer.build([weight])
+    rows = tf.IndexedSlices(tf.ones((2, 1)), tf.constant([1, 1]), tf.constant([3, 1]))
+    optimizer.apply([rows])
+    assert weight.numpy().ravel().tolist() == [0.0, -2.0, 0.0]
+
+
+def test_clips_as_keras_does():
+    kinds = (OnePassSGD, keras.optimizers.SGD)
+    actual, expected = (trajectory(kind(0.5, global_clipnorm=0.1), "float32") for kind in kinds)
+    assert_close(actual, expected, 1e-6)
+
+
+def test_serialization():
+    optimizer = OnePassSGD(0.5, weight_decay=0.1, global_clipnorm=0.25)
+    revived = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert type(revived) is OnePassSGD
+    assert revived.get_config() == optimizer.get_config()
+    assert revived.weight_decay == 0.1
+
+
+@pytest.mark.parametrize("arguments", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
+def test_refuses_momentum(arguments):
+    with pytest.raises(ValueError, match="no momentum"):
+        OnePassSGD(0.1, **arguments)
+
+
+def test_weights_excluded_from_decay():
+    weight = keras.Variable([1.0], name="bias")
+    optimizer = OnePassSGD(0.5, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([1.0])])
+    assert float(weight[0]) == 0.5
