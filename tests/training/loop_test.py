@@ -444,7 +444,7 @@ class TestRefused:
 
 class TestDiverged:
     def test_step_and_settings_are_named_and_the_last_checkpoint_is_good(self, tmp_path):
-        config = make_config(learning_rate=1e30, weight_decay=0.0, checkpoint_minutes=0.0)
+        config = make_config(learning_rate=1e30, weight_decay=1e-24, checkpoint_minutes=0.0)
         with pytest.raises(NonFiniteLossError) as error:
             run(tmp_path, config)
         folder = RunFolder(tmp_path)
