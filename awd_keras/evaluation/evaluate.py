@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from awd_keras.data.batching import batchify
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
+from awd_keras.ops.layout import transposed_ids
 
 # Tokens for which the logits are held at once; the result does not depend on it.
 _WINDOW_TOKENS = 2000
@@ -74,11 +75,11 @@ class Evaluator:
 
     def _window_loss(self, inputs, targets, states):
         _, outputs, states = self._model.backbone(
-            tf.transpose(inputs), states, training=False, time_major=True
+            transposed_ids(inputs), states, training=False, time_major=True
         )
         decoder = self._model.decoder
         total, _ = sequence_cross_entropy(
-            outputs, decoder.matrix, decoder.bias, tf.transpose(targets), recompute=True
+            outputs, decoder.matrix, decoder.bias, transposed_ids(targets), recompute=True
         )
         return total, states
 

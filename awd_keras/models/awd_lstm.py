@@ -6,6 +6,7 @@ import tensorflow as tf
 from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
+from awd_keras.ops.layout import transposed_ids
 from awd_keras.ops.random import fold_in
 
 # Indices folded into the seed of a step; layers must never share one.
@@ -167,7 +168,7 @@ class AWDLSTM(keras.Model):
             states = self.initial_state(tf.shape(token_ids)[1 if time_major else 0])
         # Ids are turned to time-major, and nothing in between: they are the smallest.
         if not time_major:
-            token_ids = tf.transpose(token_ids)
+            token_ids = transposed_ids(token_ids)
         x = self.dropped_embedding(token_ids, training=training, seed=layer_seed(_EMBEDDING))
         x = self.input_locked_dropout(x, **how(_INPUT))
         final_states = []

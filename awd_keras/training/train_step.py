@@ -7,6 +7,7 @@ from awd_keras.losses.activation_regularization import (
     temporal_activation_regularization,
 )
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
+from awd_keras.ops.layout import transposed_ids
 from awd_keras.ops.random import fold_in, run_seed
 
 
@@ -41,10 +42,10 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     def train_step(inputs, targets, states, learning_rate, step):
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
-                tf.transpose(inputs), states, training=True, seed=fold_in(base_seed, step),
+                transposed_ids(inputs), states, training=True, seed=fold_in(base_seed, step),
                 time_major=True)  # fmt: skip
             total, num_tokens = sequence_cross_entropy(
-                dropped, model.decoder.matrix, model.decoder.bias, tf.transpose(targets)
+                dropped, model.decoder.matrix, model.decoder.bias, transposed_ids(targets)
             )
             loss = total / num_tokens
             objective = (

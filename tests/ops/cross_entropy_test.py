@@ -137,6 +137,14 @@ class TestSequenceCrossEntropy:
             assert actual.dtype == argument.dtype
             assert_close(actual, value, 0.05, name)
 
+    def test_words_of_vanishing_probability(self):
+        # In float32 a probability of e^-200 is 0; one of the two words is likely all the same.
+        embedding = tf.constant([[0.0], [-200.0], [-1.0]])
+        loss, _ = ops.sequence_cross_entropy(
+            tf.ones((2, 1)), embedding, None, tf.constant([1, 2]), weights=tf.constant([1.0, 0.0])
+        )
+        assert_close(loss, 200.0 + np.log1p(np.exp(-1.0)), 1e-6)
+
     @pytest.mark.parametrize("chunk_size", [None, 4])
     def test_large_logits_stay_finite(self, chunk_size):
         hidden, embedding, bias, targets = make_arguments("float32")
