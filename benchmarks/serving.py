@@ -28,7 +28,7 @@ import time
 
 import numpy as np
 
-from benchmarks.train_step import machine
+from benchmarks.report import machine
 from benchmarks.worker import Worker
 from benchmarks.workload import Workload
 

@@ -8,15 +8,20 @@ WikiText-103's 267,735 words, where the logits of one window (batch 60, 70 time 
 """
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
 import time
 
-from benchmarks.worker import memory
+from benchmarks.report import markdown, milliseconds
+from benchmarks.worker import ROOT, memory
 
+LARGE_VOCABULARY, LARGE_TOKENS = 267_735, 4200
+# What the chunks may cost in time, and all of it in memory (1 GB).
+MOST_TIME, MOST_MEMORY_MIB = 1.3, 1e9 / 2**20
+_CHUNKS, _AT_ONCE, _PLAIN = "in chunks", "all tokens at once", "TensorFlow's own"
 _FEATURES = 400
-_LARGE_VOCABULARY = 267_735
 
 
 def _arguments(num_tokens, vocabulary_size):
@@ -50,44 +55,103 @@ def _function(chunk_size, plain=False):
     return loss_and_gradients
 
 
-def measure_times(num_tokens, rounds):
-    """Prints milliseconds of the three forms, which take turns."""
-    arguments = _arguments(num_tokens, 10_000)
-    functions = {
-        "in chunks": _function(None),
-        "all tokens at once": _function(num_tokens),
-        "TensorFlow's own": _function(None, plain=True),
-    }
-    seconds = {name: [] for name in functions}
+def measure_times(num_tokens, vocabulary_size, rounds):
+    """A list of seconds for each of the three forms, which take turns."""
+    arguments = _arguments(num_tokens, vocabulary_size)
+    functions = [
+        (_CHUNKS, _function(None)),
+        (_AT_ONCE, _function(num_tokens)),
+        (_PLAIN, _function(None, plain=True)),
+    ]
+    seconds = {name: [] for name, _ in functions}
     for turn in range(rounds + 1):
-        for name, function in functions.items():
+        first = turn % len(functions)  # who goes first changes
+        for name, function in functions[first:] + functions[:first]:
             start = time.perf_counter()
             float(function(*arguments)[0])
             if turn:
                 seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, median in medians.items():
-        ratio = median / medians["all tokens at once"]
-        print(f"| {num_tokens:,} tokens | {name} | {1000 * median:.0f} ms | {ratio:.2f} |")
+    return seconds
 
 
-def measure_memory(num_tokens):
-    """Prints the memory of one call beyond its arguments and the embedding's gradient."""
-    arguments = _arguments(num_tokens, _LARGE_VOCABULARY)
+def measure_memory(num_tokens, vocabulary_size):
+    """Seconds of one call, and MiB beyond its arguments and the embedding's gradient."""
+    arguments = _arguments(num_tokens, vocabulary_size)
     # Tracing and the threads' own memory are not the softmax's.
     function = _function(None)
-    float(function(*_arguments(2, _LARGE_VOCABULARY))[0])
+    float(function(*_arguments(2, vocabulary_size))[0])
     held = memory("VmRSS")
     start = time.perf_counter()
     loss, _ = function(*arguments)
     float(loss)
-    gradient = _LARGE_VOCABULARY * _FEATURES * 4 / 2**20
-    print(
-        f"{_LARGE_VOCABULARY:,} words, {num_tokens:,} tokens: {time.perf_counter() - start:.1f} s, "
-        f"{memory('VmHWM') - held - gradient:,.0f} MiB beyond arguments and the embedding's "
-        f"gradient ({gradient:,.0f} MiB); all logits would be "
-        f"{num_tokens * _LARGE_VOCABULARY * 4 / 2**20:,.0f} MiB"
+    seconds = time.perf_counter() - start
+    gradient = vocabulary_size * _FEATURES * 4 / 2**20
+    beyond = memory("VmHWM") - held - gradient
+    return {"seconds": seconds, "beyond_mib": beyond, "gradient_mib": gradient}
+
+
+def _alone(part, **arguments):
+    """Runs a part in a process of its own: a peak is of the whole process, and never falls."""
+    command = [sys.executable, "-m", "benchmarks.softmax", f"--part={part}"]
+    command.append(f"--arguments={json.dumps(arguments)}")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise RuntimeError(words[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(tokens, vocabulary_size, large_tokens, large_vocabulary_size, rounds):
+    """Both measurements.
+
+    Args:
+        tokens: numbers of tokens of which to take the time.
+        vocabulary_size: words of these.
+        large_tokens: tokens of which to take the memory.
+        large_vocabulary_size: words of these.
+        rounds: measurements of each form's time.
+
+    Returns:
+        a dict: `times`, a list of dicts of tokens, vocabulary_size and seconds (a list for each
+        form); `memory`, a dict of tokens, vocabulary_size, seconds, beyond_mib and gradient_mib.
+    """
+    times = []
+    for num_tokens in tokens:
+        size = {"num_tokens": num_tokens, "vocabulary_size": vocabulary_size}
+        times.append({**size, "seconds": _alone("times", **size, rounds=rounds)})
+    size = {"num_tokens": large_tokens, "vocabulary_size": large_vocabulary_size}
+    return {"times": times, "memory": {**size, **_alone("memory", **size)}}
+
+
+def _verdict(value, most):
+    return "holds" if value <= most else "DOES NOT HOLD"
+
+
+def report(results):
+    """The results of `measure` as Markdown lines."""
+    lines, sentences = [], []
+    for row in results["times"]:
+        medians = {name: statistics.median(values) for name, values in row["seconds"].items()}
+        for name, values in row["seconds"].items():
+            ratio = f"{medians[name] / medians[_AT_ONCE]:.2f}"
+            what = f"{row['vocabulary_size']:,} words, {row['num_tokens']:,} tokens"
+            lines.append([what, name, *milliseconds(values), ratio])
+        ratio = medians[_CHUNKS] / medians[_AT_ONCE]
+        sentences.append(
+            f"{row['num_tokens']:,} tokens: chunks take {ratio:.2f} of the time of all at once; at "
+            f"most {MOST_TIME} {_verdict(ratio, MOST_TIME)}."
+        )
+    found = results["memory"]
+    sentences.append(
+        f"{found['vocabulary_size']:,} words, {found['num_tokens']:,} tokens: "
+        f"{found['seconds']:.1f} s, {found['beyond_mib']:,.0f} MiB beyond arguments and the "
+        f"embedding's gradient ({found['gradient_mib']:,.0f} MiB); at most {MOST_MEMORY_MIB:,.0f} "
+        f"MiB (1 GB) {_verdict(found['beyond_mib'], MOST_MEMORY_MIB)}; all logits would be "
+        f"{found['num_tokens'] * found['vocabulary_size'] * 4 / 2**20:,.0f} MiB."
     )
+    header = ["softmax, loss and gradient", "form", "ms", "lowest to highest", "to all at once"]
+    table = markdown(header, lines, text_columns=2)
+    return [*table, *(line for sentence in sentences for line in ["", sentence])]
 
 
 def main():
@@ -95,21 +159,21 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tokens", type=int, nargs="+", default=[1400, 5600], help="of the times")
-    parser.add_argument("--large_tokens", type=int, default=4200, help="of the memory")
+    parser.add_argument(
+        "--large_tokens", type=int, default=LARGE_TOKENS, help="of the memory"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each form")
-    parser.add_argument("--memory_only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=["times", "memory"], help=argparse.SUPPRESS)
+    parser.add_argument("--arguments", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.memory_only:
-        measure_memory(arguments.large_tokens)
+    if arguments.part:
+        function = {"times": measure_times, "memory": measure_memory}[arguments.part]
+        print(json.dumps(function(**arguments.arguments)))
         return
-    print("| | form | median | to all at once |\n| --- | --- | ---: | ---: |")
-    for num_tokens in arguments.tokens:
-        measure_times(num_tokens, arguments.rounds)
-    # Alone in a process: a peak is of the whole process, and never falls.
-    print(flush=True)
-    command = [sys.executable, "-m", "benchmarks.softmax", "--memory_only"]
-    command.append(f"--large_tokens={arguments.large_tokens}")
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    results = measure(
+        arguments.tokens, 10_000, arguments.large_tokens, LARGE_VOCABULARY, arguments.rounds
+    )
+    print("\n".join(report(results)))
 
 
 if __name__ == "__main__":

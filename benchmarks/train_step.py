@@ -1,170 +1,151 @@
-"""Time and memory of a training step, of evaluation and of generation, against the peers.
+"""Speed and memory of training: the step against the peers, and what else a run is made of.
 
   python -m benchmarks.train_step --peer_python=/path/to/python-with-torch-and-fastai
 
-All implementations are alive at once, each in a process of its own, and step in turn; figures are
+Tasks, each with tables of its own: `train_step`, `evaluate` and `generate` against the peers;
+`growth` of the step with window and batch; `pieces` of the step; `epoch`: what is outside of it;
+`start_up`; `large_vocabulary`: the softmax's chunks, their time and memory. `--task` chooses.
+
+Whatever is compared is alive at once, each in a process of its own, and takes turns; figures are
 medians, and ratios are of medians of one run. What is not installed is named in the table. Sizes
 are the paper's for Penn Treebank. `--output=FILE` keeps every single time as JSON.
 """
 
 import argparse
 import dataclasses
-import itertools
+import functools
 import json
-import os
 import pathlib
-import platform
-import statistics
 import sys
-import time
 
+from benchmarks import comparison, epoch, growth, pieces, softmax, start_up
 from benchmarks.implementations import NAMES, TORCH
-from benchmarks.worker import Worker
+from benchmarks.report import machine
 from benchmarks.workload import Workload
 
-_PRODUCT_SIZE = 3072
-# PyTorch's threads keep spinning for a moment after a product; the next process waits for that.
-_PAUSE_SECONDS = 0.3
+_TASKS = ("train_step", "evaluate", "generate", "growth", "pieces", "epoch", "start_up",
+          "large_vocabulary")  # fmt: skip
+_SIZES = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 _GENERATED = 200
 
 
-def measure(workloads, names, pythons, task, rounds, repeat=1):
-    """Runs implementations side by side.
-
-    Args:
-        workloads: list of `Workload`: one for each dtype.
-        names: names of implementations.
-        pythons: dict from a name to the interpreter that runs it.
-        task: `"train_step"`, `"evaluate"` or `"generate"`.
-        rounds: how often each is measured, after one round that is not.
-        repeat: calls for each measurement.
-
-    Returns:
-        list of dicts: name, dtype, framework, seconds (a list), first_seconds (the first call, with
-        tracing), product_rate (multiply-adds a second of one large product), peak (MiB above what
-        the imported framework holds); or name, dtype and problem.
-    """
-    rows, workers = [], []
-    for workload, name in itertools.product(workloads, names):
-        row = {"name": name, "dtype": workload.dtype, "seconds": []}
-        rows.append(row)
-        try:
-            worker = Worker(name, workload, pythons[name])
-            workers.append((worker, row))
-            row["framework"] = worker.started["framework"]
-            row["first_seconds"] = worker.ask(task, repeat=1)["seconds"]
-        except (RuntimeError, OSError) as error:
-            row["problem"] = str(error)
-    running = [(worker, row) for worker, row in workers if "problem" not in row]
-    for turn in range(rounds + 1):
-        first = turn % max(len(running), 1)  # who goes first changes
-        for worker, row in running[first:] + running[:first]:
-            time.sleep(_PAUSE_SECONDS)
-            seconds = worker.ask(task, repeat=repeat)["seconds"]
-            if turn > 0:
-                row["seconds"].append(seconds)
-    for worker, row in running:
-        row["peak"] = worker.ask("memory")["peak"]
-    for worker, row in running:
-        time.sleep(_PAUSE_SECONDS)
-        best = min(worker.ask("product", size=_PRODUCT_SIZE)["seconds"] for _ in range(3))
-        row["product_rate"] = _PRODUCT_SIZE**3 / best
-    for worker, _ in workers:
-        worker.close()
-    return rows
+def _sized(arguments, **changes):
+    """A `Workload` of each dtype."""
+    workload = dataclasses.replace(arguments.workload, **changes)
+    return [dataclasses.replace(workload, dtype=dtype) for dtype in arguments.dtype]
 
 
-def table(rows, workload, training):
-    """The rows as Markdown lines.
-
-    `ours / fastest` is the time of a row over the time of the fastest peer: in the same dtype for
-    float32, in any for bfloat16.
-    """
-    header = ["", "dtype", "ms", "lowest to highest", "tokens/s", "times the fastest peer's speed"]
-    header += ["of one large product's rate", "that rate", "peak MiB", "first call"]
-    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2)]
-    peers = [row for row in rows if row["seconds"] and row["name"] != "awd_keras"]
-    for row in rows:
-        label = NAMES[row["name"]]
-        if not row["seconds"]:
-            problem = f"not measured: {row['problem']}"
-            lines.append([label, row["dtype"], problem] + [""] * (len(header) - 3))
-            continue
-        median = statistics.median(row["seconds"])
-        rivals = [
-            statistics.median(peer["seconds"])
-            for peer in peers
-            if row["dtype"] != "float32" or peer["dtype"] == "float32"
-        ]
-        share = workload.multiply_adds(training) / median / row["product_rate"]
-        lines.append([
-            f"{label} ({row['framework']})",
-            row["dtype"],
-            f"{1000 * median:.4g}",
-            f"{1000 * min(row['seconds']):.4g} to {1000 * max(row['seconds']):.4g}",
-            f"{workload.tokens / median:,.0f}",
-            f"{min(rivals) / median:.2f}" if rivals else "no peer",
-            f"{share:.0%}",
-            f"{2e-9 * row['product_rate']:,.0f} GF/s",
-            f"{row['peak']:,.0f}",
-            f"{row['first_seconds']:.1f} s",
-        ])  # fmt: skip
-    return ["| " + " | ".join(line) + " |" for line in lines]
+def _compare(arguments, task, repeat=1, **size):
+    workloads = _sized(arguments, **size)
+    rows = comparison.measure(
+        workloads, arguments.implementations, arguments.pythons, task, arguments.rounds, repeat
+    )
+    workload, is_training = workloads[0], task == "train_step"
+    title = f"{task}, batch {workload.batch_size}, {workload.timesteps} time steps"
+    lines = [title, "", *comparison.table(rows, workload, is_training)]
+    if is_training:
+        lines += [line for sentence in comparison.split_of_ratio(rows) for line in ["", sentence]]
+    return {"workload": vars(workload), "rows": rows}, lines
 
 
-def machine():
-    """A line on what this was measured on."""
-    model = "unknown CPU"
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        fields = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-        values = {name.strip(): value.strip() for name, _, value in fields}
-        model, flags = values.get("model name", model), values.get("flags", "").split()
-        wanted = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
-        model += " with " + ", ".join(flag for flag in wanted if flag in flags)
-    cores = len(os.sched_getaffinity(0))
-    python = platform.python_version()
-    return f"{model}; {cores} cores; Python {python}; {time.strftime('%Y-%m-%d')}"
+def _growth(arguments):
+    names = [name for name in arguments.implementations if name in growth.COMPARED]
+    workloads = _sized(arguments)
+    sizes = arguments.growth_timesteps, arguments.growth_batch_size
+    rows = growth.measure(workloads, names, arguments.pythons, *sizes, arguments.rounds)
+    return rows, growth.report(rows, workloads[0], *sizes)
 
 
-def main():
+def _pieces(arguments):
+    workloads = _sized(arguments)
+    rows = pieces.measure(workloads, arguments.pythons, arguments.rounds)
+    return rows, pieces.report(rows, workloads[0])
+
+
+def _epoch(arguments):
+    workloads = _sized(arguments)
+    rows = epoch.measure(
+        workloads, arguments.pythons, arguments.windows, arguments.validation_tokens
+    )
+    return rows, epoch.report(rows, workloads[0], arguments.windows)
+
+
+def _start_up(arguments):
+    workloads = _sized(arguments)
+    rows = start_up.measure(workloads, arguments.rounds)
+    return rows, start_up.report(rows, workloads[0])
+
+
+def _large_vocabulary(arguments):
+    workload = arguments.workload
+    tokens = [size * workload.timesteps for size in arguments.batch_size]
+    results = softmax.measure(
+        tokens, workload.vocabulary_size, arguments.large_tokens, arguments.large_vocabulary_size,
+        arguments.rounds)  # fmt: skip
+    return results, softmax.report(results)
+
+
+def _plans(arguments):
+    """`(task, function)`; a function returns what `--output` keeps, and Markdown lines."""
+    compare = functools.partial(_compare, arguments)
+    return [
+        *(("train_step", functools.partial(compare, "train_step", batch_size=size))
+          for size in arguments.batch_size),
+        ("evaluate", functools.partial(compare, "evaluate", batch_size=10)),
+        ("generate", functools.partial(compare, "generate", _GENERATED, batch_size=1, timesteps=1)),
+        ("growth", functools.partial(_growth, arguments)),
+        ("pieces", functools.partial(_pieces, arguments)),
+        ("epoch", functools.partial(_epoch, arguments)),
+        ("start_up", functools.partial(_start_up, arguments)),
+        ("large_vocabulary", functools.partial(_large_vocabulary, arguments)),
+    ]  # fmt: skip
+
+
+def _parser():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--batch_size", type=int, nargs="+", default=[20, 80], help="of the training steps"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each")
-    parser.add_argument(
-        "--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16"],
+    add = parser.add_argument
+    add("--task", nargs="+", default=list(_TASKS), choices=_TASKS, help="what to measure")
+    add("--batch_size", type=int, nargs="+", default=[20, 80], help="of the training steps")
+    add("--rounds", type=int, default=5, help="measurements of each")
+    add("--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16"],
         help="of the products; bfloat16 is slow where the CPU does not multiply it")  # fmt: skip
-    parser.add_argument(
-        "--implementations", nargs="+", default=list(NAMES), choices=list(NAMES), help="which"
-    )
-    parser.add_argument(
-        "--peer_python", default=sys.executable, help="interpreter with torch and fastai"
-    )
-    parser.add_argument(
-        "--task", nargs="+", default=["train_step", "evaluate", "generate"],
-        choices=["train_step", "evaluate", "generate"], help="what to measure")  # fmt: skip
-    parser.add_argument("--output", help="JSON file for all single times")
-    arguments = parser.parse_args()
-    pythons = {n: arguments.peer_python if n in TORCH else sys.executable for n in NAMES}
-    plans = [("train_step", Workload(batch_size=size), 1) for size in arguments.batch_size]
-    plans += [("evaluate", Workload(batch_size=10), 1)]
-    plans += [("generate", Workload(batch_size=1, timesteps=1), _GENERATED)]
-    results = {"machine": machine(), "plans": []}
+    add("--implementations", nargs="+", default=list(NAMES), choices=list(NAMES), help="which")
+    add("--peer_python", default=sys.executable, help="interpreter with torch and fastai")
+    for name in _SIZES:
+        add(f"--{name}", type=int, default=getattr(Workload, name), help="size")
+    add("--growth_timesteps", type=int, nargs="+", default=list(growth.TIMESTEPS),
+        help="growth: windows, at batch 20")  # fmt: skip
+    add("--growth_batch_size", type=int, nargs="+", default=list(growth.BATCH_SIZES),
+        help="growth: batches, at --timesteps")  # fmt: skip
+    add("--windows", type=int, default=20, help="epoch: windows of the text")
+    add("--validation_tokens", type=int, default=10_000, help="epoch: of the validation text")
+    add("--large_vocabulary_size", type=int, default=softmax.LARGE_VOCABULARY,
+        help="large_vocabulary: words where memory is measured")  # fmt: skip
+    add("--large_tokens", type=int, default=softmax.LARGE_TOKENS,
+        help="large_vocabulary: tokens where memory is measured")  # fmt: skip
+    add("--output", help="JSON file for all single times")
+    return parser
+
+
+def main():
+    arguments = _parser().parse_args()
+    arguments.workload = Workload(**{name: getattr(arguments, name) for name in _SIZES})
+    arguments.pythons = {
+        name: arguments.peer_python if name in TORCH else sys.executable for name in NAMES
+    }
+    results = {"machine": machine()}
     print(results["machine"], flush=True)
-    for task, workload, repeat in plans:
+    for task, measure in _plans(arguments):
         if task not in arguments.task:
             continue
-        workloads = [dataclasses.replace(workload, dtype=dtype) for dtype in arguments.dtype]
-        rows = measure(
-            workloads, arguments.implementations, pythons, task, arguments.rounds, repeat
-        )
-        results["plans"].append({"task": task, "workload": vars(workload), "rows": rows})
-        print(f"\n{task}, batch {workload.batch_size}, {workload.timesteps} time steps\n")
-        print("\n".join(table(rows, workload, training=task == "train_step")), flush=True)
+        try:
+            found, lines = measure()
+        except (RuntimeError, OSError) as error:
+            found, lines = {"problem": str(error)}, [f"{task}: not measured: {error}"]
+        results.setdefault(task, []).append(found)
+        print("\n" + "\n".join(lines), flush=True)
         if arguments.output:
             pathlib.Path(arguments.output).write_text(json.dumps(results, indent=1))
 

@@ -5,6 +5,7 @@ once and take their steps in turn, so that whatever the machine does meets them 
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import pathlib
@@ -15,7 +16,7 @@ import time
 
 from benchmarks.workload import Workload
 
-_ROOT = pathlib.Path(__file__).absolute().parents[1]
+ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 
 def memory(field):
@@ -44,12 +45,21 @@ class Worker:
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", name, settings],
-            cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             text=True)  # fmt: skip
         self.started = self._answer()
 
     def ask(self, task, **arguments):
-        """Runs a task of `serve` in the process and returns its answer."""
+        """Runs a task in the process and returns its answer.
+
+        Args:
+            task: "memory", "product" or a method of the implementation.
+            **arguments: of the task: `size` of a product; `repeat`, how often to call a method, and
+                `arguments`, a dict of what to give it besides the number of the call.
+
+        Returns:
+            a dict: peak (MiB) for "memory", else seconds, of one call, and a method's last result.
+        """
         self._process.stdin.write(json.dumps({"task": task, **arguments}) + "\n")
         self._process.stdin.flush()
         return self._answer()
@@ -64,7 +74,8 @@ class Worker:
         return json.loads(line)
 
     def close(self):
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it may have ended with a question unread
+            self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
         self._log.close()
@@ -87,7 +98,7 @@ def serve(name, workload):
             method = getattr(implementation, request["task"])
             start = time.perf_counter()
             for _ in range(request["repeat"]):
-                result = method(index)
+                result = method(index, **request.get("arguments", {}))
                 index += 1
             seconds = (time.perf_counter() - start) / request["repeat"]
             answer({"seconds": seconds, "result": result})

@@ -12,6 +12,13 @@ from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.training import make_train_step
 
 
+def training_config(workload):
+    """The settings of a run that does what a workload says."""
+    known = {field.name for field in dataclasses.fields(TrainingConfig)}
+    settings = {k: v for k, v in dataclasses.asdict(workload).items() if k in known}
+    return TrainingConfig(**settings, bptt=workload.timesteps)
+
+
 class Implementation:
     """The model and the training step of this library."""
 
@@ -19,13 +26,11 @@ class Implementation:
         keep_freed_memory()
         self.framework = f"TensorFlow {tf.__version__}"
         self.workload = workload
-        known = {field.name for field in dataclasses.fields(TrainingConfig)}
-        settings = {k: v for k, v in dataclasses.asdict(workload).items() if k in known}
-        config = TrainingConfig(**settings, bptt=workload.timesteps)
+        self.config = config = training_config(workload)
         self.model = self.build_model(config)
-        optimizer = factory.build_optimizer(config, self.model)
+        self.optimizer = factory.build_optimizer(config, self.model)
         self._step = make_train_step(
-            self.model, optimizer, ar_alpha=config.ar_alpha, tar_beta=config.tar_beta,
+            self.model, self.optimizer, ar_alpha=config.ar_alpha, tar_beta=config.tar_beta,
             global_clipnorm=config.global_clipnorm, seed=config.seed)  # fmt: skip
         self._learning_rate = tf.constant(config.learning_rate)
         self._states = self.model.initial_state(workload.batch_size)
@@ -35,6 +40,12 @@ class Implementation:
 
     def build_model(self, config):
         return factory.build_model(config, self.workload.vocabulary_size)
+
+    def resize(self, index, batch_size, timesteps):
+        self.workload = dataclasses.replace(
+            self.workload, batch_size=batch_size, timesteps=timesteps
+        )
+        self._states = self.model.initial_state(batch_size)
 
     def train_step(self, index):
         text = tf.constant(self.workload.text(index))

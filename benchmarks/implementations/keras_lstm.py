@@ -22,9 +22,13 @@ class _StockLSTM(keras.layers.LSTM):
         zeros = tf.zeros((batch_size, self.units))
         return [zeros, zeros]
 
-    def call(self, inputs, initial_state=None, training=False, seed=None):
+    def call(self, inputs, initial_state=None, training=False, seed=None, time_major=False):
         states = [tf.cast(state, self.compute_dtype) for state in initial_state]
+        if time_major:  # Keras's layer knows batch-major sequences only
+            inputs = tf.transpose(inputs, (1, 0, 2))
         outputs, h, c = super().call(inputs, initial_state=states, training=training)
+        if time_major:
+            outputs = tf.transpose(outputs, (1, 0, 2))
         return outputs, tf.cast(h, tf.float32), tf.cast(c, tf.float32)
 
 

@@ -5,6 +5,7 @@ weights besides the masked matrix, gradients set to None, the tied softmax as on
 multi-tensor forms of clipping and SGD. bfloat16 is PyTorch's autocast.
 """
 
+import dataclasses
 import os
 import time
 
@@ -36,11 +37,20 @@ class Implementation(nn.Module):
             weight_decay=workload.weight_decay,
             foreach=True,
         )
-        self.states = [
-            tuple(torch.zeros(1, workload.batch_size, units) for _ in "hc")
-            for _, units in workload.layer_sizes
-        ]
+        self.states = self._zero_states()
         self.word = torch.zeros(1, workload.batch_size, dtype=torch.int64)
+
+    def _zero_states(self):
+        return [
+            tuple(torch.zeros(1, self.workload.batch_size, units) for _ in "hc")
+            for _, units in self.workload.layer_sizes
+        ]
+
+    def resize(self, index, batch_size, timesteps):
+        self.workload = dataclasses.replace(
+            self.workload, batch_size=batch_size, timesteps=timesteps
+        )
+        self.states = self._zero_states()
 
     def hidden(self, words, states):
         """Time-major words to `(raw, dropped, states)`."""

@@ -1,72 +1,60 @@
-"""Tests of the comparison with the peers: it runs, and its table says what was measured."""
+"""Tests of the one command: it runs the tasks that are asked for, and keeps what they found."""
 
+import json
 import sys
 
 import pytest
 
-from benchmarks import train_step
-from benchmarks.workload import Workload
-
-TINY = Workload(batch_size=2, timesteps=3, vocabulary_size=20, embedding_dim=4, hidden_dim=5)
+from benchmarks import comparison, epoch, growth, pieces, softmax, start_up, train_step
 
 
-def row(name, seconds, dtype="float32"):
-    return {"name": name, "dtype": dtype, "seconds": seconds, "framework": "F 1.0",
-            "first_seconds": 2.0, "product_rate": 1e9, "peak": 100.0}  # fmt: skip
+@pytest.fixture
+def called(monkeypatch):
+    """Stands for all measurements; a list of what was called."""
+    calls = []
+
+    def stand_in(module):
+        def measure(*args):
+            calls.append((module.__name__.rpartition(".")[2], args))
+            return []
+
+        monkeypatch.setattr(module, "measure", measure)
+
+    for module in (comparison, growth, pieces, epoch, start_up, softmax):
+        stand_in(module)
+    monkeypatch.setattr(softmax, "report", lambda results: ["softmax"])
+    return calls
 
 
-def cells(line):
-    return [cell.strip() for cell in line.strip("| ").split("|")]
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train_step", *arguments])
+    train_step.main()
 
 
-class TestTable:
-    def test_ratio_is_to_the_fastest_peer_and_of_medians(self):
-        rows = [row("awd_keras", [1.0, 9.0, 2.0])]
-        rows += [row("torch_lstm", [3.0]), row("keras_lstm", [4.0])]
-        lines = train_step.table(rows, TINY, training=True)
-        ours, torch, keras = (cells(line) for line in lines[2:])
-        assert ours[2] == "2000" and ours[3] == "1000 to 9000" and ours[4] == "3"
-        assert [line[5] for line in (ours, torch, keras)] == ["1.50", "1.00", "0.75"]
-        share = TINY.multiply_adds(training=True) / 2.0 / 1e9
-        assert ours[6] == f"{share:.0%}"
-
-    def test_bfloat16_competes_with_every_precision(self):
-        rows = [row("awd_keras", [1.0], "bfloat16"), row("torch_lstm", [2.0])]
-        rows += [row("torch_lstm", [4.0], "bfloat16")]
-        assert cells(train_step.table(rows, TINY, training=True)[2])[5] == "2.00"
-
-    def test_what_is_missing_is_named(self):
-        missing = {"name": "fastai_lstm", "dtype": "float32", "seconds": [], "problem": "No module"}
-        lines = train_step.table([row("awd_keras", [1.0]), missing], TINY, training=True)
-        assert "not measured: No module" in lines[3] and "fastai" in lines[3]
-        assert cells(lines[2])[5] == "no peer"
+def test_one_command_measures_everything(monkeypatch, called, tmp_path, capsys):
+    path = tmp_path / "out.json"
+    run(monkeypatch, "--batch_size", "3", "--dtype", "float32", "bfloat16", f"--output={path}")
+    names = [name for name, _ in called]
+    assert names == ["comparison"] * 3 + ["growth", "pieces", "epoch", "start_up", "softmax"]
+    assert list(json.loads(path.read_text())) == ["machine", *train_step._TASKS]
+    workloads = called[0][1][0]
+    assert [(w.dtype, w.batch_size) for w in workloads] == [("float32", 3), ("bfloat16", 3)]
+    printed = capsys.readouterr().out
+    assert "train_step, batch 3, 70 time steps" in printed and "softmax" in printed
 
 
-class TestMeasure:
-    @pytest.fixture(autouse=True)
-    def small_product(self, monkeypatch):
-        monkeypatch.setattr(train_step, "_PRODUCT_SIZE", 64)
-        monkeypatch.setattr(train_step, "_PAUSE_SECONDS", 0.0)
+def test_a_task_by_itself_in_other_sizes(monkeypatch, called):
+    run(monkeypatch, "--task", "growth", "--hidden_dim=7", "--implementations", "fastai_lstm",
+        "torch_lstm", "--growth_batch_size", "1", "2")  # fmt: skip
+    ((name, (workloads, names, _, _, batch_sizes, _)),) = called
+    assert (name, names, batch_sizes) == ("growth", ["torch_lstm"], [1, 2])
+    assert workloads[0].hidden_dim == 7
 
-    @pytest.mark.parametrize(
-        "task",
-        [
-            pytest.param("train_step", marks=pytest.mark.slow),
-            pytest.param("evaluate", marks=pytest.mark.slow),
-            "generate",
-        ],
-    )
-    def test_measures_side_by_side(self, task):
-        names = ["awd_keras", "keras_lstm"] if task == "train_step" else ["awd_keras"]
-        pythons = dict.fromkeys(names, sys.executable)
-        rows = train_step.measure([TINY], names, pythons, task, rounds=2)
-        for measured in rows:
-            assert "problem" not in measured
-            assert len(measured["seconds"]) == 2 and min(measured["seconds"]) > 0
-            assert measured["framework"].startswith("TensorFlow")
-            assert measured["product_rate"] > 0 and measured["peak"] > 0
 
-    def test_a_missing_interpreter_is_a_row(self):
-        pythons = {"torch_lstm": "/no/python"}
-        rows = train_step.measure([TINY], ["torch_lstm"], pythons, "evaluate", rounds=1)
-        assert "python" in rows[0]["problem"] and rows[0]["seconds"] == []
+def test_a_task_that_fails_is_named_and_the_next_one_runs(monkeypatch, called, capsys):
+    def fail(*_):
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(start_up, "measure", fail)
+    run(monkeypatch, "--task", "start_up", "large_vocabulary")
+    assert "start_up: not measured: no memory left\n\nsoftmax" in capsys.readouterr().out
