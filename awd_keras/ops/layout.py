@@ -10,12 +10,13 @@ def transposed_ids(token_ids):
         token_ids: integer tensor (batch_size, timesteps).
 
     Returns:
-        int64 tensor (timesteps, batch_size). In int32 TensorFlow would take an operation of oneDNN
-        that it does not have, and complain on the terminal.
+        tensor (timesteps, batch_size) of the same dtype.
 
     Example:
 
     >>> transposed_ids(tf.constant([[1, 2, 3]])).shape
     TensorShape([3, 1])
     """
-    return tf.transpose(tf.cast(token_ids, tf.int64))
+    # For the transposition of integers TensorFlow looks for an operation of oneDNN, finds none, and
+    # complains on the terminal; an einsum does not look.
+    return tf.einsum("ij->ji", token_ids)

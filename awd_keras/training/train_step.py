@@ -58,10 +58,26 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         # see their sum.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
-        # A norm that is no number makes the scale, and with it the weights, none either.
-        scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
         optimizer.learning_rate = learning_rate
-        optimizer.apply(gradients, variables, gradient_scale=scale)
+        optimizer.apply(gradients, variables, gradient_scale=clipping_scale(norm, global_clipnorm))
         return loss, norm, states
 
     return train_step
+
+
+def clipping_scale(norm, global_clipnorm):
+    """The factor that clips a gradient: `min(1, global_clipnorm / norm)`.
+
+    Args:
+        norm: scalar tensor, the global norm of the gradient.
+        global_clipnorm: the largest that it may have.
+
+    Returns:
+        a scalar tensor; NaN for a norm that is no number, so that nothing hides it.
+
+    Example:
+
+    >>> float(clipping_scale(tf.constant(0.5), 0.25))
+    0.5
+    """
+    return tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)

@@ -9,6 +9,7 @@ from awd_keras import factory
 from awd_keras.allocator import keep_freed_memory
 from awd_keras.config import TrainingConfig
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
+from awd_keras.ops.layout import transposed_ids
 from awd_keras.training import make_train_step
 
 
@@ -60,10 +61,10 @@ class Implementation:
         return float(loss)
 
     def _loss(self, inputs, targets, states):
-        _, hidden, states = self.model.backbone(inputs, states)
+        _, hidden, states = self.model.backbone(transposed_ids(inputs), states, time_major=True)
         decoder = self.model.decoder
         total, count = sequence_cross_entropy(
-            hidden, decoder.matrix, decoder.bias, targets, recompute=True
+            hidden, decoder.matrix, decoder.bias, transposed_ids(targets), recompute=True
         )
         return total / count, states
 

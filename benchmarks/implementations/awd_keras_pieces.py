@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras import factory, losses, ops
+from awd_keras.ops.layout import transposed_ids
+from awd_keras.training.train_step import clipping_scale
 from benchmarks import pieces
 from benchmarks.implementations import awd_keras
 
@@ -32,11 +34,12 @@ class Implementation(awd_keras.Implementation):
         self.averaging.trigger()
         self.columns = np.concatenate([workload.text(i) for i in range(_WINDOWS)], axis=1)
         # The tape, not the function, takes the gradient: forward and backward are timed apart.
+        # Time-major, as the step has it.
         self._stack = tf.function(lambda inputs, states: self.bare.backbone(
-            inputs, states, training=True)[1])  # fmt: skip
-        batch_and_time = (workload.batch_size, workload.timesteps)
+            transposed_ids(inputs), states, training=True, time_major=True)[1])  # fmt: skip
+        time_and_batch = (workload.timesteps, workload.batch_size)
         sizes = [workload.embedding_dim] + [units for _, units in workload.layer_sizes]
-        self._sequences = [self._normal((*batch_and_time, size)) for size in sizes]
+        self._sequences = [self._normal((*time_and_batch, size)) for size in sizes]
         self._gradients = [
             1e-3 * tf.random.stateless_normal(variable.shape, (1, 2))
             for variable in self.model.trainable_variables
@@ -121,7 +124,7 @@ class Implementation(awd_keras.Implementation):
         layer = self.model.backbone.dropped_embedding
         matrix = layer.embedding.embeddings
         with tf.GradientTape() as tape:
-            embedded = layer(inputs, training=training, seed=seed)
+            embedded = layer(transposed_ids(inputs), training=training, seed=seed)
         gradient = tape.gradient(embedded, matrix, output_gradients=self._sequences[0])
         # As it comes, in rows: to add them up is counted with the stack.
         return embedded, tf.nest.flatten(gradient, expand_composites=True)[0]
@@ -146,7 +149,7 @@ class Implementation(awd_keras.Implementation):
         with tf.GradientTape() as tape:
             tape.watch(self._sequences)
             dropped = [
-                layer(sequence, training=True, seed=ops.fold_in(seed, index))
+                layer(sequence, training=True, seed=ops.fold_in(seed, index), time_major=True)
                 for index, (layer, sequence) in enumerate(zip(layers, self._sequences))
             ]
         return dropped, tape.gradient(dropped, self._sequences, output_gradients=dropped)
@@ -164,14 +167,17 @@ class Implementation(awd_keras.Implementation):
         with tf.GradientTape() as tape:
             tape.watch(outputs)
             penalty = losses.activation_regularization(outputs, self.config.ar_alpha)
-            penalty += losses.temporal_activation_regularization(outputs, self.config.tar_beta)
+            penalty += losses.temporal_activation_regularization(
+                outputs, self.config.tar_beta, time_major=True
+            )
         return penalty, tape.gradient(penalty, outputs)
 
     def _update(self, optimizer):
         variables = self.model.trainable_variables
-        gradients, norm = tf.clip_by_global_norm(self._gradients, self.config.global_clipnorm)
+        norm = tf.linalg.global_norm(self._gradients)
         optimizer.learning_rate = _TINY_LEARNING_RATE
-        optimizer.apply(gradients, variables)
+        scale = clipping_scale(norm, self.config.global_clipnorm)
+        optimizer.apply(self._gradients, variables, gradient_scale=scale)
         return norm, tf.convert_to_tensor(variables[-1])
 
 
