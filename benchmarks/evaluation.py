@@ -121,7 +121,7 @@ def main():
     )
     parser.add_argument("--data_dir", help="folder of the text; default: lines that are made up")
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
-    parser.add_argument("--cache_tokens", type=int, default=20_000, help="words of the cache's text")
+    parser.add_argument("--cache_tokens", type=int, default=20_000, help="words for the cache")
     parser.add_argument("--lines", type=int, default=10_000, help="lines to score")
     parser.add_argument("--batch_size", type=int, default=128, help="of the lines")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each")
