@@ -19,7 +19,7 @@ def measure(workloads, names, pythons, task, rounds, repeat=1):
         pythons: dict from a name to the interpreter that runs it.
         task: `"train_step"`, `"evaluate"` or `"generate"`.
         rounds: how often each is measured, after one round that is not.
-        repeat: calls for each measurement.
+        repeat: calls for each measurement, after one that is not timed.
 
     Returns:
         list of dicts: name, dtype, framework, seconds (a list), first_seconds (the first call, with
@@ -32,7 +32,8 @@ def measure(workloads, names, pythons, task, rounds, repeat=1):
         for row, answer in turns.ask(task, repeat=1):
             row["first_seconds"] = answer["seconds"]
         for turn in range(rounds + 1):
-            for row, answer in turns.ask(task, first=turn, repeat=repeat):
+            # In training one step follows the other: none is timed that finds cold caches.
+            for row, answer in turns.ask(task, first=turn, warm_up=1, repeat=repeat):
                 if turn > 0:
                     row["seconds"].append(answer["seconds"])
         for row, answer in turns.ask("memory"):

@@ -54,8 +54,9 @@ class Worker:
 
         Args:
             task: "memory", "product" or a method of the implementation.
-            **arguments: of the task: `size` of a product; `repeat`, how often to call a method, and
-                `arguments`, a dict of what to give it besides the number of the call.
+            **arguments: of the task: `size` of a product; `repeat`, how often to call a method,
+                `warm_up`, how often before that without taking the time, and `arguments`, a dict of
+                what to give it besides the number of the call.
 
         Returns:
             a dict: peak (MiB) for "memory", else seconds, of one call, and a method's last result.
@@ -96,8 +97,9 @@ def serve(name, workload):
             answer({"seconds": implementation.product_seconds(request["size"])})
         else:
             method = getattr(implementation, request["task"])
-            start = time.perf_counter()
-            for _ in range(request["repeat"]):
+            for turn in range(-request.get("warm_up", 0), request["repeat"]):
+                if turn == 0:
+                    start = time.perf_counter()
                 result = method(index, **request.get("arguments", {}))
                 index += 1
             seconds = (time.perf_counter() - start) / request["repeat"]
