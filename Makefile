@@ -25,8 +25,8 @@ demo: $(VENV)/.installed
 
 # The model that comes with the package, from scratch.
 bundled_model: $(VENV)/.installed
-	@$(DEMO) --learning_rate=30 --epochs=3 --logging_interval=300 --non_monotone_interval=1 \
-	  --workdir=runs/bundled
+	@$(DEMO) --learning_rate=30 --epochs=3 --bptt=25 --validation_batch_size=40 \
+	  --logging_interval=300 --non_monotone_interval=1 --workdir=runs/bundled
 	@$(VENV)/bin/python -m trainers.bundle --workdir=runs/bundled
 
 test: $(VENV)/.installed

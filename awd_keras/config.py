@@ -285,8 +285,9 @@ class TrainingConfig:
     def fine_tuning(self, initial_run, **changes):
         """The settings of fine-tuning from a run with these settings, as the paper does it.
 
-        Averaging from the first step, at a constant learning rate, until the non-monotonic test
-        holds for the losses of the average.
+        SGD, averaged from the first step, at a constant learning rate, until the non-monotonic
+        test holds for the losses of the average. A run of another optimizer is fine-tuned at the
+        paper's learning rate.
 
         Args:
             initial_run: folder of the run from whose best weights to start.
@@ -302,6 +303,10 @@ class TrainingConfig:
         """
         constant = {"learning_rate_drop_epochs": (), "learning_rate_schedule": "constant",
                     "schedule_epochs": None, "momentum_min": None}  # fmt: skip
+        if self.optimizer != "sgd":
+            paper = type(self)()
+            constant.update(optimizer=paper.optimizer, learning_rate=paper.learning_rate,
+                            momentum=None)  # fmt: skip
         averaged = {"trigger": "start", "trigger_action": "average", "stop": "non_monotonic"}
         return self.replace(**{"initial_run": initial_run, **constant, **averaged, **changes})
 

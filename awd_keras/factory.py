@@ -4,14 +4,14 @@ import keras
 import tensorflow as tf
 
 from awd_keras.models.language_model import AWDLSTMLanguageModel
+from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 from awd_keras.optimizers.nt_asgd import NTASGD
-from awd_keras.optimizers.one_pass_sgd import OnePassSGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from awd_keras.training.run_folder import RunFolder, RunFolderError
 from awd_keras.training.training_state import load_weights
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
-_WITHOUT_MOMENTUM = {"sgd": OnePassSGD, "adam": keras.optimizers.Adam}
+_WITHOUT_MOMENTUM = {"sgd": InPlaceSGD, "adam": keras.optimizers.Adam}
 _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
 # Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.

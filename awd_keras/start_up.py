@@ -14,7 +14,7 @@ def start_tensorflow():
     import fails, what it held is shown. The process keeps the memory that a step frees.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever else the user has Keras run on
     keep_freed_memory()
     sys.stderr.flush()
     terminal = os.dup(2)

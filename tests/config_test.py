@@ -206,3 +206,19 @@ def test_every_setting_is_explained():
     for field in FIELDS.values():
         assert len(field.metadata["help"]) > 3
         assert field.metadata["section"]
+
+
+class TestFineTuning:
+    def test_is_averaged_sgd_at_the_rate_of_the_run(self):
+        config = TrainingConfig(learning_rate=20.0).fine_tuning("runs/ptb")
+        assert (config.optimizer, config.learning_rate) == ("sgd", 20.0)
+        assert (config.trigger, config.stop) == ("start", "non_monotonic")
+        assert config.initial_run == "runs/ptb"
+
+    def test_of_an_adam_run_is_sgd_at_the_papers_rate(self):
+        adam = {"optimizer": "adam", "learning_rate": 0.005, "momentum": 0.8}
+        cycle = {"learning_rate_schedule": "one_cycle", "momentum_min": 0.7}
+        config = TrainingConfig(**adam, **cycle).fine_tuning("runs/ptb")
+        assert (config.optimizer, config.learning_rate, config.momentum) == ("sgd", 30.0, None)
+        changed = TrainingConfig(**adam, **cycle).fine_tuning("runs/ptb", learning_rate=5.0)
+        assert (changed.optimizer, changed.learning_rate) == ("sgd", 5.0)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from awd_keras import factory
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
-from awd_keras.optimizers import OnePassSGD
+from awd_keras.optimizers import InPlaceSGD
 from awd_keras.training import CheckpointError, RunFolder, RunFolderError
 from awd_keras.training.training_state import save_weights
 from tests.training.tiny import make_config, make_corpus
@@ -114,7 +114,7 @@ class TestBuildOptimizer:
         config = make_config(learning_rate=30.0, weight_decay=1.2e-6)
         model = factory.build_model(config, 9)
         optimizer = factory.build_optimizer(config, model)
-        assert type(optimizer.optimizer) is OnePassSGD
+        assert type(optimizer.optimizer) is InPlaceSGD
         assert float(optimizer.learning_rate) == 30.0
         assert optimizer.optimizer.weight_decay == 1.2e-6
         assert optimizer.optimizer.momentum == 0.0

@@ -6,7 +6,8 @@
 Averaging begins before the first step. The run stops when the non-monotonic test of the trigger
 holds for the validation losses of the average, or after --epochs. Its best weights are those of the
 run it started from until others are better on validation. The settings are those of that run,
-changed by the flags that are given; only the learning rate is constant unless they say otherwise.
+changed by the flags that are given; only the learning rate is constant unless they say otherwise,
+and a run of another optimizer is fine-tuned by SGD at the rate 30 of the paper.
 What it was started from is on record in its config.json (initial_run); the folder of that run is
 not changed.
 

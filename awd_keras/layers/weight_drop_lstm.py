@@ -105,6 +105,7 @@ class WeightDropLSTM(StochasticLayer):
         )
         if isinstance(units, bool) or not isinstance(units, int) or units < 1:
             raise ValueError(f"`units` must be a positive integer. Received: units={units!r}")
+        self.supports_jit = False  # XLA has no cuDNN; `fit` would take it wherever a GPU is
         self.units = units
         self.weight_dropout = validated_rate("weight_dropout", weight_dropout)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -161,6 +162,11 @@ class WeightDropLSTM(StochasticLayer):
     def call(
         self, inputs, initial_state=None, mask=None, training=False, seed=None, time_major=False
     ):
+        if mask is not None and time_major:
+            raise ValueError(
+                "WeightDropLSTM takes a mask (batch_size, timesteps) with batch-major inputs only. "
+                "Received: time_major=True and a mask."
+            )
         inputs = tf.cast(inputs, self.compute_dtype)
         if initial_state is None:
             initial_state = self.initial_state(tf.shape(inputs)[1 if time_major else 0])

@@ -11,7 +11,7 @@ from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 _LAZY = {
     "NTASGD": "nt_asgd",
     "NonMonotonicTriggerCallback": "non_monotonic_trigger_callback",
-    "OnePassSGD": "one_pass_sgd",
+    "InPlaceSGD": "in_place_sgd",
     "ScheduledMomentumAdam": "scheduled_momentum",
     "ScheduledMomentumSGD": "scheduled_momentum",
 }
@@ -20,7 +20,7 @@ __all__ = [
     "NTASGD",
     "NonMonotonicTrigger",
     "NonMonotonicTriggerCallback",
-    "OnePassSGD",
+    "InPlaceSGD",
     "ScheduledMomentumAdam",
     "ScheduledMomentumSGD",
 ]

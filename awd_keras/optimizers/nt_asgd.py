@@ -5,7 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from awd_keras.optimizers.one_pass_sgd import OnePassSGD
+from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -82,7 +82,7 @@ class NTASGD(keras.optimizers.Optimizer):
             gradients: list of tensors.
             trainable_variables: list of variables in the same order; those of `build` if None.
             gradient_scale: None, or a factor on all gradients, such as that of clipping;
-                `OnePassSGD` takes it into its pass.
+                `InPlaceSGD` takes it into its pass.
         """
         gradients = list(gradients)
         if trainable_variables is None:
@@ -94,7 +94,7 @@ class NTASGD(keras.optimizers.Optimizer):
                     self.build(trainable_variables)
         if gradient_scale is None:
             self.optimizer.apply(gradients, trainable_variables)
-        elif isinstance(self.optimizer, OnePassSGD):
+        elif isinstance(self.optimizer, InPlaceSGD):
             self.optimizer.apply(gradients, trainable_variables, gradient_scale=gradient_scale)
         else:
             scaled = [tf.cast(gradient_scale, g.dtype) * g for g in gradients]

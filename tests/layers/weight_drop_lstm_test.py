@@ -229,6 +229,15 @@ class TestWithoutDropping:
         for gradient, value in zip(gradients, value_gradients, strict=True):
             assert_close(gradient, value, 1e-10)
 
+    def test_refuses_a_mask_with_time_first(self):
+        with pytest.raises(ValueError, match="batch-major inputs only"):
+            layers.WeightDropLSTM(UNITS)(
+                make_inputs(), mask=np.ones((TIME, BATCH), bool), time_major=True
+            )
+
+    def test_keras_does_not_compile_it_with_xla(self):
+        assert layers.WeightDropLSTM(UNITS).supports_jit is False
+
     def test_mask_of_an_embedding(self):
         ids = np.array([[3, 1, 2, 0], [2, 0, 0, 0], [1, 2, 3, 1]])
         expected, actual = make_pair(return_sequences=False)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from awd_keras.losses import activation_regularization, temporal_activation_regularization
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.ops.random import fold_in, run_seed
-from awd_keras.optimizers import NTASGD
+from awd_keras.optimizers import NTASGD, InPlaceSGD
 from awd_keras.training import make_train_step
 from tests.test_case import assert_close, assert_equal
 
@@ -20,7 +20,7 @@ def make(seed=5, dtype="float32", learning_rate=1.0, **changes):
     """Model, optimizer and training step; AR and TAR large enough to be seen."""
     settings = {"embedding_dim": 6, "hidden_dim": 8, "num_layers": 2, "seed": 3}
     model = AWDLSTMLanguageModel(WORDS, dtype=dtype, **{**settings, **changes})
-    optimizer = NTASGD(keras.optimizers.SGD(learning_rate, weight_decay=DECAY))
+    optimizer = NTASGD(InPlaceSGD(learning_rate, weight_decay=DECAY))
     optimizer.build(model.trainable_variables)
     step = make_train_step(
         model, optimizer, ar_alpha=2.0, tar_beta=3.0, global_clipnorm=0.1, seed=seed

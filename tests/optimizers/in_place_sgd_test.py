@@ -1,11 +1,11 @@
-"""Tests of SGD in one pass: against Keras's own, before and after NT-ASGD's trigger."""
+"""Tests of SGD in place: against Keras's own, before and after NT-ASGD's trigger."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.optimizers import NTASGD, OnePassSGD
+from awd_keras.optimizers import NTASGD, InPlaceSGD
 from tests.test_case import assert_close
 
 GRADIENTS = np.random.default_rng(4).normal(size=(5, 3, 4))
@@ -31,7 +31,7 @@ def trajectory(optimizer, dtype, **arguments):
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_equals_keras(dtype, weight_decay):
     expected = trajectory(keras.optimizers.SGD(0.5, weight_decay=weight_decay), dtype)
-    actual = trajectory(OnePassSGD(0.5, weight_decay=weight_decay), dtype)
+    actual = trajectory(InPlaceSGD(0.5, weight_decay=weight_decay), dtype)
     assert_close(actual, expected, TOLERANCES[dtype])
 
 
@@ -39,7 +39,7 @@ def test_equals_keras(dtype, weight_decay):
 @pytest.mark.parametrize("weight_decay", [None, 0.1])
 def test_gradient_scale_is_on_the_gradient_alone(weight_decay, wrap):
     def made():
-        return OnePassSGD(0.5, weight_decay=weight_decay)
+        return InPlaceSGD(0.5, weight_decay=weight_decay)
 
     scaled = trajectory(wrap(made()), "float32", gradient_scale=tf.constant(0.25))
     gradients = GRADIENTS * 0.25
@@ -58,7 +58,7 @@ def test_other_optimizers_get_scaled_gradients():
 
 def test_a_scale_lasts_for_one_step():
     weight = keras.Variable([0.0])
-    optimizer = OnePassSGD(1.0)
+    optimizer = InPlaceSGD(1.0)
     optimizer.build([weight])
     optimizer.apply([tf.constant([1.0])], gradient_scale=0.5)
     optimizer.apply([tf.constant([1.0])])
@@ -66,13 +66,21 @@ def test_a_scale_lasts_for_one_step():
 
 
 def test_learning_rate_zero_changes_nothing():
-    points = trajectory(OnePassSGD(0.0, weight_decay=0.1), "float32")
+    points = trajectory(InPlaceSGD(0.0, weight_decay=0.1), "float32")
     assert_close(points[-1], np.linspace(-2, 2, 12).reshape(3, 4), 1e-7)
+
+
+def test_a_decay_of_all_leaves_the_step():
+    weight = keras.Variable([3.0])
+    optimizer = InPlaceSGD(10.0, weight_decay=0.1)
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([2.0])])
+    assert float(weight[0]) == pytest.approx(-20.0)
 
 
 def test_rows_that_repeat_are_summed():
     weight = keras.Variable(np.zeros((3, 1), "float32"))
-    optimizer = OnePassSGD(1.0)
+    optimizer = InPlaceSGD(1.0)
     optimizer.build([weight])
     rows = tf.IndexedSlices(tf.ones((2, 1)), tf.constant([1, 1]), tf.constant([3, 1]))
     optimizer.apply([rows])
@@ -80,15 +88,15 @@ def test_rows_that_repeat_are_summed():
 
 
 def test_clips_as_keras_does():
-    kinds = (OnePassSGD, keras.optimizers.SGD)
+    kinds = (InPlaceSGD, keras.optimizers.SGD)
     actual, expected = (trajectory(kind(0.5, global_clipnorm=0.1), "float32") for kind in kinds)
     assert_close(actual, expected, 1e-6)
 
 
 def test_serialization():
-    optimizer = OnePassSGD(0.5, weight_decay=0.1, global_clipnorm=0.25)
+    optimizer = InPlaceSGD(0.5, weight_decay=0.1, global_clipnorm=0.25)
     revived = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
-    assert type(revived) is OnePassSGD
+    assert type(revived) is InPlaceSGD
     assert revived.get_config() == optimizer.get_config()
     assert revived.weight_decay == 0.1
 
@@ -96,12 +104,12 @@ def test_serialization():
 @pytest.mark.parametrize("arguments", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
 def test_refuses_momentum(arguments):
     with pytest.raises(ValueError, match="no momentum"):
-        OnePassSGD(0.1, **arguments)
+        InPlaceSGD(0.1, **arguments)
 
 
 def test_weights_excluded_from_decay():
     weight = keras.Variable([1.0], name="bias")
-    optimizer = OnePassSGD(0.5, weight_decay=0.5)
+    optimizer = InPlaceSGD(0.5, weight_decay=0.5)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build([weight])
     optimizer.apply([tf.constant([1.0])])

@@ -1,19 +1,23 @@
-"""SGD that reads and writes each weight once: clipping, decay and step in one pass."""
+"""SGD whose clipping, decay and step are one operation on each weight, in place."""
 
 import keras
 import tensorflow as tf
 
+# What is kept of a weight that decays altogether, by which one can still divide.
+_NOTHING = 1e-30
+
 
 @keras.saving.register_keras_serializable(package="awd_keras")
-class OnePassSGD(keras.optimizers.SGD):
+class InPlaceSGD(keras.optimizers.SGD):
     """SGD with L2 decay, for weights that do not fit in a processor's cache.
 
     The update of `keras.optimizers.SGD(learning_rate, weight_decay=...)`,
 
         weight = (1 - learning_rate * weight_decay) * weight - learning_rate * gradient
 
-    is four operations there, each of which goes through all weights. Here it is one on a CPU. A
-    factor on all gradients, such as that of clipping, goes into the same pass.
+    is four operations there, each of which goes through all weights, two of them for a temporary
+    of their size. On a CPU it is one operation here, without a temporary, in half the time. A
+    factor on all gradients, such as that of clipping, goes into it as well.
 
     Args:
         learning_rate: a float or a schedule.
@@ -26,7 +30,7 @@ class OnePassSGD(keras.optimizers.SGD):
     Example:
 
     >>> weight = keras.Variable([1.0])
-    >>> optimizer = OnePassSGD(0.5, weight_decay=0.5)
+    >>> optimizer = InPlaceSGD(0.5, weight_decay=0.5)
     >>> optimizer.build([weight])
     >>> optimizer.apply([tf.constant([4.0])], gradient_scale=0.25)
     >>> f"{float(weight[0]):.4f}"  # 0.75 * 1 - 0.5 * 0.25 * 4
@@ -37,7 +41,7 @@ class OnePassSGD(keras.optimizers.SGD):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         if self.momentum or self.nesterov:
             raise ValueError(
-                "OnePassSGD has no momentum; use keras.optimizers.SGD. Received: "
+                "InPlaceSGD has no momentum; use keras.optimizers.SGD. Received: "
                 f"momentum={self.momentum}, nesterov={self.nesterov}"
             )
         self._gradient_scale = None
@@ -71,8 +75,9 @@ class OnePassSGD(keras.optimizers.SGD):
             variable.assign_sub(decay * variable + rate * gradient)
             return
         # (weight - alpha * gradient) / (1 + alpha * l2), which only CPUs have, is the update with
-        alpha = rate / (1 - decay)
-        l2 = tf.math.divide_no_nan(decay / (1 - decay), alpha)
+        kept = tf.where(decay == 1, tf.constant(_NOTHING, dtype), 1 - decay)
+        alpha = rate / kept
+        l2 = tf.math.divide_no_nan(decay / kept, alpha)
         tf.raw_ops.ResourceApplyProximalGradientDescent(
             var=variable.handle, alpha=alpha, l1=tf.zeros((), dtype), l2=l2, delta=gradient
         )
