@@ -119,5 +119,5 @@ def test_a_kernel(command, monkeypatch, factor):
 @pytest.mark.slow
 def test_this_machine(command):
     ended = command()
-    assert (ended.code, ended.stderr) == (0, ""), ended
+    assert ended.code == 0, ended  # TensorFlow may log on standard error
     assert " 0 failed, " in ended.stdout.splitlines()[-1]
