@@ -70,7 +70,11 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=PACKAGES),
     package_data={
-        "awd_keras": [f"data/datasets/*/{name}" for name in TFDS_METADATA] + ["bundled_model/*"],
+        "awd_keras": [
+            *(f"data/datasets/*/{name}" for name in TFDS_METADATA),
+            "bundled_model/*",
+            "verification/reference/*",
+        ],
         "serving": ["config/*", "README.md"],
     },
     install_requires=INSTALL_REQUIRES,

@@ -27,6 +27,7 @@ _SUBPACKAGES = (
     "reporting",
     "training",
     "tuning",
+    "verification",
 )
 
 __all__ = ["__version__", *_SUBPACKAGES]

@@ -28,6 +28,7 @@ FLOORS = {
     "awd_keras/evaluation": 5,
     "awd_keras/training": 6,
     "awd_keras/tuning": 8,
+    "awd_keras/verification": 8,
     "awd_keras/io": 7,
     "awd_keras/reporting": 7,
     "awd_keras/*.py": 7,  # assembly: factory.py, generation.py, __init__.py ...

@@ -67,6 +67,16 @@ def test_the_bundled_model_is_packaged(package):
     assert files <= packaged
 
 
+def test_the_reference_vectors_are_packaged(package):
+    top = ROOT / "awd_keras"
+    packaged = {path for glob in package["package_data"]["awd_keras"] for path in top.glob(glob)}
+    files = set((top / "verification" / "reference").iterdir())
+    assert {path.name for path in files} == {"README.md", "awd_lstm.npz"}
+    assert files <= packaged
+    (rule,) = (line for line in read("MANIFEST.in").splitlines() if "verification" in line)
+    assert all(f"*{path.suffix}" in rule.split() for path in files)
+
+
 def test_lock_satisfies_the_requirements(package):
     locked = locked_versions()
     extras = package["extras_require"]

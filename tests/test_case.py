@@ -1,4 +1,4 @@
-"""What the tests share: comparisons, a plain LSTM to compare with, and a check of layers."""
+"""What the tests share: comparisons, and a check of layers."""
 
 import contextlib
 import json
@@ -9,26 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# What users verify their machines with is what the tests compare with.
+from awd_keras.verification import floatx, plain_lstm, relative_error, to_numpy  # noqa: F401
+
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-def to_numpy(values):
-    """A tensor, variable or array as a NumPy array; half precision is widened to float32."""
-    if isinstance(values, tf.IndexedSlices):
-        values = tf.convert_to_tensor(values)
-    array = np.array(values.numpy() if hasattr(values, "numpy") else values)
-    if array.dtype.name in ("bfloat16", "float16"):
-        array = array.astype("float32")
-    return array
-
-
-def relative_error(actual, expected):
-    """`max|actual - expected| / max|expected|`, infinite if the shapes differ."""
-    actual, expected = to_numpy(actual), to_numpy(expected)
-    if actual.shape != expected.shape:
-        return float("inf")
-    scale = np.max(np.abs(expected))
-    return float(np.max(np.abs(actual - expected)) / (scale if scale > 0 else 1.0))
 
 
 def assert_close(actual, expected, tolerance, name="tensor"):
@@ -56,30 +40,6 @@ def dtype_policy(name):
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextlib.contextmanager
-def floatx(name):
-    """Sets Keras's float type, and the policy of that name, inside a `with` block."""
-    before = keras.config.floatx()
-    keras.config.set_floatx(name)
-    try:
-        with dtype_policy(name):
-            yield
-    finally:
-        keras.config.set_floatx(before)
-
-
-def plain_lstm(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias):
-    """The LSTM's equations, one step after another, batch-major, for autodiff to differentiate."""
-    hidden, cell, outputs = initial_h, initial_c, []
-    for step in range(inputs.shape[1]):
-        gates = inputs[:, step] @ kernel + hidden @ recurrent_kernel + bias
-        input_gate, forget_gate, candidate, output_gate = tf.split(gates, 4, axis=-1)
-        cell = tf.sigmoid(forget_gate) * cell + tf.sigmoid(input_gate) * tf.tanh(candidate)
-        hidden = tf.sigmoid(output_gate) * tf.tanh(cell)
-        outputs.append(hidden)
-    return tf.stack(outputs, axis=1), hidden, cell
 
 
 def save_and_load(model):

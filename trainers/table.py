@@ -1,11 +1,12 @@
 """Tables for a terminal."""
 
 
-def format_table(rows):
-    """Lines up rows of texts: the first column to the left, the others to the right.
+def format_table(rows, left=(0,)):
+    """Lines up rows of texts: some columns to the left, the others to the right.
 
     Args:
         rows: lists of strings, all of one length; the first is the heading.
+        left: numbers of the columns that go to the left.
 
     Returns:
         lines joined by line ends.
@@ -19,7 +20,7 @@ def format_table(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
+            cell.ljust(width) if index in left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

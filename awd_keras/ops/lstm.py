@@ -92,7 +92,7 @@ def lstm(
         inputs = tf.transpose(inputs, (1, 0, 2))
     arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
     if _use_cudnn(implementation, inputs, recurrent_kernel):
-        outputs, final_h, final_c = lstm_cudnn(*arguments)
+        outputs, final_h, final_c = lstm_cudnn(*arguments, recompute=recompute)
     else:
         outputs, final_h, final_c = lstm_portable(*arguments, recompute=recompute)
     if not time_major:

@@ -2,6 +2,18 @@
 
 `keras.layers.LSTM` reaches the same operation, but only through its own variables and never with
 recurrent dropout. Here the recurrent matrix is an argument: masked or not, cuDNN cannot tell.
+
+The operation is `CudnnRNNV3`, which takes the length of each row. TensorFlow has two without, but
+since cuDNN 9 they end in "Sequence lengths for RNN are required": full rows have lengths too. What
+else it wants, by its source, and a caller need not know:
+
+- Only a training call leaves the reserve space that the gradient reads. Inference is another call.
+- In bfloat16 it casts to float32 and back, and loses the reserve space on the way. So we cast: the
+  same products, and states that are not rounded.
+- A kernel keeps, for each shape, what it set up for the first rows it saw. With time first that
+  depends on whether those were padded, with the batch first it does not.
+- It takes no row of length 0: such a row runs one step, which is then forgotten.
+- Padded steps give zeros, where Keras and the portable loop repeat the row's last output.
 """
 
 import tensorflow as tf
@@ -20,32 +32,83 @@ def pack_parameters(kernel, recurrent_kernel, bias):
 
     Returns:
         tensor (4 * units * (features + units + 2),).
+
+    Example:
+
+    >>> pack_parameters(tf.zeros((3, 8)), tf.zeros((2, 8)), tf.zeros(8)).shape
+    TensorShape([56])
     """
     matrices = tf.split(kernel, 4, axis=1) + tf.split(recurrent_kernel, 4, axis=1)
     flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in matrices]
     return tf.concat([*flat, tf.zeros_like(bias), bias], axis=0)
 
 
-def lstm_cudnn(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths):
+def lstm_cudnn(
+    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, recompute=False
+):
     """Runs cuDNN's LSTM. Time-major; arguments and results as in `lstm_portable`."""
-    timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
-    if lengths is None:
-        sequence_lengths = tf.fill((batch_size,), timesteps)
+    dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
+    parameters = pack_parameters(kernel, recurrent_kernel, bias)
+    arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]
+    if lengths is not None:
+        lengths = tf.cast(lengths, tf.int32)
+    operation = _inference if recompute else _cudnn
+    outputs, final_h, final_c = operation(*arguments, lengths)
+    outputs = tf.cast(outputs, inputs.dtype)
+    final_h, final_c = tf.cast(final_h, initial_h.dtype), tf.cast(final_c, initial_c.dtype)
+    if lengths is not None:
+        is_empty = (lengths == 0)[:, tf.newaxis]
+        final_h = tf.where(is_empty, initial_h, final_h)
+        final_c = tf.where(is_empty, initial_c, final_c)
+        is_padding = tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths
+        outputs = tf.where(is_padding[..., tf.newaxis], tf.cast(final_h, outputs.dtype), outputs)
+    return outputs, final_h, final_c
+
+
+def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
+    """One call of the operation, all tensors in a dtype that it has: zeros in padded steps.
+
+    Args:
+        inputs: tensor (timesteps, batch_size, features).
+        initial_h, initial_c: tensors (batch_size, units).
+        parameters: the packed weights.
+        lengths: None for full rows, or int32 tensor (batch_size,).
+        is_training: whether a gradient can be taken.
+    """
+    time_major = lengths is None
+    if time_major:
+        timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
+        lengths = tf.fill((batch_size,), timesteps)
     else:
-        sequence_lengths = tf.cast(lengths, tf.int32)
+        inputs = tf.transpose(inputs, (1, 0, 2))
+    axis_of_layers = 0 if time_major else 1
     outputs, final_h, final_c, _, _ = tf.raw_ops.CudnnRNNV3(
         input=inputs,
-        input_h=tf.cast(initial_h, inputs.dtype)[tf.newaxis],
-        input_c=tf.cast(initial_c, inputs.dtype)[tf.newaxis],
-        params=pack_parameters(kernel, recurrent_kernel, bias),
-        sequence_lengths=sequence_lengths,
+        input_h=tf.expand_dims(initial_h, axis_of_layers),
+        input_c=tf.expand_dims(initial_c, axis_of_layers),
+        params=parameters,
+        sequence_lengths=tf.maximum(lengths, 1),
         rnn_mode="lstm",
-        # The gradient needs the reserve space that only a training call leaves.
-        is_training=True,
-        time_major=True,
+        is_training=is_training,
+        time_major=time_major,
     )
-    return (
-        outputs,
-        tf.cast(final_h[0], initial_h.dtype),
-        tf.cast(final_c[0], initial_c.dtype),
-    )
+    if not time_major:
+        outputs = tf.transpose(outputs, (1, 0, 2))
+    return outputs, tf.squeeze(final_h, axis_of_layers), tf.squeeze(final_c, axis_of_layers)
+
+
+def _inference(*arguments):
+    """`_cudnn` that keeps nothing for a gradient, which runs it once more."""
+    *tensors, lengths = arguments
+
+    @tf.custom_gradient
+    def run(*tensors):
+        def gradient(*upstream):
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                results = _cudnn(*tensors, lengths)
+            return tape.gradient(results, tensors, upstream)
+
+        return _cudnn(*tensors, lengths, is_training=False), gradient
+
+    return run(*tensors)

@@ -379,8 +379,8 @@ class TestChoiceOnGPU:
         assert "cannot run" in message and "portable loop" in message
 
     def test_disagreement_warns_once(self, monkeypatch):
-        def wrong(*arguments):
-            outputs, h, c = lstm_portable(*arguments)
+        def wrong(*arguments, **options):
+            outputs, h, c = lstm_portable(*arguments, **options)
             return outputs * 1.01, h, c
 
         monkeypatch.setattr(lstm_module, "lstm_cudnn", wrong)
@@ -390,9 +390,9 @@ class TestChoiceOnGPU:
     def test_agreement_takes_it(self, monkeypatch):
         calls = []
 
-        def right(*arguments):
+        def right(*arguments, **options):
             calls.append(arguments[0].shape)
-            return lstm_portable(*arguments)
+            return lstm_portable(*arguments, **options)
 
         monkeypatch.setattr(lstm_module, "lstm_cudnn", right)
         assert self.run_twice() == []
