@@ -5,11 +5,10 @@
 
 import pathlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.optimizers import NTASGD
+from awd_keras.optimizers import NTASGD, InPlaceSGD
 from awd_keras.verification.check import Check, measured
 from awd_keras.verification.comparison import worst
 from awd_keras.verification.device import NO_GPU, has_gpu
@@ -87,7 +86,7 @@ def compare_trajectory(model, vectors, dtype):
     """
     variables = list(model.variables.values())
     optimizer = NTASGD(
-        keras.optimizers.SGD(
+        InPlaceSGD(
             float(vectors["lr"]),
             weight_decay=float(vectors["weight_decay"]),
             global_clipnorm=float(vectors["clip"]),
