@@ -18,6 +18,7 @@ lstm_module = importlib.import_module("awd_keras.ops.lstm")
 
 @pytest.fixture
 def command(capfd):
+    tf.config.list_logical_devices()  # what TensorFlow says as it looks is not the command's
     return functools.partial(run_command, capfd, MODULE)
 
 
