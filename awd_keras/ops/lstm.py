@@ -53,8 +53,8 @@ def lstm(
         time_major: whether time is the first axis of `inputs` and `outputs`.
         implementation: `"auto"` takes cuDNN where a GPU is visible and the portable loop
             elsewhere; `"portable"`; `"cudnn"`.
-        recompute: for inference: the portable loop keeps nothing for a gradient. One may still be
-            taken, and then runs the loop once more.
+        recompute: for inference: nothing is kept for a gradient. One may still be taken, and then
+            runs the kernel once more.
 
     Returns:
         `(outputs, final_h, final_c)`. `outputs` is (batch_size, timesteps, units) in the dtype of

@@ -213,8 +213,8 @@ def _repeat_last(outputs, initial_h, lengths):
     """Outputs of padded steps repeat the row's last one, as Keras has it; and the final h."""
     lengths = tf.cast(lengths, tf.int32)
     initial = tf.cast(initial_h, outputs.dtype)[tf.newaxis]
-    steps = tf.range(1, tf.shape(outputs)[0] + 1)[:, tf.newaxis]
-    rows = tf.transpose(tf.minimum(steps, lengths))  # (batch_size, timesteps)
+    steps = tf.range(1, tf.shape(outputs)[0] + 1)
+    rows = tf.minimum(steps, lengths[:, tf.newaxis])  # (batch_size, timesteps)
     by_row = tf.transpose(tf.concat([initial, outputs], axis=0), (1, 0, 2))
     repeated = tf.transpose(tf.gather(by_row, rows, batch_dims=1), (1, 0, 2))
     repeated.set_shape(outputs.shape)
