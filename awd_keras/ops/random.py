@@ -71,7 +71,7 @@ def dropout_mask(shape, rate, seed, dtype):
     # A quarter or half of a 32-bit word for each entry: drawing costs as much as all the rest.
     bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
-    num_words = -(-num_entries * bits // 32)
+    num_words = -(-num_entries // (32 // bits))
     words = tf.random.stateless_uniform(
         [num_words], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
     )
