@@ -159,9 +159,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tokens", type=int, nargs="+", default=[1400, 5600], help="of the times")
-    parser.add_argument(
-        "--large_tokens", type=int, default=LARGE_TOKENS, help="of the memory"
-    )
+    parser.add_argument("--large_tokens", type=int, default=LARGE_TOKENS, help="of the memory")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each form")
     parser.add_argument("--part", choices=["times", "memory"], help=argparse.SUPPRESS)
     parser.add_argument("--arguments", type=json.loads, help=argparse.SUPPRESS)

@@ -37,12 +37,12 @@ class Implementation(nn.Module):
             weight_decay=workload.weight_decay,
             foreach=True,
         )
-        self.states = self._zero_states()
+        self.states = self.zero_states(self.workload.batch_size)
         self.word = torch.zeros(1, workload.batch_size, dtype=torch.int64)
 
-    def _zero_states(self):
+    def zero_states(self, batch_size):
         return [
-            tuple(torch.zeros(1, self.workload.batch_size, units) for _ in "hc")
+            tuple(torch.zeros(1, batch_size, units) for _ in "hc")
             for _, units in self.workload.layer_sizes
         ]
 
@@ -50,7 +50,7 @@ class Implementation(nn.Module):
         self.workload = dataclasses.replace(
             self.workload, batch_size=batch_size, timesteps=timesteps
         )
-        self.states = self._zero_states()
+        self.states = self.zero_states(self.workload.batch_size)
 
     def hidden(self, words, states):
         """Time-major words to `(raw, dropped, states)`."""
@@ -79,7 +79,7 @@ class Implementation(nn.Module):
         mask = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate).div_(1 - rate)
         return x * mask
 
-    def _loss(self, hidden, targets):
+    def loss(self, hidden, targets):
         logits = functional.linear(hidden.flatten(0, 1), self.embedding, self.bias)
         return functional.cross_entropy(logits.float(), targets.flatten())
 
@@ -91,27 +91,36 @@ class Implementation(nn.Module):
         return text[:-1], text[1:]
 
     def train_step(self, index):
+        return self.learn(*self._window(index))
+
+    def learn(self, inputs, targets, rate_scale=1.0):
+        """One step of training on a window, time-major: the loss, in nats per token."""
         self.train()
-        inputs, targets = self._window(index)
+        workload = self.workload
+        for group in self.optimizer.param_groups:
+            group["lr"] = workload.learning_rate * rate_scale
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             raw, dropped, self.states = self.hidden(inputs, self.states)
-            loss = self._loss(dropped, targets)
+            loss = self.loss(dropped, targets)
         raw, dropped = raw.float(), dropped.float()
-        objective = loss + self.workload.ar_alpha * dropped.pow(2).mean()
-        objective = objective + self.workload.tar_beta * (raw[1:] - raw[:-1]).pow(2).mean()
+        objective = loss + workload.ar_alpha * dropped.pow(2).mean()
+        objective = objective + workload.tar_beta * (raw[1:] - raw[:-1]).pow(2).mean()
         objective.backward()
-        nn.utils.clip_grad_norm_(self.parameters(), self.workload.global_clipnorm, foreach=True)
+        nn.utils.clip_grad_norm_(self.parameters(), workload.global_clipnorm, foreach=True)
         self.optimizer.step()
         return float(loss.detach())
 
-    @torch.inference_mode()
     def evaluate(self, index):
+        return self.measure(*self._window(index))
+
+    @torch.inference_mode()
+    def measure(self, inputs, targets):
+        """The loss of a window, time-major, in nats per token."""
         self.eval()
-        inputs, targets = self._window(index)
         with self._autocast():
             _, hidden, self.states = self.hidden(inputs, self.states)
-            return float(self._loss(hidden, targets))
+            return float(self.loss(hidden, targets))
 
     @torch.inference_mode()
     def generate(self, index):
