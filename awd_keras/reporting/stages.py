@@ -155,15 +155,7 @@ def _stages_of(folder, name_of_run):
 
 def _read_results(folder):
     results = folder.read_results()
-    if results is None:
-        return {}
-    try:
-        results["epochs"], results["triggered_at_step"]
-        return {text: results[text]["perplexity"] for text in TEXTS}
-    except (KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{folder.results_file} is not that of a run: {error!r} while reading it."
-        ) from None
+    return {text: results[text]["perplexity"] for text in TEXTS} if results else {}
 
 
 def _read_evaluations(folder):

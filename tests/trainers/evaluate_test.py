@@ -10,9 +10,10 @@ import pytest
 from awd_keras.data import load_corpus
 from awd_keras.evaluation import ContinuousCache, evaluate, search
 from awd_keras.training import RunFolder
+from awd_keras.training.run_folder import text_digest
 from tests.test_case import assert_close
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.trained_run import make_run
+from tests.trainers.trained_run import make_run, replace_facts, replace_words
 from tests.training.tiny import make_texts
 
 MODULE = "trainers.evaluate"
@@ -31,6 +32,7 @@ class Run:
         with open(self.data_dir / "test.txt", "a") as file:
             file.write("w1 zebra\nw2 <unk>\n")
         self.corpus = load_corpus("text", self.data_dir)
+        replace_facts(self.workdir, text_digest=text_digest(self.corpus))
 
     def read(self, name="evaluation-test.json"):
         return json.loads((self.workdir / name).read_text())
@@ -118,7 +120,7 @@ class TestPlain:
         assert_close(results["loss"], expected.loss, 1e-5)
         assert (results["num_text_tokens"], results["num_tokens"]) == (9, 8)
         assert (results["num_out_of_vocabulary"], results["num_unk"]) == (2, 3)
-        assert results["text"] == str(path)
+        assert results["text"] == f"file: {path}"
         assert lines[-1].startswith("letter.txt perplexity: ")
         assert not list(run.workdir.glob("evaluation-*"))
         evaluated(f"--data_file={path}")
@@ -147,7 +149,7 @@ class TestPlain:
             word if word.startswith("<") else chr(ord("a") + index)
             for index, word in enumerate(vocabulary.words)
         ]
-        RunFolder(workdir).vocabulary_file.write_text("".join(f"{word}\n" for word in letters))
+        replace_words(workdir, letters)
         path = tmp_path / "text.txt"
         path.write_text("a b c d\nc b a\n")
         ended = run_command(
