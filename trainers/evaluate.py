@@ -8,8 +8,10 @@
                                                     are best on validation, on the test text
   python -m trainers.evaluate --workdir=runs/ptb --data_file=FILE --per_token=WORDS.tsv
 
-The result is a table, and JSON in the run folder; the run itself is not changed. With the cache and
-dynamic evaluation, published results are comparable at --batch_size=1, the default with either.
+The result is a table, and JSON in the run folder, in a file for each text and each of the ways
+above (evaluation-test.json, evaluation-test-cache-search.json); the run itself is not changed. With
+the cache and dynamic evaluation, published results are comparable at --batch_size=1, the default
+with either.
 """
 
 import dataclasses
@@ -103,10 +105,13 @@ def _evaluate():
 
 
 def _default_output():
+    """A name for each text and each kind of evaluation: one does not replace another."""
     values = flags.FLAGS
+    text = values.split
     if values.data_file:
-        return f"evaluation-file-{pathlib.Path(values.data_file).name}.json"
-    return f"evaluation-{values.split}.json"
+        text = f"file-{pathlib.Path(values.data_file).name}"
+    kinds = [kind for kind in ("cache", "dyneval", "search") if values[kind].value]
+    return "-".join(["evaluation", text, *kinds]) + ".json"
 
 
 def _check_length(name, token_ids, batch_size):

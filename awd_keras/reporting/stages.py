@@ -160,7 +160,8 @@ def _read_results(folder):
 
 def _read_evaluations(folder):
     evaluations = []
-    for path in sorted(folder.path.glob("evaluation-*.json")):
+    # That of the model alone before those that have more in their names.
+    for path in sorted(folder.path.glob("evaluation-*.json"), key=lambda path: path.stem):
         try:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
             if evaluation["text"] not in TEXTS:

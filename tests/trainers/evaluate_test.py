@@ -165,7 +165,7 @@ class TestCacheAndDynamicEvaluation:
     def test_all_stages(self, run, evaluated, tmp_path):
         path = tmp_path / "words.tsv"
         lines = evaluated(*CACHE, *DYNEVAL, f"--per_token={path}")
-        results = run.read()
+        results = run.read("evaluation-test-cache-dyneval.json")
         assert list(results["stages"]) == STAGES
         assert results["batch_size"] == 1
         assert results["cache"] == {
@@ -187,6 +187,12 @@ class TestCacheAndDynamicEvaluation:
         nats = [-float(row.split("\t")[1]) for row in rows]
         assert_close(np.mean(nats), losses[3], 1e-5)
 
+    def test_one_evaluation_does_not_replace_another(self, run, evaluated):
+        evaluated()
+        evaluated(*CACHE)
+        assert list(run.read()["stages"]) == ["model"]
+        assert list(run.read("evaluation-test-cache.json")["stages"]) == ["model", "cache"]
+
     @pytest.mark.parametrize(
         "corpus, expected", [("text", (500, 1.0, 0.1)), ("wikitext2", (3785, 0.662, 0.1279))]
     )
@@ -202,7 +208,7 @@ class TestCacheAndDynamicEvaluation:
             evaluated("--cache", "--cache_only_full", f"--data_file={text}")
         finally:
             path.write_text(before)
-        cache = run.read("evaluation-file-text.txt.json")["cache"]
+        cache = run.read("evaluation-file-text.txt-cache.json")["cache"]
         assert (cache["window"], cache["theta"], cache["lambda_"]) == expected
         assert cache["only_full"] is True
 
@@ -211,7 +217,7 @@ class TestCacheAndDynamicEvaluation:
             "--search", "--cache", "--cache_lambda=0.15", "--search_cache_window=5,40",
             "--search_cache_theta=0.2,0.9", *DYNEVAL, "--search_dyneval_decay_rate=0.001,0.1",
             "--search_tokens=60", "--dyneval_statistics_windows=3")  # fmt: skip
-        results = run.read()
+        results = run.read("evaluation-test-cache-dyneval-search.json")
         trials = results["search"]["trials"]
         assert results["search"]["num_tokens"] == 59
         # (2 windows x 2 thetas, and no cache) x (2 decay rates, and no dynamic evaluation).

@@ -125,7 +125,7 @@ def test_evaluations_and_fine_tuned_runs_are_found(command, run, tmp_path, capfd
         ended = run_command(capfd, "trainers.evaluate", f"--workdir={workdir}",
                             f"--split={split}", *settings)  # fmt: skip
         assert ended.code == 0
-    measured = [json.loads((workdir / f"evaluation-{split}.json").read_text())
+    measured = [json.loads((workdir / f"evaluation-{split}-cache.json").read_text())
                 for split in ("validation", "test")]  # fmt: skip
     output = tmp_path / "page.html"
     ended = command(f"--workdir={workdir}", f"--output={output}", "--num_words=3",
