@@ -97,7 +97,10 @@ class RunFolder:
                 "another folder by --workdir; nothing was changed."
             )
         if config is not None:
-            differences = self.read_config()[0].differences(config)
+            recorded = self.read_config()[0]
+            if _is_same_run(recorded.initial_run, config.initial_run):
+                recorded = recorded.replace(initial_run=config.initial_run)
+            differences = recorded.differences(config)
             if differences:
                 raise RunFolderError(
                     f"{self.path} holds a run with other settings ({'; '.join(differences)}). "
@@ -241,6 +244,15 @@ class RunFolder:
         """Undoes `set_best_aside`: the run goes on as if it had never stopped."""
         if self.best_on_record.exists():
             os.replace(self.best_on_record, self.best_checkpoint)
+
+
+def _is_same_run(recorded, given):
+    """Whether the path of a run that is on record and one that is given are of the same run."""
+    if recorded is None or given is None:
+        return recorded == given
+    recorded, given = pathlib.Path(recorded).resolve(), pathlib.Path(given).resolve()
+    # It may have been moved since, or be on record as it was typed in another current directory.
+    return recorded == given or recorded.name == given.name and not recorded.exists()
 
 
 def _are_results(results):

@@ -91,6 +91,39 @@ class TestCheck:
         assert snapshot(folder.path) == before
 
 
+class TestInitialRun:
+    @pytest.fixture
+    def check(self, tmp_path, monkeypatch):
+        """Function that checks a run from an initial run on record with another one."""
+        monkeypatch.chdir(tmp_path)
+
+        def check(recorded, given):
+            (tmp_path / "tuned").mkdir(exist_ok=True)
+            folder = RunFolder(tmp_path / "tuned")
+            content = {"settings": make_config(initial_run=recorded).to_dict(), "corpus": {}}
+            folder.config_file.write_text(json.dumps(content))
+            return folder.check(make_config(initial_run=given))
+
+        return check
+
+    def test_one_run_by_two_paths(self, check, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "link").symlink_to("mine")
+        for path in ("mine", "mine/", "tuned/../mine", "link", str(tmp_path / "mine")):
+            assert check("mine", path) and check(path, "mine")
+
+    def test_a_run_that_was_moved(self, check):
+        assert check("/before/it/was/moved/mine", "mine")
+        with pytest.raises(RunFolderError, match="initial_run: /before/mine -> other"):
+            check("/before/mine", "other")
+
+    def test_another_run(self, check, tmp_path):
+        (tmp_path / "a" / "mine").mkdir(parents=True)
+        for recorded, given in (("a/mine", "b/mine"), (None, "mine"), ("mine", None)):
+            with pytest.raises(RunFolderError, match=f"initial_run: {recorded} -> {given}"):
+                check(recorded, given)
+
+
 class TestBegin:
     def test_settings_and_words_can_be_read(self, folder):
         config, facts = folder.read_config()
