@@ -150,6 +150,16 @@ class TestLoadRun:
             np.testing.assert_array_equal(weight.numpy(), expected.numpy())
         assert factory.load_run(tmp_path, "bfloat16")[0].dtype_policy.name == "mixed_bfloat16"
 
+    def test_the_words_of_another_run_are_refused(self, tmp_path):
+        config, corpus = make_config(), make_corpus()
+        folder = RunFolder(tmp_path)
+        folder.begin(config, corpus)
+        model = factory.build_model(config, len(corpus.vocabulary))
+        save_weights(folder.best_checkpoint, model, {"step": 1})
+        Vocabulary(corpus.vocabulary.words[::-1]).save(folder.vocabulary_file)
+        with pytest.raises(RunFolderError, match="vocabulary.txt does not hold the words of"):
+            factory.load_run(tmp_path)
+
     def test_no_run(self, tmp_path):
         with pytest.raises(RunFolderError, match="no run"):
             factory.load_run(tmp_path)

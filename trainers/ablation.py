@@ -47,15 +47,15 @@ def main():
 
 
 def _ablation():
-    from awd_keras import factory
     from awd_keras.training import RunFolderError
     from awd_keras.training.folder_lock import folder_lock
 
     config = common.config_from_flags()
-    config = config.replace(dtype=factory.resolve_dtype(config.dtype)[0])
+    workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-ablation")
+    recorded = common.recorded_setting(os.path.join(workdir, "ablation.json"), "dtype")
+    config = config.replace(dtype=common.resolve_dtype(config.dtype, recorded)[0])
     finetune_epochs = config.epochs if FLAGS.finetune_epochs is None else FLAGS.finetune_epochs
     rows, seeds = _check_rows(config, finetune_epochs), _check_seeds(config)
-    workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-ablation")
     plan = _Plan(config, finetune_epochs, rows, seeds, workdir)
     if _begin(plan) and not FLAGS.resume:
         raise RunFolderError(

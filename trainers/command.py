@@ -1,11 +1,13 @@
 """What the commands that work on a finished run share: one call, one line for an error."""
 
 import os
+import pathlib
 import sys
 import warnings
 
 from absl import app, flags, logging
 
+from awd_keras.config import ConfigError
 from awd_keras.start_up import start_tensorflow
 from trainers import common
 
@@ -40,7 +42,6 @@ def _run(function, arguments, max_arguments):
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         start_tensorflow()
-        from awd_keras.config import ConfigError
         from awd_keras.data import CorpusError
         from awd_keras.training import CheckpointError, NonFiniteLossError, RunFolderError
     except KeyboardInterrupt:
@@ -64,6 +65,24 @@ def _run(function, arguments, max_arguments):
         return _bad_input(f"{error.strerror or error}{where}")
     except KeyboardInterrupt:
         return common.EXIT_INTERRUPTED
+
+
+def check_writable(path):
+    """Finds out before the work whether its result can be kept.
+
+    Args:
+        path: the file to be written.
+
+    Raises:
+        ConfigError: if its folder is missing or read-only, or it is a folder itself.
+    """
+    folder = pathlib.Path(path).absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
+    if os.path.isdir(path):
+        raise ConfigError(f"{path} cannot be written: it is a folder.")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{path} cannot be written: the folder {folder} is read-only.")
 
 
 def _bad_input(error):

@@ -1,6 +1,7 @@
 """What the training commands share: flags made from the settings, and one call."""
 
 import dataclasses
+import json
 import os
 import sys
 import types
@@ -126,6 +127,35 @@ def given_settings():
     return given
 
 
+def resolve_dtype(dtype, recorded):
+    """What `--dtype` means for a folder: with auto, what exists goes on as it began.
+
+    Args:
+        dtype: "auto", "float32" or "bfloat16".
+        recorded: None for a new folder, or the dtype that it has on record.
+
+    Returns:
+        `(dtype, reason)`, as `factory.resolve_dtype`.
+    """
+    from awd_keras import factory
+
+    if dtype == "auto" and recorded in ("float32", "bfloat16"):
+        return recorded, "as the run began"
+    return factory.resolve_dtype(dtype)
+
+
+def recorded_setting(path, name):
+    """A setting in the JSON file of a search or an ablation; None without it.
+
+    What is wrong with a damaged file, those say who read all of it.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file).get(name)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def run(default_preset):
     """Parses the command line, trains, prints the results and exits.
 
@@ -182,8 +212,12 @@ def train(config, workdir, may_resume):
 
     try:
         folder = RunFolder(workdir)
-        dtype, why = factory.resolve_dtype(config.dtype)
+        recorded = folder.read_config()[0].dtype if folder.check() else None
+        dtype, why = resolve_dtype(config.dtype, recorded)
         config = config.replace(dtype=dtype)
+        if config.initial_run is not None:
+            # On record in a form that means the same in another current directory.
+            config = config.replace(initial_run=os.path.abspath(config.initial_run))
         exists = folder.check(config)
         if exists and not may_resume:
             raise RunFolderError(

@@ -8,14 +8,15 @@
                                                     are best on validation, on the test text
   python -m trainers.evaluate --workdir=runs/ptb --data_file=FILE --per_token=WORDS.tsv
 
-The result is a table, and JSON in the run folder; the run itself is not changed. With the cache and
-dynamic evaluation, published results are comparable at --batch_size=1, the default with either.
+The result is a table, and JSON in the run folder, in a file for each text and each of the ways
+above (evaluation-test.json, evaluation-test-cache-search.json); the run itself is not changed. With
+the cache and dynamic evaluation, published results are comparable at --batch_size=1, the default
+with either.
 """
 
 import dataclasses
 import json
 import math
-import os
 import pathlib
 
 from absl import flags
@@ -35,20 +36,21 @@ def main():
 def _evaluate():
     from awd_keras import factory
     from awd_keras.training.progress import Progress
-    from awd_keras.training.run_folder import write_beside
+    from awd_keras.training.run_folder import RunFolder, write_beside
 
     values = flags.FLAGS
     evaluation_flags.check()
     model, vocabulary, config = factory.load_run(values.workdir, values.dtype)
     output = pathlib.Path(values.output or pathlib.Path(values.workdir, _default_output()))
     for path in filter(None, (output, values.per_token)):
-        _check_writable(path)
+        command.check_writable(path)
     batch_size = evaluation_flags.batch_size(config)
     caches = evaluation_flags.caches(config)
     dynamic_evaluations = evaluation_flags.dynamic_evaluations(model)
     corpus = None
     if values.search or values.dyneval or not values.data_file:
-        corpus = run_text.load_run_corpus(config, vocabulary, values.data_dir)
+        facts = RunFolder(values.workdir).read_config()[1]
+        corpus = run_text.load_run_corpus(config, facts, vocabulary, values.data_dir)
     if values.data_file:
         text = run_text.read_text(values.data_file, vocabulary)
     else:
@@ -75,7 +77,8 @@ def _evaluate():
     stages = {name: _figures(summary, vocabulary) for name, summary in stages.items()}
     results = {
         "corpus": config.corpus,
-        "text": values.data_file or values.split,
+        # Not the name alone, which may be that of a split.
+        "text": f"file: {values.data_file}" if values.data_file else values.split,
         "batch_size": batch_size,
         "dtype": config.dtype,
         "num_text_tokens": len(text.token_ids),
@@ -102,21 +105,13 @@ def _evaluate():
 
 
 def _default_output():
+    """A name for each text and each kind of evaluation: one does not replace another."""
     values = flags.FLAGS
+    text = values.split
     if values.data_file:
-        return f"evaluation-file-{pathlib.Path(values.data_file).name}.json"
-    return f"evaluation-{values.split}.json"
-
-
-def _check_writable(path):
-    """Finds out before the work whether its results can be kept."""
-    folder = pathlib.Path(path).absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
-    if os.path.isdir(path):
-        raise ConfigError(f"{path} cannot be written: it is a folder.")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: the folder {folder} is read-only.")
+        text = f"file-{pathlib.Path(values.data_file).name}"
+    kinds = [kind for kind in ("cache", "dyneval", "search") if values[kind].value]
+    return "-".join(["evaluation", text, *kinds]) + ".json"
 
 
 def _check_length(name, token_ids, batch_size):

@@ -39,7 +39,9 @@ def define():
     flags.DEFINE_string(
         "per_token", None, "write a row for each word: itself, its log-probability, its rank. The "
         "first word of the text is only read, and has none")  # fmt: skip
-    flags.DEFINE_string("output", None, "JSON to write; default: RUN/evaluation-<split>.json")
+    flags.DEFINE_string(
+        "output", None, "JSON to write; default: RUN/evaluation-<split>.json, with -cache, "
+        "-dyneval and -search after the split where these are on")  # fmt: skip
 
     flags.DEFINE_bool("cache", False, "use the continuous cache (Grave et al. 2017)")
     flags.DEFINE_integer(

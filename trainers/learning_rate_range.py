@@ -56,12 +56,12 @@ def _range_test():
     if config.momentum_min is not None:
         # There is no cycle here: the momentum is the one at the peak of the learning rate.
         config = config.replace(momentum=config.momentum_min or None, momentum_min=None)
-    dtype, _ = factory.resolve_dtype(config.dtype)
-    config = config.replace(dtype=dtype)
     if config.initial_run is not None:
         raise ConfigError("The range test starts from random weights; leave initial_run out.")
     workdir = FLAGS.workdir or common.default_workdir() + "-learning_rate_range"
     folder = RunFolder(workdir)
+    recorded = folder.read_config()[0].dtype if folder.check() else None
+    config = config.replace(dtype=common.resolve_dtype(config.dtype, recorded)[0])
     if folder.check(config) and not FLAGS.resume:
         raise RunFolderError(
             f"{workdir} holds a range test already. Leave --noresume out to continue it, or choose "

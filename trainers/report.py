@@ -45,7 +45,7 @@ def _report():
     folders = _check_folders()
     generation = _check_numbers()
     output = pathlib.Path(FLAGS.output or folders[0].path / "report.html")
-    _check_writable(output)
+    command.check_writable(output)
     progress = Progress()
     reports = []
     for name, folder in zip(_names(folders), folders):
@@ -112,17 +112,6 @@ def _check_numbers():
     return config if FLAGS.num_samples else None
 
 
-def _check_writable(path):
-    """Finds out before the work whether its result can be kept."""
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
-    if path.is_dir():
-        raise ConfigError(f"{path} cannot be written: it is a folder.")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: the folder {folder} is read-only.")
-
-
 def _names(folders):
     """The folders' own names, or their paths where these are the same."""
     names = [folder.path.resolve().name for folder in folders]
@@ -142,7 +131,7 @@ def _read_run(name, folder, generation, progress):
         samples = list(TextGenerator(model, vocabulary).generate("", generation))
     words = None
     if FLAGS.max_tokens:
-        corpus = run_text.load_run_corpus(config, vocabulary, FLAGS.data_dir)
+        corpus = run_text.load_run_corpus(config, facts, vocabulary, FLAGS.data_dir)
         words = _read_words(model, vocabulary, config, folder, corpus.validation, progress)
     return reporting.RunReport(
         name=name,

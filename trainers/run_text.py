@@ -25,11 +25,12 @@ class Text:
     num_unknown: int
 
 
-def load_run_corpus(config, vocabulary, data_dir=None):
+def load_run_corpus(config, facts, vocabulary, data_dir=None):
     """Loads the corpus that a run was trained on.
 
     Args:
         config: `TrainingConfig` of the run.
+        facts: what its config.json says of the corpus, see `RunFolder.read_config`.
         vocabulary: `Vocabulary` of the run.
         data_dir: None for the folder that the run has on record, or where it is now.
 
@@ -37,8 +38,11 @@ def load_run_corpus(config, vocabulary, data_dir=None):
         a `Corpus`.
 
     Raises:
-        CorpusError: if it cannot be loaded, or its words are not those of the run.
+        CorpusError: if it cannot be loaded, or its words or texts are not those of the run.
     """
+    # Imported here, since it brings TensorFlow: --help does not wait for it.
+    from awd_keras.training.run_folder import text_digest
+
     corpus = load_corpus(
         config.corpus,
         data_dir or config.data_dir,
@@ -52,7 +56,21 @@ def load_run_corpus(config, vocabulary, data_dir=None):
             f"{len(corpus.vocabulary):,} (sha256 {corpus.vocabulary.digest[:12]}). Name the run's "
             "own text by --data_dir, or any text at all by --data_file."
         )
+    # The words are those of the training text: they say nothing of the others, nor of the order.
+    recorded, received = facts.get("text_digest"), text_digest(corpus)
+    if recorded not in (None, received):
+        raise CorpusError(
+            f"The texts of {corpus.source} have the run's words, but one of them is another than "
+            f"the run's: expected {_counts(facts.get('num_tokens', {}))} tokens (sha256 "
+            f"{recorded[:12]}). Received: {_counts(corpus.token_counts)} tokens (sha256 "
+            f"{received[:12]}). Name the run's own texts by --data_dir, or any text at all by "
+            "--data_file."
+        )
     return corpus
+
+
+def _counts(num_tokens):
+    return ", ".join(f"{count:,} {split}" for split, count in num_tokens.items())
 
 
 def split_of(corpus, split):

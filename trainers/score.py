@@ -19,7 +19,13 @@ numbers are reported at the end.
 
 With --nbest the lines are `id ||| text ||| score`, those of an id together. They are written in the
 same form with (1 - w) * score + w * log_probability as their score, w the --lm_weight, the best of
-each id first. Text of any length streams through the memory of --block_lines lines.
+each id first. A line of another form, an empty one and one whose id comes back after another id are
+left out, and their numbers reported at the end.
+
+Text of any length streams through the memory of --block_lines lines; --nbest also holds one list,
+and the ids of all.
+
+Where lines were left out, or not UTF-8, the exit code is 1; the others are written all the same.
 """
 
 import collections
@@ -60,6 +66,8 @@ def _score(path="-"):
     from awd_keras.evaluation import LineScorer, decoded_lines
 
     _check_flags()
+    if FLAGS.output:
+        command.check_writable(FLAGS.output)
     with contextlib.ExitStack() as stack:
         # Before the model is loaded, which takes a while.
         stream = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
@@ -102,11 +110,25 @@ def _output():
 
 
 def _write_sorted(lines, scorer, file):
+    from awd_keras.data import CorpusError
     from awd_keras.evaluation import rerank
 
-    for hypothesis in rerank(lines, scorer, FLAGS.lm_weight):
+    bad, reasons = _LineNumbers(), []
+
+    def leave_out(number, error):
+        bad.add(number)
+        # The first stands for all: a file may have millions of them.
+        if not reasons:
+            reasons.append(error)
+
+    for hypothesis in rerank(lines, scorer, FLAGS.lm_weight, leave_out):
         print(hypothesis, file=file)
-    return lambda: None
+
+    def report():
+        if bad.count:
+            raise CorpusError(f"{bad} left out, the others are sorted. {reasons[0]}")
+
+    return report
 
 
 def _write_scores(lines, scorer, file):

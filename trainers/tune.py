@@ -61,7 +61,6 @@ def main():
 
 
 def _tune():
-    from awd_keras import factory
     from awd_keras.data import load_corpus
     from awd_keras.training import RunFolderError
     from awd_keras.training.folder_lock import folder_lock
@@ -70,12 +69,13 @@ def _tune():
     role = _role()
     tune = expand(FLAGS.tune)
     config = common.config_from_flags()
-    config = config.replace(dtype=factory.resolve_dtype(config.dtype)[0])
+    workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-tune")
+    recorded = common.recorded_setting(os.path.join(workdir, "search.json"), "dtype")
+    config = config.replace(dtype=common.resolve_dtype(config.dtype, recorded)[0])
     if not FLAGS["test_batch_size"].present:
         # What a trial says of the test text decides nothing; at batch size 1 it takes minutes.
         config = config.replace(test_batch_size=config.validation_batch_size)
     _check_search(config, tune)
-    workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-tune")
     if _check_folder(workdir, config, tune) and not FLAGS.resume:
         raise RunFolderError(
             f"{workdir} holds a search already. Leave --noresume out to go on with it, or choose "

@@ -53,13 +53,17 @@ class Hypothesis:
         return f"{self.id} ||| {self.text} ||| {self.score:.6f}"
 
 
-def rerank(lines, scorer, lm_weight):
+def rerank(lines, scorer, lm_weight, on_bad_line=None):
     """Sorts each n-best list by the sum of its scores and a model's log-probabilities.
+
+    What is held is a list, the scorer's block of lines, and the ids, to know one that comes back.
 
     Args:
         lines: iterable of lines `id ||| text ||| score`; those of an id follow one another.
         scorer: a `LineScorer`.
         lm_weight: w, from 0 (the scores as they are) to 1 (the model alone).
+        on_bad_line: None, or a function of the number of a line and the `CorpusError` that says
+            what is wrong with it; the line is left out then.
 
     Yields:
         a `Hypothesis` for each line, with the score `(1 - w) * score + w * log_probability`, the
@@ -67,8 +71,8 @@ def rerank(lines, scorer, lm_weight):
 
     Raises:
         ConfigError: if the weight is not in [0, 1].
-        CorpusError: for a line of another form, or an id that comes back after another one. The
-            message has the number of the line.
+        CorpusError: without `on_bad_line`, for a line of another form, or an id that comes back
+            after another one. The message has the number of the line.
 
     Example:
 
@@ -86,7 +90,7 @@ def rerank(lines, scorer, lm_weight):
     read_ahead = collections.deque()
 
     def texts():
-        for hypothesis in _parsed(lines):
+        for hypothesis in _parsed(lines, on_bad_line):
             read_ahead.append(hypothesis)
             yield hypothesis.text
 
@@ -104,17 +108,23 @@ def rerank(lines, scorer, lm_weight):
         yield from sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
 
 
-def _parsed(lines):
+def _parsed(lines, on_bad_line):
     """Parses lines and looks that each id has one place."""
     current, done = None, set()
     for number, line in enumerate(lines, start=1):
-        hypothesis = Hypothesis.parse(line, number)
+        try:
+            hypothesis = Hypothesis.parse(line, number)
+            if hypothesis.id in done:
+                raise CorpusError(
+                    f"Line {number}: the id {hypothesis.id!r} comes back after another one. The "
+                    "lines of an id must follow one another: sort the file by its ids first."
+                )
+        except CorpusError as error:
+            if on_bad_line is None:
+                raise
+            on_bad_line(number, error)
+            continue
         if hypothesis.id != current:
             done.add(current)
             current = hypothesis.id
-            if current in done:
-                raise CorpusError(
-                    f"Line {number}: the id {current!r} comes back after another one. The lines "
-                    "of an id must follow one another: sort the file by its ids first."
-                )
         yield hypothesis

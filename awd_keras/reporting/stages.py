@@ -155,20 +155,13 @@ def _stages_of(folder, name_of_run):
 
 def _read_results(folder):
     results = folder.read_results()
-    if results is None:
-        return {}
-    try:
-        results["epochs"], results["triggered_at_step"]
-        return {text: results[text]["perplexity"] for text in TEXTS}
-    except (KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{folder.results_file} is not that of a run: {error!r} while reading it."
-        ) from None
+    return {text: results[text]["perplexity"] for text in TEXTS} if results else {}
 
 
 def _read_evaluations(folder):
     evaluations = []
-    for path in sorted(folder.path.glob("evaluation-*.json")):
+    # That of the model alone before those that have more in their names.
+    for path in sorted(folder.path.glob("evaluation-*.json"), key=lambda path: path.stem):
         try:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
             if evaluation["text"] not in TEXTS:

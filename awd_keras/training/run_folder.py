@@ -97,7 +97,10 @@ class RunFolder:
                 "another folder by --workdir; nothing was changed."
             )
         if config is not None:
-            differences = self.read_config()[0].differences(config)
+            recorded = self.read_config()[0]
+            if _is_same_run(recorded.initial_run, config.initial_run):
+                recorded = recorded.replace(initial_run=config.initial_run)
+            differences = recorded.differences(config)
             if differences:
                 raise RunFolderError(
                     f"{self.path} holds a run with other settings ({'; '.join(differences)}). "
@@ -138,7 +141,7 @@ class RunFolder:
             "name": corpus.name,
             "vocabulary_digest": corpus.vocabulary.digest,
             "num_tokens": corpus.token_counts,
-            "text_digest": _text_digest(corpus),
+            "text_digest": text_digest(corpus),
         }
         if self.check(config):
             recorded = self.read_config()[1]
@@ -157,12 +160,21 @@ class RunFolder:
         """The `Vocabulary` of the run.
 
         Raises:
-            RunFolderError: if it is missing or unreadable.
+            RunFolderError: if it is missing or unreadable, or not the one on record.
         """
         try:
-            return Vocabulary.load(self.vocabulary_file)
+            vocabulary = Vocabulary.load(self.vocabulary_file)
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.vocabulary_file} cannot be read: {error}") from error
+        recorded = self.read_config()[1].get("vocabulary_digest")
+        # Other words as many would fit the weights, and every result would be wrong.
+        if recorded is not None and recorded != vocabulary.digest:
+            raise RunFolderError(
+                f"{self.vocabulary_file} does not hold the words of the run: expected sha256 "
+                f"{recorded[:12]}, as config.json says. Received: {len(vocabulary):,} words, "
+                f"sha256 {vocabulary.digest[:12]}. Put the run's own file in its place."
+            )
+        return vocabulary
 
     def read_metrics(self):
         """The complete rows of metrics.csv as dictionaries of strings; empty without the file."""
@@ -200,17 +212,24 @@ class RunFolder:
         """What `write_results` wrote, or None.
 
         Raises:
-            RunFolderError: if it is unreadable.
+            RunFolderError: if it is unreadable, or not the results of a run.
         """
         if not self.results_file.exists():
             return None
         try:
-            return json.loads(self.results_file.read_text(encoding="utf-8"))
+            results = json.loads(self.results_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunFolderError(
                 f"{self.results_file} cannot be read: {error}. Move it away to have it written "
                 "again."
             ) from error
+        if not _are_results(results):
+            raise RunFolderError(
+                f"{self.results_file} is not that of a run: expected reason, epochs, "
+                "triggered_at_step, and the perplexity of validation and test. Received: "
+                f"{json.dumps(results)[:200]}. Move it away to have it written again."
+            )
+        return results
 
     def set_best_aside(self):
         """Keeps the best weights on record, before others that are on no record replace them."""
@@ -227,7 +246,30 @@ class RunFolder:
             os.replace(self.best_on_record, self.best_checkpoint)
 
 
-def _text_digest(corpus):
+def _is_same_run(recorded, given):
+    """Whether the path of a run that is on record and one that is given are of the same run."""
+    if recorded is None or given is None:
+        return recorded == given
+    recorded, given = pathlib.Path(recorded).resolve(), pathlib.Path(given).resolve()
+    # It may have been moved since, or be on record as it was typed in another current directory.
+    return recorded == given or recorded.name == given.name and not recorded.exists()
+
+
+def _are_results(results):
+    """Whether something has the form of results.json, as far as anybody reads it."""
+    if not isinstance(results, dict) or not isinstance(results.get("reason"), str):
+        return False
+    texts = [results.get(name) for name in ("validation", "test")]
+    if not all(isinstance(text, dict) for text in texts):
+        return False
+    numbers = [results.get("epochs"), *(text.get("perplexity") for text in texts)]
+    return "triggered_at_step" in results and all(
+        isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers
+    )
+
+
+def text_digest(corpus):
+    """The SHA-256 of the three texts of a `Corpus` as ids, as hexadecimal digits."""
     digest = hashlib.sha256()
     for text in (corpus.train, corpus.validation, corpus.test):
         digest.update(text.astype("<i4").tobytes())

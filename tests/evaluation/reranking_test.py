@@ -89,6 +89,18 @@ def test_a_malformed_line_is_named_by_its_number(line):
         list(rerank(["a ||| x ||| 1", "a ||| y ||| 2", line], Scorer(), 0.5))
 
 
+def test_bad_lines_are_left_out_and_told():
+    bad = {2: "", 3: None, 5: "a ||| x", 7: "a ||| comes back ||| 1", 8: "b ||| x ||| nan"}
+    good = {1: "a ||| x ||| 1", 4: "a ||| y ||| 2", 6: "b ||| x ||| 1", 9: "b ||| y ||| 3"}
+    lines = [(bad | good)[number] for number in range(1, 10)]
+    told = {}
+    found = list(rerank(lines, Scorer(), 0.0, told.__setitem__))
+    assert [(h.id, h.text) for h in found] == [("a", "y"), ("a", "x"), ("b", "y"), ("b", "x")]
+    assert list(told) == list(bad)
+    assert all(f"Line {number}" in str(error) for number, error in told.items())
+    assert "not UTF-8" in str(told[3]) and "'a' comes back" in str(told[7])
+
+
 def test_ids_must_be_together():
     lines = ["a ||| x ||| 1", "b ||| x ||| 1", "a ||| y ||| 1"]
     with pytest.raises(CorpusError, match="Line 3: the id 'a' comes back"):

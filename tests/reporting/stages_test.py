@@ -107,6 +107,13 @@ def test_results_of_the_run_count_before_those_of_an_evaluation(folder):
     ]
 
 
+def test_the_model_alone_counts_before_the_model_in_other_evaluations(folder):
+    write_evaluation(folder, "test-cache", {"model": 87.1, "cache": 80.0}, cache=CACHE)
+    write_evaluation(folder, "test", {"model": 87.0})
+    found = [(stage.kind, stage.perplexities) for stage in read_stages(folder)]
+    assert found == [("trained", {"test": 87.0}), ("cache", {"test": 80.0})]
+
+
 def test_other_settings_and_other_weights_are_other_stages(folder, tmp_path):
     fine_tuned = make_folder(tmp_path / "other", initial_run="run")
     write_evaluation(fine_tuned, "test", {"model": 79.0, "cache": 71.0}, cache=CACHE)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from awd_keras import bundled
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.trained_run import make_run
+from tests.trainers.trained_run import make_run, replace_words
 
 MODULE = "serving.export"
 
@@ -125,9 +125,9 @@ def test_bad_input_is_one_line(command, workdir, tmp_path, arguments, parts):
 
 
 def test_a_run_without_an_eos(command, tmp_path):
-    make_run(tmp_path / "run")
-    vocabulary = tmp_path / "run" / "vocabulary.txt"
-    vocabulary.write_text(vocabulary.read_text("utf-8").replace("<eos>", "end"), "utf-8")
+    _, vocabulary = make_run(tmp_path / "run")
+    words = ["end" if word == "<eos>" else word for word in vocabulary.words]
+    replace_words(tmp_path / "run", words)
     ended = command(f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'out'}")
     assert_one_line(ended, "the vocabulary has none")
     assert not (tmp_path / "out").exists()

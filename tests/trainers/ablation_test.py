@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from awd_keras import factory
 from awd_keras.training import RunFolder, loop
 from awd_keras.training.folder_lock import folder_lock
 from tests.trainers.command_line import ROOT
@@ -99,6 +100,15 @@ class TestFinished:
         again = run_command(capfd, MODULE, *line(data_dir, workdir, "--seeds=7,8"))
         assert again.code == 0, again.stderr
         assert snapshot(workdir) == before
+
+    def test_on_other_hardware_it_keeps_its_dtype(self, finished, data_dir, capfd, monkeypatch):
+        monkeypatch.setattr(factory, "resolve_dtype", lambda _: ("bfloat16", "it has it"))
+        flags = line(data_dir, finished[0], "--seeds=7,8", dtype="auto")
+        with monkeypatch.context() as patch:
+            # What each run says of it is tested with the runs.
+            patch.setattr("trainers.side_by_side.run_in_this_process", lambda *_: True)
+            again = run_command(capfd, MODULE, *flags)
+        assert again.code == 0, again.stderr
 
 
 class TestGoesOn:

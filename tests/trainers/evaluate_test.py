@@ -10,9 +10,10 @@ import pytest
 from awd_keras.data import load_corpus
 from awd_keras.evaluation import ContinuousCache, evaluate, search
 from awd_keras.training import RunFolder
+from awd_keras.training.run_folder import text_digest
 from tests.test_case import assert_close
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.trained_run import make_run
+from tests.trainers.trained_run import make_run, replace_facts, replace_words
 from tests.training.tiny import make_texts
 
 MODULE = "trainers.evaluate"
@@ -31,6 +32,7 @@ class Run:
         with open(self.data_dir / "test.txt", "a") as file:
             file.write("w1 zebra\nw2 <unk>\n")
         self.corpus = load_corpus("text", self.data_dir)
+        replace_facts(self.workdir, text_digest=text_digest(self.corpus))
 
     def read(self, name="evaluation-test.json"):
         return json.loads((self.workdir / name).read_text())
@@ -118,7 +120,7 @@ class TestPlain:
         assert_close(results["loss"], expected.loss, 1e-5)
         assert (results["num_text_tokens"], results["num_tokens"]) == (9, 8)
         assert (results["num_out_of_vocabulary"], results["num_unk"]) == (2, 3)
-        assert results["text"] == str(path)
+        assert results["text"] == f"file: {path}"
         assert lines[-1].startswith("letter.txt perplexity: ")
         assert not list(run.workdir.glob("evaluation-*"))
         evaluated(f"--data_file={path}")
@@ -147,7 +149,7 @@ class TestPlain:
             word if word.startswith("<") else chr(ord("a") + index)
             for index, word in enumerate(vocabulary.words)
         ]
-        RunFolder(workdir).vocabulary_file.write_text("".join(f"{word}\n" for word in letters))
+        replace_words(workdir, letters)
         path = tmp_path / "text.txt"
         path.write_text("a b c d\nc b a\n")
         ended = run_command(
@@ -163,7 +165,7 @@ class TestCacheAndDynamicEvaluation:
     def test_all_stages(self, run, evaluated, tmp_path):
         path = tmp_path / "words.tsv"
         lines = evaluated(*CACHE, *DYNEVAL, f"--per_token={path}")
-        results = run.read()
+        results = run.read("evaluation-test-cache-dyneval.json")
         assert list(results["stages"]) == STAGES
         assert results["batch_size"] == 1
         assert results["cache"] == {
@@ -185,6 +187,12 @@ class TestCacheAndDynamicEvaluation:
         nats = [-float(row.split("\t")[1]) for row in rows]
         assert_close(np.mean(nats), losses[3], 1e-5)
 
+    def test_one_evaluation_does_not_replace_another(self, run, evaluated):
+        evaluated()
+        evaluated(*CACHE)
+        assert list(run.read()["stages"]) == ["model"]
+        assert list(run.read("evaluation-test-cache.json")["stages"]) == ["model", "cache"]
+
     @pytest.mark.parametrize(
         "corpus, expected", [("text", (500, 1.0, 0.1)), ("wikitext2", (3785, 0.662, 0.1279))]
     )
@@ -200,7 +208,7 @@ class TestCacheAndDynamicEvaluation:
             evaluated("--cache", "--cache_only_full", f"--data_file={text}")
         finally:
             path.write_text(before)
-        cache = run.read("evaluation-file-text.txt.json")["cache"]
+        cache = run.read("evaluation-file-text.txt-cache.json")["cache"]
         assert (cache["window"], cache["theta"], cache["lambda_"]) == expected
         assert cache["only_full"] is True
 
@@ -209,7 +217,7 @@ class TestCacheAndDynamicEvaluation:
             "--search", "--cache", "--cache_lambda=0.15", "--search_cache_window=5,40",
             "--search_cache_theta=0.2,0.9", *DYNEVAL, "--search_dyneval_decay_rate=0.001,0.1",
             "--search_tokens=60", "--dyneval_statistics_windows=3")  # fmt: skip
-        results = run.read()
+        results = run.read("evaluation-test-cache-dyneval-search.json")
         trials = results["search"]["trials"]
         assert results["search"]["num_tokens"] == 59
         # (2 windows x 2 thetas, and no cache) x (2 decay rates, and no dynamic evaluation).

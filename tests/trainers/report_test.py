@@ -14,6 +14,7 @@ from awd_keras.generation import GenerationConfig, TextGenerator
 from awd_keras.training import RunFolder
 from tests.reporting.parsed_page import ParsedPage
 from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.trained_run import replace_words
 from tests.training import tiny
 
 MODULE = "trainers.report"
@@ -124,7 +125,7 @@ def test_evaluations_and_fine_tuned_runs_are_found(command, run, tmp_path, capfd
         ended = run_command(capfd, "trainers.evaluate", f"--workdir={workdir}",
                             f"--split={split}", *settings)  # fmt: skip
         assert ended.code == 0
-    measured = [json.loads((workdir / f"evaluation-{split}.json").read_text())
+    measured = [json.loads((workdir / f"evaluation-{split}-cache.json").read_text())
                 for split in ("validation", "test")]  # fmt: skip
     output = tmp_path / "page.html"
     ended = command(f"--workdir={workdir}", f"--output={output}", "--num_words=3",
@@ -229,8 +230,8 @@ class TestBadInput:
 
     def test_runs_of_two_vocabularies(self, command, run, tmp_path):
         workdir = run.copy(tmp_path / "run")
-        file = workdir / "vocabulary.txt"
-        file.write_text(file.read_text().replace("w3\n", "x3\n"))
+        words = RunFolder(workdir).read_vocabulary().words
+        replace_words(workdir, ["x3" if word == "w3" else word for word in words])
         ended = command(f"--workdir={run.workdir}", f"--workdir={workdir}", *FAST)
         assert_one_line(ended, "need one vocabulary", str(run.workdir), str(workdir))
 

@@ -136,14 +136,25 @@ def test_nbest(command, run, tmp_path):
     assert totals == sorted(totals, reverse=True)
 
 
-def test_a_malformed_nbest_list_leaves_no_output(command, run, tmp_path):
+def test_bad_lines_of_nbest_lists_are_named_and_the_others_sorted(command, run, tmp_path):
     file, output = tmp_path / "lists.txt", tmp_path / "sorted.txt"
-    file.write_text("a ||| w1 ||| 1\na ||| w2\n")
-    output.write_text("before")
-    arguments = [f"--workdir={run[0]}", "--nbest", f"--output={output}", str(file)]
-    assert_one_line(command(*arguments), "Line 2: Expected: id ||| text ||| score", "a ||| w2")
-    assert output.read_text() == "before"
+    file.write_bytes(b"a ||| w1 ||| 1\na ||| w2\n\na ||| w3 ||| 2\nb ||| caf\xe9 ||| 1\n")
+    arguments = [f"--workdir={run[0]}", "--nbest", "--lm_weight=0", f"--output={output}", str(file)]
+    assert_one_line(
+        command(*arguments),
+        "error: lines 2, 3, 5 are left out, the others are sorted. Line 2: Expected: id ||| text "
+        "||| score, the score a finite number. Received: 'a ||| w2'",
+    )
+    assert output.read_text() == "a ||| w3 ||| 2.000000\na ||| w1 ||| 1.000000\n"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_where_it_cannot_write_is_said_before_the_model_is_loaded(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled, "load_model", lambda *_: pytest.fail("loaded"))
+    (tmp_path / "lines.txt").write_text("w1\n")
+    for output, part in ((tmp_path, "it is a folder"), (tmp_path / "no" / "x", "is no folder")):
+        ended = command(f"--output={output}", str(tmp_path / "lines.txt"))
+        assert_one_line(ended, f"{output} cannot be written", part)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +168,7 @@ def test_a_malformed_nbest_list_leaves_no_output(command, run, tmp_path):
         (["--workdir=RUN", "--lm_weight=0.5", "FILE"], ["--lm_weight needs --nbest"]),
         (["--workdir=RUN", "--nbest", "--text", "FILE"], ["--text does not go with --nbest"]),
         (["--workdir=RUN", "--batch_size=0", "FILE"], ["batch_size must be a positive integer"]),
-        (["--workdir=RUN", "--output=NOWHERE/x", "FILE"], ["No such file or directory: NOWHERE/x"]),
+        (["--workdir=RUN", "--output=NOWHERE/x", "FILE"], ["there is no folder NOWHERE"]),
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
 )  # fmt: skip

@@ -1,9 +1,11 @@
 """A run folder with weights in it, for the commands that work on a trained run."""
 
+import json
+
 import numpy as np
 
 from awd_keras import factory
-from awd_keras.data import Corpus
+from awd_keras.data import Corpus, Vocabulary
 from awd_keras.training import RunFolder
 from awd_keras.training.training_state import save_weights
 from tests.training.tiny import make_config, make_texts
@@ -40,3 +42,19 @@ def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
     validation = {"total_loss": 3.0, "num_tokens": 1}
     save_weights(folder.best_checkpoint, model, {"step": 0, "validation": validation})
     return model, corpus.vocabulary
+
+
+def replace_facts(workdir, **facts):
+    """Changes what the config.json of a run says of its corpus; None takes a fact away."""
+    file = RunFolder(workdir).config_file
+    content = json.loads(file.read_text())
+    changed = {**content["corpus"], **facts}
+    content["corpus"] = {name: fact for name, fact in changed.items() if fact is not None}
+    file.write_text(json.dumps(content))
+
+
+def replace_words(workdir, words):
+    """Gives a run other words, as many, for its weights."""
+    vocabulary = Vocabulary(words)
+    vocabulary.save(RunFolder(workdir).vocabulary_file)
+    replace_facts(workdir, vocabulary_digest=vocabulary.digest)

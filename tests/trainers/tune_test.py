@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from awd_keras import factory
 from awd_keras.training import RunFolder, loop
 from awd_keras.tuning import hypermodel
 from tests.trainers.command_line import ROOT
@@ -102,11 +103,13 @@ class TestGoesOn:
         assert ended.code == 0, ended.stderr
         assert "continuing after step 9" in ended.stdout
 
-    def test_with_more_trials(self, data_dir, tmp_path, capfd):
+    def test_with_more_trials(self, data_dir, tmp_path, capfd, monkeypatch):
         with pretend():
             first = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
             before = read_trials(tmp_path / "search")
-            more = line(data_dir, tmp_path / "search", "--max_trials=5")
+            # With auto, on hardware of the other kind.
+            monkeypatch.setattr(factory, "resolve_dtype", lambda _: ("bfloat16", "it has it"))
+            more = line(data_dir, tmp_path / "search", "--max_trials=5", dtype="auto")
             ended = run_command(capfd, MODULE, *more)
         assert (first.code, ended.code) == (0, 0), ended.stderr
         assert "continuing after 2 of 5 trials" in ended.stdout

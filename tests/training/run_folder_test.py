@@ -4,9 +4,18 @@ import json
 
 import pytest
 
+from awd_keras.data import Vocabulary
 from awd_keras.training import RunFolder, RunFolderError
 from awd_keras.training.run_folder import METRICS_COLUMNS, write_beside
 from tests.training.tiny import make_config, make_corpus, make_texts
+
+RESULTS = {
+    "reason": "finished",
+    "epochs": 3,
+    "triggered_at_step": None,
+    "validation": {"perplexity": 9.0},
+    "test": {"perplexity": 8.5},
+}
 
 
 def snapshot(path):
@@ -82,6 +91,39 @@ class TestCheck:
         assert snapshot(folder.path) == before
 
 
+class TestInitialRun:
+    @pytest.fixture
+    def check(self, tmp_path, monkeypatch):
+        """Function that checks a run from an initial run on record with another one."""
+        monkeypatch.chdir(tmp_path)
+
+        def check(recorded, given):
+            (tmp_path / "tuned").mkdir(exist_ok=True)
+            folder = RunFolder(tmp_path / "tuned")
+            content = {"settings": make_config(initial_run=recorded).to_dict(), "corpus": {}}
+            folder.config_file.write_text(json.dumps(content))
+            return folder.check(make_config(initial_run=given))
+
+        return check
+
+    def test_one_run_by_two_paths(self, check, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "link").symlink_to("mine")
+        for path in ("mine", "mine/", "tuned/../mine", "link", str(tmp_path / "mine")):
+            assert check("mine", path) and check(path, "mine")
+
+    def test_a_run_that_was_moved(self, check):
+        assert check("/before/it/was/moved/mine", "mine")
+        with pytest.raises(RunFolderError, match="initial_run: /before/mine -> other"):
+            check("/before/mine", "other")
+
+    def test_another_run(self, check, tmp_path):
+        (tmp_path / "a" / "mine").mkdir(parents=True)
+        for recorded, given in (("a/mine", "b/mine"), (None, "mine"), ("mine", None)):
+            with pytest.raises(RunFolderError, match=f"initial_run: {recorded} -> {given}"):
+                check(recorded, given)
+
+
 class TestBegin:
     def test_settings_and_words_can_be_read(self, folder):
         config, facts = folder.read_config()
@@ -98,6 +140,16 @@ class TestBegin:
         with pytest.raises(RunFolderError, match="another text"):
             folder.begin(make_config(), make_corpus(texts))
         assert snapshot(folder.path) == before
+
+    def test_the_words_of_another_run_are_refused(self, folder):
+        words = make_corpus().vocabulary.words
+        Vocabulary(words[::-1]).save(folder.vocabulary_file)
+        with pytest.raises(RunFolderError, match=r"expected sha256 \w{12}, .*Received: 21 words"):
+            folder.read_vocabulary()
+        content = json.loads(folder.config_file.read_text())
+        del content["corpus"]["vocabulary_digest"]  # as before there was one
+        folder.config_file.write_text(json.dumps(content))
+        assert folder.read_vocabulary().words == words[::-1]
 
     def test_unreadable_words(self, folder):
         folder.vocabulary_file.write_bytes(b"\xff")
@@ -151,14 +203,36 @@ class TestMetrics:
 class TestResults:
     def test_round_trip(self, folder):
         assert folder.read_results() is None
-        folder.write_results({"reason": "finished"})
-        assert folder.read_results() == {"reason": "finished"}
-        assert json.loads(folder.results_file.read_text()) == {"reason": "finished"}
+        folder.write_results(RESULTS)
+        assert folder.read_results() == RESULTS
+        assert json.loads(folder.results_file.read_text()) == RESULTS
 
     def test_damaged(self, folder):
         folder.results_file.write_text("{")
         with pytest.raises(RunFolderError, match="results.json cannot be read"):
             folder.read_results()
+
+    @pytest.mark.parametrize(
+        "results",
+        [
+            {},
+            [1],
+            None,
+            {**RESULTS, "reason": 1},
+            {**RESULTS, "epochs": "3"},
+            {**RESULTS, "test": [1]},
+            {**RESULTS, "validation": {"loss": 1.0}},
+            {name: value for name, value in RESULTS.items() if name != "triggered_at_step"},
+        ],
+    )
+    def test_not_those_of_a_run(self, folder, results):
+        folder.write_results(results)
+        with pytest.raises(RunFolderError, match=r"results.json is not .*expected.*Received.*Move"):
+            folder.read_results()
+
+    def test_an_infinite_perplexity_is_one(self, folder):
+        folder.write_results({**RESULTS, "test": {"perplexity": float("inf")}})
+        assert folder.read_results()["test"]["perplexity"] == float("inf")
 
 
 class TestBest:
