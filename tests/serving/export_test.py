@@ -72,8 +72,8 @@ def test_a_run_folder_whose_name_no_model_may_have(command, workdir, tmp_path):
 
 
 def test_the_help_has_the_limits():
-    ended = subprocess.run(
-        [sys.executable, "-m", MODULE, "--help"], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+    command = [sys.executable, "-m", MODULE, "--help"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     said = " ".join(ended.stdout.split())
     for name, value in dataclasses.asdict(Limits()).items():
         assert re.search(rf"--{name}: limit in the graph: [^:]+ \(default: '{value}'\)", said), name
