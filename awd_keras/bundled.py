@@ -19,7 +19,7 @@ from awd_keras.ops.quantization import dequantize, quantize
 from awd_keras.training.run_folder import RunFolder, RunFolderError
 
 FOLDER = pathlib.Path(__file__).parent / "bundled_model"
-_CONFIG, _VOCABULARY, _WEIGHTS = "config.json", "vocabulary.txt", "weights.npz"
+_CONFIG, _VOCABULARY, _WEIGHTS = _FILES = "config.json", "vocabulary.txt", "weights.npz"
 # What a run has on record and nobody else can use.
 _FORGOTTEN = {"data_dir": None, "initial_run": None}
 
@@ -62,14 +62,18 @@ def write_bundled_model(workdir, folder=FOLDER):
 
     Args:
         workdir: the run folder.
-        folder: where to write; files of an older one are replaced, all or none.
+        folder: where to write: new, empty, or the folder of an older such model, whose files are
+            replaced, all or none. Until the new ones are in place the old ones are kept beside it.
 
     Returns:
         size of the files in bytes.
 
     Raises:
-        RunFolderError, CheckpointError: as `factory.load_run`.
+        RunFolderError: as `factory.load_run`, or if the folder holds anything else.
+        CheckpointError: as `factory.load_run`.
     """
+    folder = pathlib.Path(folder).resolve()
+    _check_may_replace(folder)
     model, vocabulary, config = factory.load_run(workdir, "float32")
     run = RunFolder(workdir)
     results = run.read_results() or {}
@@ -88,7 +92,6 @@ def write_bundled_model(workdir, folder=FOLDER):
             arrays[f"scales/{variable.path}"] = scales
         else:
             arrays[f"float32/{variable.path}"] = values
-    folder = pathlib.Path(folder).absolute()
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     beside.mkdir(parents=True)
     try:
@@ -96,12 +99,38 @@ def write_bundled_model(workdir, folder=FOLDER):
         (beside / _CONFIG).write_text(text, encoding="utf-8")
         vocabulary.save(beside / _VOCABULARY)
         np.savez_compressed(beside / _WEIGHTS, **arrays)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
+        _replace(folder, beside)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _check_may_replace(folder):
+    """Nothing is ever deleted but a model of ours: a mistyped folder may be somebody's work."""
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file. Choose another folder by --output.")
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if found and found != set(_FILES):
+        raise RunFolderError(
+            f"Expected a new folder, an empty one, or one with {', '.join(_FILES)} and nothing "
+            f"else. Received: {folder} with {', '.join(sorted(found)[:5])}. Choose another by "
+            "--output; nothing was changed."
+        )
+
+
+def _replace(folder, beside):
+    """Puts a folder in the place of another; whenever it is killed, one of them is complete."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    existed = folder.exists()
+    if existed:
+        folder.rename(aside)
+    try:
+        beside.rename(folder)
+    except BaseException:
+        if existed:
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_bundled_model(folder=FOLDER, dtype=None):

@@ -52,8 +52,10 @@ class Client:
         version: None, or a version to be answered by; without it, the server's latest.
         label: None, or a label of a version in its place.
         deadline: seconds in which each call has to end, attempts and pauses together.
-        max_attempts: how often a call is made while the server is UNAVAILABLE.
+        max_attempts: how often a call is made while the server is UNAVAILABLE; None: until the
+            deadline.
         certificate: None, or a file of certificates to trust over TLS, in PEM.
+        on_wait: None, or a function without arguments, called before a call is made again.
 
     Raises:
         ValueError: if these do not go together.
@@ -68,13 +70,13 @@ class Client:
 
     def __init__(
         self, server="http://localhost:8501", model="bundled", version=None, label=None,
-        deadline=30.0, max_attempts=6, certificate=None):  # fmt: skip
+        deadline=30.0, max_attempts=None, certificate=None, on_wait=None):  # fmt: skip
         if version is not None and label is not None:
             raise ValueError(
                 "expected a version or a label, not both. Received: "
                 f"version={version}, label={label!r}"
             )
-        self._retries = Retries(deadline, max_attempts)
+        self._retries = Retries(deadline, max_attempts, on_wait=on_wait)
         spec = {"name": model, "version": version, "label": label}
         self._transport = _transport(server, spec, certificate)
         self._state_size = None
@@ -117,7 +119,7 @@ class Client:
             list of float32 arrays, each of the length of its sequence: the log-probability of each
             word after those before it and an `<eos>`.
         """
-        rows = [np.asarray(row, np.int32).reshape(-1) for row in token_ids]
+        rows = [_ids(row) for row in token_ids]
         lengths = np.array([len(row) for row in rows], np.int32)
         padded = np.zeros((len(rows), max([1, *lengths])), np.int32)
         for row, values in zip(padded, rows):
@@ -161,7 +163,7 @@ class Client:
             `(log_probabilities, state)`: float32 arrays (batch_size, vocabulary_size), of the words
             after these, and (batch_size, state_size).
         """
-        token_ids = np.asarray(token_ids, np.int32).reshape(-1)
+        token_ids = _ids(token_ids)
         if state is None:
             state = np.zeros((len(token_ids), self.state_size()), np.float32)
         inputs = {"token_ids": token_ids, "state": np.asarray(state, np.float32)}
@@ -255,13 +257,27 @@ def _strings(name, values):
 
 
 def _column(name, value, size, dtype):
-    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else None
     array = np.asarray(value)
     if array.ndim > 1 or (array.ndim == 1 and len(array) != size):
         raise ValueError(f"{name} must be one value, or {size}. Received shape: {array.shape}")
-    if limits and size and not ((limits.min <= array) & (array <= limits.max)).all():
-        raise ValueError(f"{name} must be in {limits.min} to {limits.max}. Received: {value!r}")
+    if size and np.issubdtype(dtype, np.integer):
+        _check_range(name, array, dtype)
     return np.broadcast_to(array, (size,)).astype(dtype)
+
+
+def _ids(token_ids):
+    array = np.asarray(token_ids).reshape(-1)
+    _check_range("token_ids", array, np.int32)
+    return array.astype(np.int32)
+
+
+def _check_range(name, array, dtype):
+    """NumPy would raise an OverflowError, or turn a number that is too large into another."""
+    limits = np.iinfo(dtype)
+    fits = np.asarray((limits.min <= array) & (array <= limits.max), bool)
+    if not fits.all():
+        value = array[~fits].flat[0]
+        raise ValueError(f"{name} must be in {limits.min} to {limits.max}. Received: {value}")
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 import sys
 
 from absl import flags
@@ -11,6 +12,8 @@ from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
 
 FLAGS = flags.FLAGS
+# How the graph says what is wrong with a row, and which.
+_ROW = re.compile(r"(?:failed: \[)?([^\[\]]*?)\. Row:\] \[\d*\](?: \[Received:\] \[(.*?)\])?")
 _NO_SCORE = "nan\t0\t0\tnan"
 _HELP = "a line: words that go on; a number: that suggestion; an empty line: a new sentence"
 
@@ -26,7 +29,9 @@ def main(connect):
     flags.DEFINE_integer("version", None, "version to be answered by; default: the latest", 0)
     flags.DEFINE_string("label", None, "label of a version, in its place")
     flags.DEFINE_float("deadline", 30.0, "seconds in which each request has to be answered")
-    flags.DEFINE_integer("max_attempts", 6, "attempts while the server is unavailable", 1)
+    flags.DEFINE_integer(
+        "max_attempts", None, "attempts while the server is unavailable; default: until --deadline",
+        1)  # fmt: skip
     flags.DEFINE_string("certificate", None, "file of certificates to trust, in PEM")
     flags.DEFINE_integer("batch_size", 64, "score: texts sent at once; 1 answers each at once", 1)
     flags.DEFINE_bool("text", False, "score: write the text itself too, its tabs as spaces")
@@ -51,8 +56,23 @@ def _main(connect, action=None, *texts):
         command.start_tensorflow()
     with connect(
         FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.label, FLAGS.deadline,
-        FLAGS.max_attempts, FLAGS.certificate) as client:  # fmt: skip
+        FLAGS.max_attempts, FLAGS.certificate, _waiting()) as client:  # fmt: skip
         return actions[action](client, texts)
+
+
+def _waiting():
+    """Says at a terminal, once, why nothing happens."""
+    told = []
+
+    def tell():
+        if not told and sys.stderr.isatty():
+            print(
+                f"no answer from {FLAGS.server} yet; trying for {FLAGS.deadline:g} seconds ...",
+                file=sys.stderr,
+            )
+        told.append(True)
+
+    return tell
 
 
 def _lines(texts):
@@ -73,22 +93,53 @@ def _is_utf8(text):
 
 
 def _score(client, texts):
-    bad = []
+    bad, refused = [], {}
     numbered = enumerate(_lines(texts), start=1)
     while block := list(itertools.islice(numbered, FLAGS.batch_size)):
         good = [text for _, text in block if text is not None]
-        scores = iter(client.score(good))
+        scores = iter(_scores(client, good))
         for number, text in block:
             row = _NO_SCORE
             if text is None:
                 bad.append(number)
+            elif isinstance(score := next(scores), StatusError):
+                refused[number] = _of_one_row(score.message)
             else:
-                row = _row(next(scores))
+                row = _row(score)
             if FLAGS.text:
                 row += "\t" + (text or "").replace("\t", " ")
             print(row)
         sys.stdout.flush()
-    _check_utf8(bad)
+    _check_answered(bad, refused)
+
+
+def _scores(client, texts):
+    """A `Score` of each text, or the `StatusError` of one that the server refuses.
+
+    A request is refused as a whole. The row that it names may be one of a batch that the server
+    made of several requests; so the halves are asked.
+    """
+    try:
+        return client.score(texts)
+    except StatusError as error:
+        if error.code != "INVALID_ARGUMENT" or not _ROW.search(error.message):
+            raise
+        if len(texts) == 1:
+            return [error]
+    middle = len(texts) // 2
+    return [*_scores(client, texts[:middle]), *_scores(client, texts[middle:])]
+
+
+def _of_one_row(message):
+    """What is said of a row, without its number in a request that nobody but us has seen.
+
+    Example:
+
+    >>> _of_one_row("assertion failed: [`k` must be from 1 to 3. Row:] [0] [Received:] [9]")
+    '`k` must be from 1 to 3, received 9'
+    """
+    said, received = _ROW.search(message).groups()
+    return said if received is None else f"{said}, received {received}"
 
 
 def _row(score):
@@ -107,13 +158,26 @@ def _generate(client, texts):
             [prompt], FLAGS.max_words, FLAGS.temperature, FLAGS.top_k, FLAGS.top_p, FLAGS.seed
         )
         print(text, flush=True)
-    _check_utf8(bad)
+    _check_answered(bad)
 
 
-def _check_utf8(bad):
-    if bad:
-        shown = ", ".join(map(str, bad[:20])) + (" and more" if len(bad) > 20 else "")
-        raise ValueError(f"not UTF-8, without an answer: text {shown}. The others have theirs.")
+def _check_answered(not_utf8, refused=()):
+    """An error for texts without an answer: numbers of those, and why each of the others."""
+    faults = []
+    if not_utf8:
+        faults.append(f"not UTF-8, without an answer: text {_shown(not_utf8)}")
+    if refused:
+        first = next(iter(refused))
+        faults.append(
+            f"refused, without an answer: text {_shown(list(refused))} (text {first}: "
+            f"{refused[first]})"
+        )
+    if faults:
+        raise ValueError(f"{'; '.join(faults)}. The others have theirs.")
+
+
+def _shown(numbers):
+    return ", ".join(map(str, numbers[:20])) + (" and more" if len(numbers) > 20 else "")
 
 
 def _next(client, texts):

@@ -19,6 +19,7 @@ from absl import flags
 
 from awd_keras.config import ConfigError
 from serving import command
+from serving.limit_settings import Limits
 
 FLAGS = flags.FLAGS
 # Fields of `Limits`, with what they mean; the defaults are its.
@@ -47,7 +48,7 @@ def main():
     flags.DEFINE_string("compare_text", None, "text file for --compare; default: the run's own")
     flags.DEFINE_integer("compare_words", 20_000, "words of the text to measure with, at most")
     for name, meaning in _LIMITS.items():
-        flags.DEFINE_integer(name, None, f"limit in the graph: {meaning}")
+        flags.DEFINE_integer(name, getattr(Limits, name), f"limit in the graph: {meaning}")
     command.main(_main, errors=_errors)
 
 
@@ -76,11 +77,8 @@ def _main():
 
 
 def _limits():
-    from serving.limits import Limits
-
-    given = {name: getattr(FLAGS, name) for name in _LIMITS if getattr(FLAGS, name) is not None}
     try:
-        return Limits(**given)
+        return Limits(**{name: getattr(FLAGS, name) for name in _LIMITS})
     except ValueError as error:
         raise ConfigError(str(error)) from None
 
@@ -88,11 +86,18 @@ def _limits():
 def _export(model, vocabulary, config, limits):
     from serving.bundled_export import NAME
     from serving.saved_model import export_saved_model
+    from serving.version_folder import VersionError, check_name
 
     name = FLAGS.name
     if name is None:
         path = NAME if FLAGS.workdir is None else FLAGS.workdir
         name = os.path.basename(os.path.abspath(path))
+        try:
+            check_name(name)
+        except VersionError as error:
+            raise VersionError(
+                f"{error}, the name of the run folder. Choose another by --name."
+            ) from None
     export = export_saved_model(
         model, vocabulary, FLAGS.output, name, version=FLAGS.version, dtype=FLAGS.dtype,
         weights=FLAGS.weights, limits=limits, warmup=FLAGS.warmup,
@@ -153,7 +158,6 @@ def _lines(vocabulary, config):
     """Lines of a text as ids, up to so many words, and as long as a request may be."""
     from awd_keras.data import CorpusError, load_corpus
     from awd_keras.data.text_files import read_lines
-    from serving.limits import Limits
 
     if FLAGS.compare_text:
         texts = [line.split() for line in read_lines(FLAGS.compare_text)]

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.status import StatusError
+from serving.status import START_A_SERVER, StatusError
 
 _OPTIONS = [
     # TF-Serving takes and gives messages of up to 2 GB; gRPC's own limit is 4 MB.
@@ -119,7 +119,14 @@ def _call(method, request, timeout):
     try:
         return method(request, timeout=timeout)
     except grpc.RpcError as error:
-        raise StatusError(error.code().name, error.details() or "no details") from None
+        raise StatusError(error.code().name, _why(error.details() or "no details")) from None
+
+
+def _why(details):
+    """What gRPC says, and where nobody listens what to do."""
+    if details.startswith("failed to connect"):
+        return f"no server answers ({details.rpartition('last error: ')[2]}). {START_A_SERVER}"
+    return details
 
 
 def _infos(infos):

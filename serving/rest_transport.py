@@ -1,13 +1,17 @@
 """Requests to TF-Serving by REST. TensorFlow is not needed."""
 
+import concurrent.futures
 import json
+import re
+import threading
+import time
 import urllib.parse
 
 import numpy as np
 import requests
 
 from serving.json_tensors import decode_output, encode_input
-from serving.status import StatusError, code_of_http
+from serving.status import START_A_SERVER, StatusError, code_of_http
 
 # TensorFlow's names of types, as the metadata has them.
 _DTYPES = {
@@ -48,7 +52,7 @@ class RestTransport:
         Args:
             signature: its name.
             inputs: dictionary of name to array; strings are arrays of `bytes` objects.
-            timeout: seconds.
+            timeout: seconds, the question for the signatures before the first request included.
 
         Returns:
             dictionary of output name to array.
@@ -56,6 +60,7 @@ class RestTransport:
         Raises:
             StatusError: if it is not answered.
         """
+        end = time.monotonic() + timeout
         if self._signatures is None:  # JSON does not say of what type its numbers are
             self._signatures = self.metadata(timeout)
         if signature not in self._signatures:
@@ -67,7 +72,7 @@ class RestTransport:
         outputs = self._signatures[signature]["outputs"]
         columns = {name: encode_input(array) for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns})
-        answer = self._ask("POST", ":predict", timeout, body)
+        answer = self._ask("POST", ":predict", end - time.monotonic(), body)
         try:
             values = answer["outputs"]
             if len(outputs) == 1:
@@ -117,16 +122,16 @@ class RestTransport:
 
     def _ask(self, method, suffix, timeout, body=None):
         try:
-            response = self._session.request(
+            response = _within(timeout, lambda: self._session.request(
                 method, self._url + suffix, data=body, timeout=timeout,
                 verify=self._certificate,  # the session's would give way to REQUESTS_CA_BUNDLE
-                headers={"Content-Type": "application/json"})  # fmt: skip
+                headers={"Content-Type": "application/json"}))  # fmt: skip
         except requests.Timeout as error:
             raise StatusError("DEADLINE_EXCEEDED", str(error)) from None
         except requests.exceptions.SSLError as error:
             raise StatusError("UNAUTHENTICATED", str(error)) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise StatusError("UNAVAILABLE", str(error)) from None
+            raise StatusError("UNAVAILABLE", self._why(error)) from None
         except (requests.RequestException, OSError) as error:  # a malformed address or file
             raise StatusError("INVALID_ARGUMENT", str(error)) from None
         try:
@@ -140,6 +145,40 @@ class RestTransport:
         if not isinstance(answer, dict):
             raise _unreadable(response.text)
         return answer
+
+    def _why(self, error):
+        """What a person can do something with, of what the libraries below say of a connection."""
+        reason = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+        if reason is None or "Failed to" not in str(error):  # the connection was there, and ended
+            return str(error)
+        server = self._url.partition("/v1/models/")[0]
+        return f"no server answers at {server} ({reason[1]}). {START_A_SERVER}"
+
+
+def _within(seconds, call):
+    """Calls a function, for so long: the timeout of `requests` is one for each piece of an answer.
+
+    Where time is up, the call is left to itself; its thread keeps no program from ending.
+
+    Raises:
+        requests.Timeout: if it takes longer.
+    """
+    done = concurrent.futures.Future()
+
+    def run():
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    late = requests.Timeout(f"no answer within {max(seconds, 0):.3g} seconds")
+    if seconds <= 0:
+        raise late
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result(seconds)
+    except concurrent.futures.TimeoutError:
+        raise late from None
 
 
 def _unreadable(answer):

@@ -1,6 +1,7 @@
 """A call that is made again while the server is away, within one deadline."""
 
 import dataclasses
+import itertools
 import random
 import time
 from collections.abc import Callable
@@ -17,28 +18,31 @@ class Retries:
 
     Args:
         deadline: seconds in which the call has to end, all its attempts and pauses together.
-        max_attempts: how often it is made at most.
+        max_attempts: None, or how often it is made at most. Without it the deadline alone ends it:
+            a server that starts takes longer than a few attempts.
         first_pause: seconds before the second attempt; each pause is twice the one before it.
         max_pause: seconds of the longest pause.
         jitter: the part of a pause that is drawn, so that clients do not come back all at once.
         clock: returns seconds.
         sleep: waits for seconds.
         uniform: draws from [0, 1).
+        on_wait: None, or a function without arguments, called before a pause.
     """
 
     deadline: float = 30.0
-    max_attempts: int = 6
+    max_attempts: int | None = None
     first_pause: float = 0.1
     max_pause: float = 5.0
     jitter: float = 0.5
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     uniform: Callable[[], float] = random.random
+    on_wait: Callable[[], None] | None = None
 
     def __post_init__(self):
         if not self.deadline > 0:
             raise ValueError(f"deadline must be above 0 seconds. Received: {self.deadline}")
-        if self.max_attempts < 1:
+        if self.max_attempts is not None and self.max_attempts < 1:
             raise ValueError(f"max_attempts must be at least 1. Received: {self.max_attempts}")
 
     def run(self, call):
@@ -55,7 +59,7 @@ class Retries:
         """
         end = self.clock() + self.deadline
         pause = self.first_pause
-        for attempt in range(1, self.max_attempts + 1):
+        for attempt in itertools.count(1):
             try:
                 return call(max(end - self.clock(), 0.001))
             except StatusError as error:
@@ -63,5 +67,7 @@ class Retries:
                 last = attempt == self.max_attempts or self.clock() + wait >= end
                 if error.code != "UNAVAILABLE" or last:
                     raise
+            if self.on_wait is not None:
+                self.on_wait()
             self.sleep(wait)
             pause = min(2 * pause, self.max_pause)

@@ -15,7 +15,7 @@ from serving.network import Network
 from serving.signatures import Signatures
 from serving.version_folder import new_version
 from serving.vocabulary_table import VocabularyTable
-from serving.warmup import BATCH_SIZES, write_warmup
+from serving.warmup import write_warmup
 
 DTYPES = ("float32", "bfloat16")
 WEIGHTS = ("float32", "bfloat16", "int8")
@@ -108,8 +108,7 @@ def export_saved_model(
         (path / FACTS_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         count = 0
         if warmup:
-            sizes = [size for size in BATCH_SIZES if size <= limits.max_batch_size]
-            count = write_warmup(path, name, vocabulary, network.state_size, sizes)
+            count = write_warmup(path, name, vocabulary, network.state_size, limits)
     return Export(
         path=place,
         name=name,
@@ -140,7 +139,8 @@ def _check(model, vocabulary, dtype, weights, warmup):
     if warmup and importlib.util.find_spec("tensorflow_serving") is None:
         raise ConfigError(
             "The warm-up file is written with the package tensorflow-serving-api, which is not "
-            "installed. Run: pip install 'awd-keras[serving]', or leave the file out by --nowarmup."
+            "installed. Run: pip install '.[serving]' in a clone of the repository, or leave the "
+            "file out by --nowarmup."
         )
 
 

@@ -31,6 +31,9 @@ _OTHER_HTTP_CODES = {
     502: "UNAVAILABLE",
 }
 
+# What to do where nobody listens.
+START_A_SERVER = "Start one, such as `python -m serving.local`, or name another address."
+
 
 class StatusError(Exception):
     """A request that was not answered.

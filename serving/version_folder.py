@@ -35,6 +35,22 @@ def existing_versions(folder):
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
+def check_name(name):
+    """Finds out whether a model may have a name.
+
+    Args:
+        name: the name.
+
+    Raises:
+        VersionError: if it may not.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise VersionError(
+            "The name of a model must have letters, digits, `_`, `-` and `.` only, and begin with "
+            f"a letter, a digit or `_`. Received: {name!r}"
+        )
+
+
 @contextlib.contextmanager
 def new_version(output, name, version=None):
     """Gives a folder to write a version to; it gets its place when the `with` block ends well.
@@ -50,11 +66,7 @@ def new_version(output, name, version=None):
     Raises:
         VersionError: if the name or the number cannot be, or the version exists.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise VersionError(
-            "The name of a model must have letters, digits, `_`, `-` and `.` only, and begin with "
-            f"a letter, a digit or `_`. Received: {name!r}"
-        )
+    check_name(name)
     folder = pathlib.Path(output) / name
     versions = existing_versions(folder)
     if version is None:
@@ -65,10 +77,10 @@ def new_version(output, name, version=None):
             f"A version must be an integer from 1 to {_LARGEST_VERSION}. Received: {version!r}"
         )
     place = folder / str(version)
-    if version in versions or place.exists():
+    if version in versions:
         raise VersionError(
-            f"{place} exists already, and a server may be reading it. Leave the version out to "
-            f"write version {versions[-1] + 1}, or choose another; nothing was changed."
+            f"{_describe(folder, version)}, and a server may be reading it. Leave the version out "
+            f"to write version {versions[-1] + 1}, or choose another; nothing was changed."
         )
     beside = folder / f".{version}.{os.getpid()}.partial"
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -93,6 +105,17 @@ def new_version(output, name, version=None):
             with contextlib.suppress(OSError):  # not empty
                 parent.rmdir()
         raise
+
+
+def _describe(folder, version):
+    """Says that there is a version: a server reads 007 as 7."""
+    if (folder / str(version)).exists():
+        return f"{folder / str(version)} exists already"
+    (found, *_) = (
+        path for path in folder.iterdir()
+        if path.name.isascii() and path.name.isdecimal() and int(path.name) == version
+    )  # fmt: skip
+    return f"{found} exists already, which a server reads as version {version}"
 
 
 def _flush(path):

@@ -8,6 +8,7 @@ that no client meets that.
 import numpy as np
 import tensorflow as tf
 
+from serving.limit_settings import Limits
 from serving.signatures import SIGNATURES
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -16,7 +17,7 @@ BATCH_SIZES = (1, 8, 64)
 _WORDS = 20
 
 
-def warmup_inputs(signature, batch_size, words, state_size):
+def warmup_inputs(signature, batch_size, words, state_size, limits=None):
     """Inputs of a request that is like those to come.
 
     Args:
@@ -24,28 +25,36 @@ def warmup_inputs(signature, batch_size, words, state_size):
         batch_size: rows.
         words: words of the vocabulary, in the order of their ids.
         state_size: entries of a state.
+        limits: None for the default `Limits`. A server does not load a model that refuses one of
+            its own requests.
 
     Returns:
         dictionary of NumPy arrays by the names of the signature's inputs.
     """
+    limits = limits or Limits()
+    width = min(_WORDS, limits.max_text_words)
     # Any words will do: of the most frequent ones, which come first, as many as there are.
-    ids = np.arange(batch_size * _WORDS, dtype=np.int32).reshape(batch_size, _WORDS) % len(words)
-    text = np.array([" ".join(words[index] for index in row).encode() for row in ids], object)
+    ids = np.arange(batch_size * width, dtype=np.int32).reshape(batch_size, width) % len(words)
+    text = [_text([words[index] for index in row], limits.max_text_bytes) for row in ids]
+    prompt = [_text([words[row[0]]], limits.max_text_bytes) for row in ids]
 
     def vector(value, dtype):
         return np.full(batch_size, value, dtype)
 
     return {
-        "score": {"text": text},
-        "score_tokens": {"token_ids": ids, "lengths": vector(_WORDS, np.int32)},
-        "next_word": {"text": text, "k": vector(5, np.int32)},
+        "score": {"text": np.array(text, object)},
+        "score_tokens": {"token_ids": ids, "lengths": vector(width, np.int32)},
+        "next_word": {
+            "text": np.array(text, object),
+            "k": vector(min(5, limits.max_k), np.int32),
+        },
         "step": {
             "token_ids": ids[:, 0],
             "state": np.zeros((batch_size, state_size), np.float32),
         },
         "generate": {
-            "prompt": np.array([words[row[0]].encode() for row in ids], object),
-            "max_words": vector(5, np.int32),
+            "prompt": np.array(prompt, object),
+            "max_words": vector(min(5, limits.max_words), np.int32),
             "temperature": vector(1.0, np.float32),
             "top_k": vector(min(20, len(words)), np.int32),
             "top_p": vector(0.9, np.float32),
@@ -54,7 +63,7 @@ def warmup_inputs(signature, batch_size, words, state_size):
     }[signature]
 
 
-def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
+def write_warmup(folder, name, vocabulary, state_size, limits):
     """Writes the warm-up file of a version: every signature, in several batch sizes.
 
     Args:
@@ -62,7 +71,7 @@ def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
         name: the model's name.
         vocabulary: `Vocabulary`.
         state_size: entries of a state.
-        batch_sizes: rows of the requests.
+        limits: the `Limits` of the graph.
 
     Returns:
         how many requests there are.
@@ -72,11 +81,12 @@ def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
 
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
+    sizes = [size for size in BATCH_SIZES if size <= limits.max_batch_size]
     count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature in SIGNATURES:
-            for batch_size in batch_sizes:
-                inputs = warmup_inputs(signature, batch_size, vocabulary.words, state_size)
+            for batch_size in sizes:
+                inputs = warmup_inputs(signature, batch_size, vocabulary.words, state_size, limits)
                 request = predict_pb2.PredictRequest(
                     model_spec=model_pb2.ModelSpec(name=name, signature_name=signature),
                     inputs={key: _tensor_proto(value) for key, value in inputs.items()},
@@ -86,6 +96,13 @@ def write_warmup(folder, name, vocabulary, state_size, batch_sizes=BATCH_SIZES):
                 writer.write(record.SerializeToString())
                 count += 1
     return count
+
+
+def _text(words, max_bytes):
+    """As many of the words as there is room for."""
+    while words and len(" ".join(words).encode()) > max_bytes:
+        words = words[:-1]
+    return " ".join(words).encode()
 
 
 def _tensor_proto(array):

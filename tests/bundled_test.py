@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -71,6 +72,62 @@ class TestWriteAndRead:
             bundled.write_bundled_model(run[0], tmp_path / "small")
         assert os.listdir(tmp_path) == ["small"]
         assert bundled.read_bundled_model(tmp_path / "small")[1] == run[2]
+
+    @pytest.mark.parametrize("name", ["docs", "run"])
+    def test_a_folder_of_something_else_is_refused(self, tmp_path, name):
+        make_run(tmp_path / "run")
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs" / "thesis.txt").write_text("years of work")
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(RunFolderError, match=f"Received: .*{name} with .*--output; nothing"):
+            bundled.write_bundled_model(tmp_path / "run", tmp_path / name)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_a_file_more_is_not_deleted(self, run, tmp_path):
+        bundled.write_bundled_model(run[0], tmp_path / "small")
+        (tmp_path / "small" / "notes.txt").write_text("mine")
+        with pytest.raises(RunFolderError, match="notes.txt"):
+            bundled.write_bundled_model(run[0], tmp_path / "small")
+        with pytest.raises(RunFolderError, match="is a file"):
+            bundled.write_bundled_model(run[0], tmp_path / "small" / "notes.txt")
+
+    def test_killed_at_any_rename_one_of_the_two_is_complete(self, run, tmp_path, monkeypatch):
+        class Killed(BaseException):
+            pass
+
+        for call in (1, 2):
+            folder = tmp_path / str(call) / "small"
+            bundled.write_bundled_model(run[0], folder)
+            rename, count = pathlib.Path.rename, [0]
+
+            def kill(path, target, call=call, rename=rename, count=count):
+                count[0] += 1
+                if count[0] == call:
+                    raise Killed
+                return rename(path, target)
+
+            monkeypatch.setattr(pathlib.Path, "rename", kill)
+            with pytest.raises(Killed):
+                bundled.write_bundled_model(run[0], folder)
+            monkeypatch.setattr(pathlib.Path, "rename", rename)
+            (left,) = folder.parent.iterdir()
+            assert bundled.read_bundled_model(left)[1] == run[2]
+
+    def test_a_rename_that_fails_leaves_the_older_one(self, run, tmp_path, monkeypatch):
+        folder = tmp_path / "small"
+        bundled.write_bundled_model(run[0], folder)
+        rename = pathlib.Path.rename
+
+        def fail(path, target):
+            if path.name.endswith(".partial"):
+                raise OSError(13, "Permission denied")
+            return rename(path, target)
+
+        monkeypatch.setattr(pathlib.Path, "rename", fail)
+        with pytest.raises(OSError, match="Permission denied"):
+            bundled.write_bundled_model(run[0], folder)
+        assert os.listdir(tmp_path) == ["small"]
+        assert bundled.read_bundled_model(folder)[1] == run[2]
 
     def test_a_damaged_one_is_named(self, run, tmp_path):
         folder = tmp_path / "small"

@@ -20,7 +20,9 @@ FLAGS = flags.FLAGS
 
 def main():
     flags.DEFINE_string("workdir", None, "run folder (required)")
-    flags.DEFINE_string("output", None, "folder to write; default: that of the package")
+    flags.DEFINE_string(
+        "output", None, "folder to write: a new or an empty one, or that of an older such "
+        "model; default: that of the package")  # fmt: skip
     command.main(_bundle)
 
 

@@ -11,6 +11,7 @@ from awd_keras.tuning.spaces import GROUPS, SPACES, expand
 _LAZY = {
     "AWDLSTMHyperModel": "hypermodel",
     "BayesianOptimization": "tuners",
+    "ChiefError": "tuners",
     "Hyperband": "tuners",
     "RandomSearch": "tuners",
     "RunFolderTuner": "tuners",

@@ -7,12 +7,15 @@ import keras_tuner
 import tensorflow as tf
 
 from awd_keras import factory
+from awd_keras.config import ConfigError
 from awd_keras.training.divergence import NonFiniteLossError
 from awd_keras.training.loop import train_and_evaluate
 from awd_keras.training.run_folder import RunFolder
 from awd_keras.tuning.spaces import SPACES, expand
 
 OBJECTIVE = "validation_perplexity"
+# What a text can be too short for.
+_CUT = ("batch_size", "bptt")
 
 
 def objective():
@@ -88,7 +91,9 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
             a dictionary with `validation_perplexity`.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: if training diverged, or memory was too small.
+            keras_tuner.errors.FailedTrialError: if training diverged, memory was too small, or the
+                text is too short for the batch size and the window that the search has chosen.
+            ConfigError: if the text is too short for those that it starts from.
             KeyboardInterrupt: after an interruption; the run was saved.
         """
         config = self.config(hp)
@@ -101,6 +106,11 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
         try:
             result = train_and_evaluate(model, optimizer, corpus, config, RunFolder(workdir))
         except NonFiniteLossError as error:
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
+        except ConfigError as error:
+            base = self.base_config
+            if all(getattr(config, name) == getattr(base, name) for name in _CUT):
+                raise
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except tf.errors.ResourceExhaustedError as error:
             raise keras_tuner.errors.FailedTrialError(f"Out of memory: {error.message}") from error

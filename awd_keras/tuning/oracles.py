@@ -128,12 +128,69 @@ class BayesianOptimizationOracle(
 class HyperbandOracle(_Durable, keras_tuner.oracles.HyperbandOracle):
     """Many short trials, of which the best go on.
 
+    A trial goes on as soon as enough of its round are known to be worse. A failed one is:
+    KerasTuner waits for it, and after one of three has failed the longest round would never come.
+
     Args:
         **kwargs: those of `keras_tuner.oracles.HyperbandOracle`.
     """
 
     def __init__(self, **kwargs):
         super().__init__(max_consecutive_failed_trials=_NEVER, **kwargs)
+
+    def populate_space(self, trial_id):
+        self._remove_completed_brackets()
+        for bracket in self._brackets:
+            if len(bracket["rounds"][0]) < self._get_size(bracket["bracket_num"], 0):
+                break  # its first round comes first
+            promoted = self._promote(bracket, trial_id)
+            if promoted is not None:
+                return promoted
+        return super().populate_space(trial_id)
+
+    def _promote(self, bracket, trial_id):
+        """What a trial of a later round is, None where none can be told yet."""
+        number, rounds = bracket["bracket_num"], bracket["rounds"]
+        for index in range(1, len(rounds)):
+            size, past_size = (self._get_size(number, index - back) for back in (0, 1))
+            waiting = self._not_promoted(rounds, index - 1)
+            completed = [trial for trial in waiting if trial.status == "COMPLETED"]
+            num_worst = sum(trial.status == "FAILED" for trial in waiting)
+            if self._is_closed(bracket, index - 1):  # those that will never be count as well
+                num_worst += past_size - len(rounds[index - 1])
+            is_known = len(completed) + num_worst > past_size - size
+            if not completed or len(rounds[index]) >= size or not is_known:
+                continue
+            best = min(completed, key=lambda trial: trial.score)
+            rounds[index].append({"past_id": best.trial_id, "id": trial_id})
+            values = {
+                **best.hyperparameters.values,
+                "tuner/trial_id": best.trial_id,
+                "tuner/epochs": self._get_epochs(number, index),
+                "tuner/initial_epoch": self._get_epochs(number, index - 1),
+                "tuner/bracket": number,
+                "tuner/round": index,
+            }
+            return {"status": "RUNNING", "values": values}
+        return None
+
+    def _not_promoted(self, rounds, index):
+        """The trials of a round without those that the next one goes on with."""
+        following = rounds[index + 1] if index + 1 < len(rounds) else []
+        promoted = {entry["past_id"] for entry in following}
+        return [self.trials[e["id"]] for e in rounds[index] if e["id"] not in promoted]
+
+    def _is_closed(self, bracket, index):
+        """Whether a round will have no more trials than it has."""
+        rounds = bracket["rounds"]
+        if len(rounds[index]) >= self._get_size(bracket["bracket_num"], index):
+            return True
+        # Until then one of the round before may still go on.
+        return (
+            index > 0
+            and self._is_closed(bracket, index - 1)
+            and all(trial.status == "FAILED" for trial in self._not_promoted(rounds, index - 1))
+        )
 
     @property
     def num_trials(self):

@@ -36,7 +36,7 @@ class TrialResult:
             trial.trial_id,
             trial.status,
             values.get("tuner/epochs", epochs),
-            trial.score if trial.status == "COMPLETED" else None,
+            _plain(trial.score) if trial.status == "COMPLETED" else None,
             # The others are Hyperband's own.
             {name: _plain(value) for name, value in values.items() if "/" not in name},
         )

@@ -72,6 +72,16 @@ def _dropout_multiplier(config):
     return Space(0.0, min(1.5, 0.95 / largest if largest else 1.5))
 
 
+def _dropout(largest):
+    """Rates that stay below 1 when they are multiplied."""
+
+    def space(config):
+        multiplier = config.dropout_multiplier
+        return Space(0.0, min(largest, 0.95 / multiplier if multiplier else largest))
+
+    return space
+
+
 def _around(name):
     """Half to twice the size, in twelve steps or so."""
 
@@ -97,11 +107,11 @@ SPACES = types.MappingProxyType(
         "hidden_dim": _around("hidden_dim"),
         "num_layers": lambda config: Space(1, 4, step=1),
         "tie_weights": lambda config: Space(values=(False, True)),
-        "input_dropout": lambda config: Space(0.0, 0.7),
-        "hidden_dropout": lambda config: Space(0.0, 0.7),
-        "output_dropout": lambda config: Space(0.0, 0.7),
-        "embedding_dropout": lambda config: Space(0.0, 0.3),
-        "weight_dropout": lambda config: Space(0.0, 0.7),
+        "input_dropout": _dropout(0.7),
+        "hidden_dropout": _dropout(0.7),
+        "output_dropout": _dropout(0.7),
+        "embedding_dropout": _dropout(0.3),
+        "weight_dropout": _dropout(0.7),
         "dropout_multiplier": _dropout_multiplier,
         "ar_alpha": lambda config: Space(0.0, 4.0),
         "tar_beta": lambda config: Space(0.0, 4.0),

@@ -1,16 +1,16 @@
 """Searches whose trials are run folders: they go on, from trial to trial and inside a trial."""
 
-import json
 import os
 import pathlib
 import shutil
+import warnings
 
 import keras
 import keras_tuner
 
 from awd_keras import factory
 from awd_keras.training.folder_lock import folder_lock
-from awd_keras.training.run_folder import write_beside
+from awd_keras.training.run_folder import RunFolderError
 from awd_keras.tuning.hypermodel import objective
 from awd_keras.tuning.oracles import (
     BayesianOptimizationOracle,
@@ -26,11 +26,16 @@ class TrialError(keras_tuner.errors.FatalError):
     """Ends a search: what went wrong in a trial, its `__cause__`, is no property of the trial."""
 
 
+class ChiefError(RunFolderError):
+    """A worker without its chief."""
+
+
 class RunFolderTuner(keras_tuner.Tuner):
     """A tuner each of whose trials is a run in `trial_<id>/run`, with everything a run has.
 
     A search that was stopped, at any moment, goes on with the same arguments: finished trials are
-    on record, and the trial under way goes on from its checkpoint, bit for bit.
+    on record, and the trial under way goes on from its checkpoint, bit for bit. It may have been
+    made alone and go on with a chief and workers, or the other way round.
 
     Args:
         oracle: what chooses the settings.
@@ -53,9 +58,18 @@ class RunFolderTuner(keras_tuner.Tuner):
 
         Raises:
             TrialError: for what is no property of a trial; its `__cause__` says what.
+            ChiefError: in a worker, if the chief does not answer, or no more.
             KeyboardInterrupt: after an interruption; everything was saved.
         """
-        super().search(corpus)
+        import grpc  # which KerasTuner itself loads where there are several processes
+
+        try:
+            super().search(corpus)
+        except grpc.RpcError as error:
+            raise ChiefError(
+                f"The chief does not answer ({error.code().name}: {error.details()}). Start it "
+                "again, then this worker with its own id: both go on from where they were."
+            ) from error
 
     def run_folder(self, trial_id):
         """The run folder of a trial (`pathlib.Path`)."""
@@ -82,7 +96,10 @@ class RunFolderTuner(keras_tuner.Tuner):
     def _try_run_and_update_trial(self, trial, *args, **kwargs):
         # KerasTuner prints the traceback of a failed trial; here its message is enough.
         try:
-            self._run_and_update_trial(trial, *args, **kwargs)
+            with warnings.catch_warnings():
+                # One killed just before its end has its perplexity on record already.
+                warnings.filterwarnings("ignore", message="The use case of calling")
+                self._run_and_update_trial(trial, *args, **kwargs)
             trial.status = "COMPLETED"
         except keras_tuner.errors.FailedTrialError as error:
             trial.status, trial.message = "FAILED", str(error)
@@ -109,11 +126,19 @@ class RunFolderTuner(keras_tuner.Tuner):
         if self._callbacks[1]:
             self._callbacks[1](trial)
 
+    def _get_tuner_fname(self):
+        # By this file KerasTuner finds a search that goes on. Its own name for it has the id of the
+        # process: alone and as a chief it would not find the other's, and begin anew on top of it.
+        # A tuner itself has nothing to remember.
+        return os.path.join(self.project_dir, "oracle.json")
+
     def save(self):
-        # As KerasTuner does, but never half a file.
         if not self._is_worker():
             self.oracle.save()
-        write_beside(self._get_tuner_fname(), json.dumps(self.get_state()))
+
+    def reload(self):
+        if not self._is_worker():
+            self.oracle.reload()
 
 
 class RandomSearch(RunFolderTuner):

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from serving import client_command
+from serving.status import StatusError
 from tests.serving import tiny_model
 from tests.serving.conftest import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
@@ -74,6 +76,37 @@ class TestScore:
             "error: not UTF-8, without an answer: text 2. The others have theirs.\n"
         )
 
+    @pytest.mark.parametrize("protocol", ["rest", "grpc"])
+    def test_a_line_above_a_limit_is_named_and_the_others_are_scored(
+        self, command, local, protocol):  # fmt: skip
+        texts = ["w1", "w2 " * 1025, "w3", "", "a" * 70_000, "w1 w2"]
+        stdin = "\n".join(texts).encode() + b"\n\xe9\n"
+        ended = command("score", stdin=stdin, server=local.addresses()[protocol])
+        lines = ended.stdout.splitlines()
+        assert [number for number, line in enumerate(lines, 1) if line == "nan\t0\t0\tnan"] == [
+            2, 5, 7]  # fmt: skip
+        answered = [line for line in lines if not line.startswith("nan")]
+        assert self.parsed("\n".join(answered)) == self.rows("w1", "w3", "", "w1 w2")
+        assert ended.code == 1
+        assert ended.stderr == (
+            "error: not UTF-8, without an answer: text 7; refused, without an answer: text 2, 5 "
+            "(text 2: a `text` may have 1024 words at most, received 1025). The others have "
+            "theirs.\n"
+        )
+
+    def test_what_is_wrong_with_no_row_is_asked_once(self, command):
+        class Refuses:
+            asked = 0
+
+            def score(self, texts):
+                self.asked += 1
+                raise StatusError("INVALID_ARGUMENT", "a request may have 3 rows at most.")
+
+        client = Refuses()
+        with pytest.raises(StatusError, match="3 rows"):
+            client_command._scores(client, ["a"] * 8)
+        assert client.asked == 1
+
     def test_grpc(self, command, local):
         ended = command("score", "w1", server=local.grpc)
         assert self.parsed(ended.stdout) == self.rows("w1")
@@ -130,7 +163,11 @@ class TestBadInput:
 
     def test_no_server(self, command):
         command = functools.partial(command, "score", "w1", "--max_attempts=1")
-        assert_one_line(command(server="http://127.0.0.1:1"), "UNAVAILABLE: ")
+        hint = "Start one, such as `python -m serving.local`, or name another address."
+        ended = command(server="http://127.0.0.1:1")
+        said = "no server answers at http://127.0.0.1:1 (Connection refused). "
+        assert_one_line(ended, f"error: UNAVAILABLE: {said}{hint}\n")
+        assert_one_line(command(server="127.0.0.1:1"), "no server answers (", hint)
         assert_one_line(command(server="localhost"), "expected a server as http://host:port")
 
 

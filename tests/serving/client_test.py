@@ -8,14 +8,18 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 
 import grpc
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from serving import rest_transport
 from serving.client import Client, Score, StatusError
+from serving.rest_transport import RestTransport
 from tests.serving import tiny_model
 
 TEXTS = ["w1 w2 w3", "", "a dog  café\t", "w5 " * 300]
@@ -154,6 +158,12 @@ class TestRefusals:
             client.generate(["a"], max_words=10**10)
         with pytest.raises(ValueError, match="at least one token id"):
             client.step([])
+        for number in (2**31, -(2**40), 2**70, np.int64(2**32)):
+            said = f"token_ids must be in -2147483648 to 2147483647. Received: {number}"
+            with pytest.raises(ValueError, match=said):
+                client.score_tokens([[1], [1, number]])
+            with pytest.raises(ValueError, match=said):
+                client.step([number])
 
     @pytest.mark.parametrize("server", ["", "localhost", "ftp://x:1", "http://", "://x:1"])
     def test_an_address_that_cannot_be(self, server):
@@ -299,6 +309,69 @@ class TestUnavailable:
                     client.status()
         # By gRPC the connection itself is not made in time, or the call.
         assert error.value.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+
+@contextlib.contextmanager
+def slow_server(pause, body):
+    """Answers each request byte by byte, with a pause before each."""
+    content = json.dumps(body).encode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for byte in content:
+                    time.sleep(pause)
+                    self.wfile.write(bytes([byte]))
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class TestDeadlineOfRest:
+    def test_it_is_that_of_the_whole_answer_not_of_each_piece(self):
+        # Every piece comes in time, the last after many deadlines.
+        with slow_server(0.05, LOADING) as address, Client(address, "lm", deadline=0.4) as client:
+            started = time.monotonic()
+            with pytest.raises(StatusError, match="^DEADLINE_EXCEEDED: no answer within 0.4 sec"):
+                client.status()
+            assert 0.3 < time.monotonic() - started < 1.5
+
+    def test_the_first_request_gets_what_the_signatures_left(self, monkeypatch):
+        transport = RestTransport("http://localhost:1", {"name": "lm"})
+        seconds = []
+
+        def ask(method, suffix, timeout, body=None):
+            seconds.append(timeout)
+            time.sleep(0.05)
+            raise StatusError("INTERNAL", "enough")
+
+        def metadata(timeout):
+            seconds.append(timeout)
+            time.sleep(0.05)
+            return {"score": {"outputs": {}}}
+
+        monkeypatch.setattr(transport, "_ask", ask)
+        monkeypatch.setattr(transport, "metadata", metadata)
+        with pytest.raises(StatusError, match="enough"):
+            transport.predict("score", {}, 10.0)
+        assert seconds[0] == 10.0 and 9.0 < seconds[1] <= 9.95
+
+    def test_no_time_is_left(self):
+        with pytest.raises(requests.Timeout):
+            rest_transport._within(0.0, lambda: pytest.fail("called"))
+
+    def test_what_a_call_raises_comes_out(self):
+        with pytest.raises(ZeroDivisionError):
+            rest_transport._within(1.0, lambda: 1 / 0)
+        assert rest_transport._within(1.0, lambda: 7) == 7
 
 
 @pytest.fixture(scope="module")

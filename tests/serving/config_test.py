@@ -130,6 +130,11 @@ class TestDockerCompose:
         compose["services"]["tensorflow-serving"]["imag"] = "x"
         assert not Draft202012Validator(get_builtin_schema("vendor.compose-spec")).is_valid(compose)
 
+    def test_it_starts_on_a_machine_of_any_number_of_cores(self, compose):
+        # Docker refuses a limit above the cores of the machine.
+        [service] = compose["services"].values()
+        assert "cpus" not in service["deploy"]["resources"]["limits"]
+
     def test_what_it_starts(self, compose):
         [service] = compose["services"].values()
         assert_files_exist(service["command"])

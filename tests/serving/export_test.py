@@ -1,14 +1,19 @@
 """Tests of the command that exports, as a user types it."""
 
+import dataclasses
 import functools
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 
 from awd_keras import bundled
+from serving.limits import Limits
+from tests.serving.conftest import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run, replace_words
 
@@ -57,6 +62,21 @@ def test_name_and_version(command, workdir, tmp_path):
                     "--nowarmup")  # fmt: skip
     assert ended.code == 0
     assert os.listdir(tmp_path) == ["words"] and os.listdir(tmp_path / "words") == ["41"]
+
+
+def test_a_run_folder_whose_name_no_model_may_have(command, workdir, tmp_path):
+    (tmp_path / "my run").symlink_to(workdir)
+    ended = command(f"--workdir={tmp_path / 'my run'}", f"--output={tmp_path / 'out'}")
+    assert_one_line(ended, "Received: 'my run', the name of the run folder", "by --name.")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_has_the_limits():
+    command = [sys.executable, "-m", MODULE, "--help"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    said = " ".join(ended.stdout.split())
+    for name, value in dataclasses.asdict(Limits()).items():
+        assert re.search(rf"--{name}: limit in the graph: [^:]+ \(default: '{value}'\)", said), name
 
 
 def test_without_a_run_the_bundled_model_is_exported(command, tmp_path):

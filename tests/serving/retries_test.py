@@ -63,6 +63,19 @@ def test_the_number_of_attempts_is_limited():
     assert len(world.timeouts) == 3
 
 
+def test_without_a_number_the_deadline_alone_ends_it():
+    # A server takes ten seconds or more to load TensorFlow.
+    world = World(*["UNAVAILABLE"] * 8)
+    told = []
+    assert world.run(on_wait=lambda: told.append(world.now)) == "answer"
+    assert 15.0 < world.now - 100.0 <= 30.0
+    assert len(told) == len(world.pauses) == 8
+    world = World(*["UNAVAILABLE"] * 999)
+    with pytest.raises(StatusError, match="^UNAVAILABLE: it said$"):
+        world.run(deadline=60.0)
+    assert 55.0 < world.now - 100.0 <= 60.0
+
+
 def test_the_deadline_holds_for_all_attempts_and_pauses():
     world = World(*["UNAVAILABLE"] * 99, seconds=1.0)
     with pytest.raises(StatusError):

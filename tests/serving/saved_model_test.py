@@ -282,7 +282,7 @@ class TestExport:
     def test_without_the_package_of_the_server(self, tmp_path, monkeypatch):
         _, model, vocabulary = run()
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(ConfigError, match=r"pip install 'awd-keras\[serving\]'.*--nowarmup"):
+        with pytest.raises(ConfigError, match=r"pip install '\.\[serving\]' in .*--nowarmup"):
             export_saved_model(model, vocabulary, tmp_path, "tiny")
         export = export_saved_model(model, vocabulary, tmp_path, "tiny", warmup=False)
         assert export.num_warmup_requests == 0

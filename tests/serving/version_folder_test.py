@@ -43,6 +43,12 @@ class TestNewVersion:
             write(tmp_path, 4)
         assert os.listdir(tmp_path / "m") == ["4"] and (place / "file").exists()
 
+    def test_a_folder_with_zeros_in_front_is_named(self, tmp_path):
+        (tmp_path / "m" / "007").mkdir(parents=True)
+        with pytest.raises(VersionError, match="m/007 exists already, which .* as version 7, and"):
+            write(tmp_path, 7)
+        assert write(tmp_path).name == "8"
+
     def test_an_empty_folder_of_that_name_is_refused_too(self, tmp_path):
         (tmp_path / "m" / "2").mkdir(parents=True)
         with pytest.raises(VersionError, match="exists already"):

@@ -1,13 +1,19 @@
 """The warm-up file, record by record, through the model that it comes with."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.limits import Limits
+from serving.replay import replay
+from serving.saved_model import export_saved_model
+from serving.servable import Servable
 from serving.signatures import SIGNATURES
 from serving.warmup import BATCH_SIZES, WARMUP_FILE, warmup_inputs
-from tests.serving.exported import exported
+from tests.serving.exported import exported, run
 
 
 def read_requests(path):
@@ -52,6 +58,35 @@ def test_a_vocabulary_of_few_words():
     assert inputs["prompt"].tolist() == [b"<unk>", b"<unk>"]
     assert inputs["top_k"].tolist() == [2, 2]
     assert warmup_inputs("score_tokens", 2, ["a", "b"], 4)["token_ids"].max() == 1
+
+
+SMALL = {"max_text_words": 1, "max_text_bytes": 4, "max_words": 1, "max_k": 1}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_request_is_above_a_limit(name):
+    limits = Limits(**{name: SMALL[name]})
+    words = ["<unk>", "<eos>", "café", "w1"]
+    score, tokens, following, generate = (
+        warmup_inputs(signature, 8, words, 4, limits)
+        for signature in ("score", "score_tokens", "next_word", "generate")
+    )
+    texts = [*score["text"], *following["text"], *generate["prompt"]]
+    assert max(map(len, texts)) <= limits.max_text_bytes
+    assert max(len(text.split()) for text in texts) <= limits.max_text_words
+    assert tokens["token_ids"].shape == (8, tokens["lengths"][0])
+    assert tokens["lengths"].max() <= limits.max_text_words
+    assert 1 <= following["k"].max() <= limits.max_k
+    assert 1 <= generate["max_words"].max() <= limits.max_words
+
+
+def test_an_export_with_small_limits_answers_its_own_requests(tmp_path):
+    _, model, vocabulary = run()
+    limits = Limits(**SMALL, max_batch_size=2)
+    export = export_saved_model(model, vocabulary, tmp_path, "small", limits=limits)
+    servable = Servable(export.path, "small", 1, [])
+    with contextlib.closing(servable):
+        assert replay(servable, export.path) == export.num_warmup_requests == len(SIGNATURES)
 
 
 def test_zeros_take_no_room():

@@ -27,6 +27,14 @@ def test_a_run_becomes_three_files(command, tmp_path):
     assert bundled.read_bundled_model(output)[1] == vocabulary
 
 
+def test_the_run_itself_is_not_replaced(command, tmp_path):
+    make_run(tmp_path / "run")
+    before = sorted(os.listdir(tmp_path / "run"))
+    ended = command(f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'run'}")
+    assert_one_line(ended, "Choose another by --output; nothing was changed")
+    assert sorted(os.listdir(tmp_path / "run")) == before
+
+
 @pytest.mark.parametrize(
     ("argument", "part"),
     [

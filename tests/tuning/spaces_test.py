@@ -46,6 +46,14 @@ class TestSpaces:
         config = TrainingConfig(weight_dropout=0.9)
         assert declare("dropout_multiplier", config)[1].max_value * 0.9 < 1
 
+    @pytest.mark.parametrize("name", DROPOUT_RATES)
+    def test_a_rate_leaves_its_product_with_the_multiplier_below_one(self, name):
+        config = TrainingConfig(dropout_multiplier=2.0, **dict.fromkeys(DROPOUT_RATES, 0.2))
+        largest = declare(name, config)[1].max_value
+        assert 0.2 < largest <= 0.475
+        assert config.replace(**{name: largest}).dropout_rates()[name] < 1
+        assert declare(name, config.replace(dropout_multiplier=0.0))[1].max_value in (0.3, 0.7)
+
     def test_a_logarithmic_scale_cannot_start_from_zero(self):
         with pytest.raises(ConfigError, match="weight_decay is tuned on a logarithmic scale"):
             declare("weight_decay", TrainingConfig(weight_decay=0.0))

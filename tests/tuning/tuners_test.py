@@ -13,6 +13,7 @@ import keras_tuner
 import pytest
 
 from awd_keras import factory, tuning
+from awd_keras.config import ConfigError
 from awd_keras.evaluation import Evaluator
 from awd_keras.training import NonFiniteLossError, RunFolder, loop
 from awd_keras.training.run_folder import RunFolderError
@@ -233,6 +234,87 @@ class TestDivergence:
         with no_training():
             assert len(search(make(tuning.RandomSearch, tmp_path / "search", max_trials=3))) == 3
 
+    def test_a_text_too_short_for_what_the_search_has_chosen_is_a_failed_trial(self, tmp_path):
+        def too_short(config, folder):
+            if config.batch_size > 4:
+                raise ConfigError("The train text of tiny is too short")
+
+        with no_training(on_call=too_short):
+            kind, path = tuning.RandomSearch, tmp_path / "search"
+            results = search(make(kind, path, tune=["batch_size"], max_trials=3))
+            assert [r.status for r in results] == ["COMPLETED", "FAILED", "FAILED"]
+
+    def test_a_text_too_short_for_what_it_starts_from_ends_the_search(self, tmp_path):
+        def too_short(config, folder):
+            raise ConfigError("The train text of tiny is too short")
+
+        with no_training(on_call=too_short), pytest.raises(tuning.TrialError, match="too short"):
+            search(make(tuning.RandomSearch, tmp_path / "search", tune=["batch_size"]))
+
+
+@contextlib.contextmanager
+def as_chief():
+    """Inside, this process is the chief, and makes the trials itself."""
+    names = {"TUNER_ID": "chief", "ORACLE_IP": "127.0.0.1", "ORACLE_PORT": "1"}
+    with contextlib.ExitStack() as stack:
+        variables = {f"KERASTUNER_{name}": value for name, value in names.items()}
+        stack.enter_context(mock.patch.dict(os.environ, variables))
+        yield
+
+
+class TestAloneAndWithAChief:
+    @pytest.mark.parametrize("chief_first", [False, True])
+    def test_one_goes_on_with_what_the_other_made(self, tmp_path, chief_first):
+        def alone():
+            return make(tuning.RandomSearch, tmp_path / "search", max_trials=4)
+
+        def chief():
+            with as_chief():
+                return alone()
+
+        first, second = (chief, alone) if chief_first else (alone, chief)
+        with no_training():
+            tuner = first()
+            for _ in range(2):
+                trial = tuner.oracle.create_trial("tuner0")
+                tuner.oracle.update_trial(trial.trial_id, {"validation_perplexity": 100.0})
+                trial.status = "COMPLETED"
+                tuner.oracle.end_trial(trial)
+            tuner.save()
+            again = second()
+            found = tuning.trial_results(again.oracle, 1)
+            assert found == tuning.trial_results(tuner.oracle, 1) and len(found) == 2
+            assert again.oracle.create_trial("tuner1").trial_id not in tuner.oracle.trials
+
+    @pytest.mark.parametrize("tuner_id", ["oracle", "search", "tuner0"])
+    def test_a_worker_writes_nothing_of_the_chiefs(self, tmp_path, tuner_id):
+        with no_training():
+            with as_chief():
+                make(tuning.RandomSearch, tmp_path / "search").save()
+            (tmp_path / "search" / "search.json").write_text("{}")
+            files = sorted((tmp_path / "search").iterdir())
+            before = [file.read_text() for file in files]
+            with as_chief(), mock.patch.dict(os.environ, {"KERASTUNER_TUNER_ID": tuner_id}):
+                make(tuning.RandomSearch, tmp_path / "search").save()
+        assert sorted((tmp_path / "search").iterdir()) == files
+        assert [file.read_text() for file in files] == before
+
+    def test_a_chief_that_does_not_answer_is_told(self, tmp_path):
+        import grpc
+
+        class Away(grpc.RpcError):
+            def code(self):
+                return grpc.StatusCode.UNAVAILABLE
+
+            def details(self):
+                return "failed to connect"
+
+        with no_training():
+            tuner = make(tuning.RandomSearch, tmp_path / "search")
+            with mock.patch.object(tuner.oracle, "create_trial", side_effect=Away):
+                with pytest.raises(tuning.ChiefError, match="UNAVAILABLE: failed .* Start it"):
+                    search(tuner)
+
 
 @pytest.fixture(scope="module")
 def hyperband(tmp_path_factory):
@@ -337,6 +419,54 @@ class TestHyperband:
         ]
         assert values[0] == values[1]
         assert len(values[0]) == tuner.oracle.num_trials == len(calls) - 3
+
+    @pytest.mark.parametrize("num_failed", [0, 1, 2, 3, 7, 8, 9])
+    def test_failed_trials_do_not_keep_the_longest_round_from_coming(self, tmp_path, num_failed):
+        config = make_config(epochs=9, num_layers=1)
+        tuner = make(tuning.Hyperband, tmp_path / "search", config, ["learning_rate"])
+        oracle, sizes, bests = tuner.oracle, {}, {}
+        for number in range(tuner.oracle.num_trials):
+            trial = oracle.create_trial("tuner0")
+            if trial.status == "STOPPED":
+                break
+            values = trial.hyperparameters.values
+            key = values["tuner/bracket"], values["tuner/round"]
+            sizes[key] = sizes.get(key, 0) + 1
+            if key == (2, 0) and sizes[key] <= num_failed:
+                trial.status = "FAILED"
+            else:
+                score = 100.0 + number if key[1] == 0 else bests[values["tuner/trial_id"]]
+                bests[trial.trial_id] = score
+                oracle.update_trial(trial.trial_id, {"validation_perplexity": score})
+                trial.status = "COMPLETED"
+            oracle.end_trial(trial)
+        assert oracle.create_trial("tuner0").status == "STOPPED"
+        completed = 9 - num_failed
+        first = oracle._get_size(2, 0)
+        assert sizes[2, 0] == first == 9
+        assert sizes.get((2, 1), 0) == min(3, completed)
+        assert sizes.get((2, 2), 0) == min(1, completed)
+        assert sizes[1, 0] == oracle._get_size(1, 0) and sizes[1, 1] == oracle._get_size(1, 1)
+        assert sizes[0, 0] == oracle._get_size(0, 0)
+
+    @pytest.mark.parametrize("worst", ["second", "both"])
+    def test_failures_in_a_later_round(self, tmp_path, worst):
+        config = make_config(epochs=9, num_layers=1)
+        tuner = make(tuning.Hyperband, tmp_path / "search", config, ["learning_rate"])
+        oracle, rounds = tuner.oracle, []
+        for number in range(tuner.oracle.num_trials):
+            trial = oracle.create_trial("tuner0")
+            if trial.status == "STOPPED":
+                break
+            values = trial.hyperparameters.values
+            rounds.append((values["tuner/bracket"], values["tuner/round"]))
+            count = rounds.count((2, 1))
+            fails = rounds[-1] == (2, 1) and (count == 2 or worst == "both" and count < 3)
+            if not fails:
+                oracle.update_trial(trial.trial_id, {"validation_perplexity": 100.0 + number})
+            trial.status = "FAILED" if fails else "COMPLETED"
+            oracle.end_trial(trial)
+        assert rounds.count((2, 1)) == 3 and rounds.count((2, 2)) == 1
 
     def test_a_schedule_spans_the_longest_trial(self, tmp_path):
         config = make_config(epochs=9, learning_rate_schedule="cosine", trigger="never")
