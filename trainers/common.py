@@ -209,6 +209,7 @@ def train(config, workdir, may_resume):
         RunFolderError,
         train_and_evaluate,
     )
+    from awd_keras.training.progress import Progress
 
     try:
         folder = RunFolder(workdir)
@@ -231,25 +232,30 @@ def train(config, workdir, may_resume):
             and (done["epochs"] >= config.epochs or done.get("stopped_at_step") is not None)
         ):
             print(f"the run in {workdir} is finished ({done['epochs']} epochs)")
-            _print_results(done)
+            _print_results(done, Progress())
             return 0
         corpus = load_corpus(
             config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
         )
         model = factory.build_model(config, len(corpus.vocabulary))
         optimizer = factory.build_optimizer(config, model)
-        print(f"run folder: {workdir}")
-        print(f"corpus: {corpus.describe()}")
-        print(f"model: {model.count_params():,} parameters, {dtype} products ({why})")
+        header = [
+            f"run folder: {workdir}",
+            f"corpus: {corpus.describe()}",
+            f"model: {model.count_params():,} parameters, {dtype} products ({why})",
+        ]
         baseline = _baseline(corpus)
         picture = None
         if baseline:
-            print(
+            header.append(
                 f"baseline: Kneser-Ney trigram, {baseline['test']} on the test text, "
                 f"{baseline['validation']} on the validation text"
             )
             picture = ("Kneser-Ney trigram, validation", baseline["validation"])
-        result = train_and_evaluate(model, optimizer, corpus, config, folder, picture)
+        result = train_and_evaluate(
+            model, optimizer, corpus, config, folder, picture, header=header
+        )
+        _print_results(result.to_dict(), Progress(folder.log_file))
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
         return _bad_input(error)
     except OSError as error:
@@ -258,7 +264,6 @@ def train(config, workdir, may_resume):
     except NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_NOT_FINITE
-    _print_results(result.to_dict())
     return EXIT_INTERRUPTED if result.reason == "interrupted" else 0
 
 
@@ -272,6 +277,6 @@ def _baseline(corpus):
     return None
 
 
-def _print_results(results):
-    print(f"validation perplexity: {results['validation']['perplexity']:.2f}")
-    print(f"test perplexity: {results['test']['perplexity']:.2f}")
+def _print_results(results, progress):
+    for text in ("validation", "test"):
+        progress.line(f"{text} perplexity: {results[text]['perplexity']:.2f}")

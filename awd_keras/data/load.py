@@ -147,6 +147,7 @@ def _difference(corpus, max_vocabulary_size):
 
 def _from_tfds(name, max_vocabulary_size, tfds_data_dir):
     # Imported here, since it takes a while and only this source needs it.
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     builder_name = _PUBLISHED[name].builder
@@ -159,10 +160,18 @@ def _from_tfds(name, max_vocabulary_size, tfds_data_dir):
     # One shard at a time: the lines are read in order.
     read_config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     texts = {}
-    for split in SPLITS:
-        dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=read_config)
-        batches = tfds.as_numpy(dataset.batch(4096))
-        texts[split] = [line.decode("utf-8") for batch in batches for line in batch["text"]]
+    try:
+        for split in SPLITS:
+            dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=read_config)
+            batches = tfds.as_numpy(dataset.batch(4096))
+            texts[split] = [line.decode("utf-8") for batch in batches for line in batch["text"]]
+    except tf.errors.OpError as error:
+        reason = " ".join(error.message.split())
+        raise CorpusError(
+            f"The data that TensorFlow Datasets prepared in {builder.data_path} cannot be read, "
+            f"its {split} text at least ({reason}). Delete that folder and run the same command "
+            "again to have it prepared anew, or pass the files by --data_dir=FOLDER."
+        ) from error
     corpus = Corpus.from_texts(
         name, texts, max_vocabulary_size, source=f"TFDS {builder.info.full_name}"
     )

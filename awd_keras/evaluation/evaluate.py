@@ -83,13 +83,15 @@ class Evaluator:
         )
         return total, states
 
-    def evaluate(self, token_ids, batch_size=10):
+    def evaluate(self, token_ids, batch_size=10, on_window=None):
         """Predicts every token of a text but the first of each column.
 
         Args:
             token_ids: integer array (num_tokens,).
             batch_size: columns into which the text is cut, and read in order with the state
                 carried. The paper's protocol has 10 for validation, 1 for the test.
+            on_window: None, or a function that is called now and then, and at the end, with the
+                number of tokens predicted so far and of those in all.
 
         Returns:
             `EvaluationResult`.
@@ -108,6 +110,8 @@ class Evaluator:
             targets = tf.constant(columns[:, start + 1 : end + 1])
             total, states = self._step(inputs, targets, states)
             total_loss += float(total)
+            if on_window is not None:
+                on_window(batch_size * end, batch_size * num_steps)
         return EvaluationResult(total_loss, batch_size * num_steps)
 
 

@@ -1,11 +1,14 @@
 """Losses on their way from the device, and the end of a run whose loss is no number."""
 
 import math
+import time
 
 import numpy as np
 
 # Losses wait so many steps before they are read: on a GPU, reading one waits for its step.
 _READ_INTERVAL = 16
+# But no longer than this where a step takes long: who watches the run sees no further than they do.
+_READ_SECONDS = 1.0
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -24,6 +27,7 @@ class PendingLosses:
         self._config = config
         self._folder = folder
         self._pending = []
+        self._last_read = time.monotonic()
         self.recent = None
 
     def add(self, state, length, loss, norm):
@@ -34,7 +38,9 @@ class PendingLosses:
         """
         where = (state.step + 1, state.epoch + 1, length, state.position)
         self._pending.append((where, loss, norm))
-        return len(self._pending) >= _READ_INTERVAL
+        if len(self._pending) >= _READ_INTERVAL:
+            return True
+        return time.monotonic() - self._last_read >= _READ_SECONDS
 
     def read(self, state):
         """Adds the pending losses to the state's sums.
@@ -55,6 +61,7 @@ class PendingLosses:
             before = loss if self.recent is None else self.recent
             self.recent = before + 0.05 * (loss - before)
         self._pending.clear()
+        self._last_read = time.monotonic()
 
     def check_weights(self, model, state):
         """Looks at the weights: the last step's loss was that of the weights before it.

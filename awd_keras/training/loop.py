@@ -30,7 +30,9 @@ from awd_keras.training.training_state import (
 )
 
 
-def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, stream=None):
+def train_and_evaluate(
+    model, optimizer, corpus, config, folder, baseline=None, stream=None, header=()
+):
     """Trains a model, or goes on with its training, and evaluates the best weights.
 
     Args:
@@ -41,6 +43,7 @@ def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, 
         folder: `RunFolder`, of this run or empty.
         baseline: None, or `(label, perplexity)` to compare with in the picture.
         stream: text stream of the progress, by default standard output.
+        header: lines that are printed and logged before all others.
 
     Returns:
         `TrainingResult`. After an interruption (SIGINT or SIGTERM) its reason is "interrupted";
@@ -60,6 +63,8 @@ def train_and_evaluate(model, optimizer, corpus, config, folder, baseline=None, 
     with folder_lock(folder.path):
         folder.begin(config, corpus)
         run = _Run(model, optimizer, corpus, columns, config, folder, baseline, stream)
+        for line in header:
+            run.progress.line(line)
         return run.train()
 
 
@@ -102,6 +107,7 @@ class _Run:
         self.progress = Progress(folder.log_file, stream)
         self.losses = PendingLosses(config, folder)
         self.interruption = Interruption()
+        self.is_interruption_told = False
         self.state = TrainingState()
         self.carried = model.initial_state(config.batch_size)
         self.checked_at_step = None
@@ -129,6 +135,7 @@ class _Run:
             while self.state.epoch < config.epochs and self._may_go_on():
                 self._train_epoch()
             if self.interruption.requested:
+                self.is_interruption_told = True
                 self._save()
                 self.progress.line(
                     f"interrupted after step {self.state.step:,}; saved. The same command goes "
@@ -256,10 +263,28 @@ class _Run:
         )
 
     def _evaluate_validation(self):
-        result = self.evaluator.evaluate(self.corpus.validation, self.config.validation_batch_size)
+        result = self._evaluate(
+            "validating", self.corpus.validation, self.config.validation_batch_size
+        )
         if not math.isfinite(result.loss):
             raise self.losses.error(f"by step {self.state.step:,}: validation loss {result.loss}")
         return result
+
+    def _evaluate(self, what, token_ids, batch_size):
+        """Evaluates the weights as they are; it may take minutes, in which somebody looks on."""
+
+        def show(done, total):
+            if self.interruption.requested and not self.is_interruption_told:
+                self.is_interruption_told = True
+                self.progress.line(
+                    f"interrupted while {what}: this goes on to its end, what is trained is kept "
+                    "(Ctrl-C again to leave at once) ..."
+                )
+            self.progress.live(
+                lambda: f"{what}: {done / total:4.0%} of {total:,} tokens", only_on_terminal=True
+            )
+
+        return self.evaluator.evaluate(token_ids, batch_size, show)
 
     def _save_best(self, result):
         facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
@@ -298,7 +323,7 @@ class _Run:
             triggered_at_step=self.state.triggered_at_step,
             stopped_at_step=self.state.stopped_at_step,
             validation=EvaluationResult(**facts["validation"]),
-            test=self.evaluator.evaluate(self.corpus.test, self.config.test_batch_size),
+            test=self._evaluate("testing", self.corpus.test, self.config.test_batch_size),
         )
         self.folder.write_results(result.to_dict())
         if self.config.plot:

@@ -11,6 +11,8 @@ from awd_keras.training.progress import duration
 class MetricsLog:
     """Writes metrics.csv, events/ and the lines of progress; it keeps the time for them.
 
+    A killed run that goes on has some steps twice in events/: see `RunFolder`.
+
     Args:
         config: `TrainingConfig`.
         folder: `RunFolder`.

@@ -34,12 +34,15 @@ class Progress:
             with open(self._log_file, "a", encoding="utf-8") as file:
                 file.write(text + "\n")
 
-    def live(self, make_text):
+    def live(self, make_text, only_on_terminal=False):
         """Shows where the epoch is, if it is time to.
 
         Args:
             make_text: function without arguments that returns the text.
+            only_on_terminal: whether nothing is printed elsewhere, however long it takes.
         """
+        if only_on_terminal and not self._is_terminal:
+            return
         pause = _LIVE_SECONDS if self._is_terminal else _PLAIN_SECONDS
         if time.monotonic() - self._last_live < pause:
             return

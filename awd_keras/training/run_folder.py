@@ -55,6 +55,9 @@ class RunFolder:
     """`config.json vocabulary.txt metrics.csv results.json curves.png log.txt events/
     checkpoints/{last,best}/`.
 
+    What a killed run wrote after its last checkpoint, it writes again when it goes on: metrics.csv
+    is cut back before, but events/ only grows, and TensorBoard shows those steps twice.
+
     Args:
         path: the folder.
     """

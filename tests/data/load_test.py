@@ -161,3 +161,21 @@ def test_what_fails_in_tfds_says_what_to_do(tmp_path, no_network):
     (manual / "ptb.test.txt").write_bytes(b"\xff")
     with pytest.raises(CorpusError, match=r"(?s)CorpusError: .*not UTF-8.*--data_dir=FOLDER"):
         load_corpus("ptb", tfds_data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_damaged_prepared_data_set_says_what_to_do(
+    tmp_path, no_network, tiny_is_genuine, damage
+):
+    write(tmp_path / "downloads" / "manual", "ptb.{}.txt")
+    load_corpus("ptb", tfds_data_dir=tmp_path)
+    (file,) = (tmp_path / "penn_treebank").rglob("*-validation.*")
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-3] if damage == "cut" else content[:-6] + b"xxxxxx")
+    expected = "validation text.*Delete that folder.*--data_dir"
+    with pytest.raises(CorpusError, match=expected) as error:
+        load_corpus("ptb", tfds_data_dir=tmp_path)
+    assert str(file.parent) in str(error.value) and "\n" not in str(error.value)

@@ -69,6 +69,13 @@ class TestEvaluate:
             assert result.num_tokens == whole.num_tokens
             assert_close(result.total_loss, whole.total_loss, 1e-6, f"window {window_tokens}")
 
+    def test_says_how_far_it_is(self, evaluator, monkeypatch):
+        monkeypatch.setattr(MODULE, "_WINDOW_TOKENS", 60)
+        calls = []
+        result = evaluator.evaluate(make_text(153), 3, lambda *counts: calls.append(counts))
+        assert calls == [(60, 150), (120, 150), (150, 150)]
+        assert result == evaluator.evaluate(make_text(153), 3)
+
     def test_each_evaluation_starts_anew_and_changes_nothing(self, model, evaluator):
         text = make_text(80)
         before = [weight.numpy() for weight in model.weights]

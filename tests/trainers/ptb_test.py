@@ -87,6 +87,12 @@ class TestFinished:
         )
         assert "Traceback" not in ended.stderr and "\r" not in ended.stdout
 
+    def test_the_log_has_what_was_printed(self, finished):
+        log = (finished[0] / "log.txt").read_text()
+        assert log == finished[1].stdout
+        assert re.match(r"run folder: .*\ncorpus: .*\nmodel: [\d,]+ parameters, float32", log)
+        assert RESULTS.search(log)
+
     def test_the_run_folder(self, finished):
         names = {path.name for path in finished[0].iterdir()}
         assert names >= {"config.json", "vocabulary.txt", "metrics.csv", "results.json",

@@ -1,10 +1,13 @@
 """Tests of the losses on their way, and of the end of a run that diverged."""
 
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
 
 from awd_keras.config import TrainingConfig
+from awd_keras.training import divergence
 from awd_keras.training.divergence import NonFiniteLossError, PendingLosses
 from awd_keras.training.run_folder import RunFolder
 from awd_keras.training.training_state import TrainingState
@@ -26,10 +29,25 @@ def test_sums_weigh_by_tokens(losses):
     assert state.loss_tokens == 90
 
 
-def test_asks_to_be_read_now_and_then(losses):
+def test_asks_to_be_read_now_and_then(losses, monkeypatch):
+    monkeypatch.setattr(divergence, "time", mock.Mock(monotonic=lambda: 0.0))
     state = TrainingState()
+    losses.read(state)
     answers = [losses.add(state, 1, 1.0, 1.0) for _ in range(20)]
     assert not answers[0] and answers[-1]
+
+
+def test_asks_to_be_read_after_a_slow_step(losses, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(divergence, "time", mock.Mock(monotonic=lambda: now))
+    state = TrainingState()
+    losses.read(state)
+    now = 100.9
+    assert not losses.add(state, 1, 1.0, 1.0)
+    now = 101.1
+    assert losses.add(state, 1, 1.0, 1.0)
+    losses.read(state)
+    assert not losses.add(state, 1, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(np.nan, 1.0), (np.inf, 1.0), (1.0, np.inf)])

@@ -1,5 +1,6 @@
 """Tests of the loop: a run that was stopped, at any moment, is the run that was not."""
 
+import contextlib
 import io
 import json
 import math
@@ -9,13 +10,14 @@ import re
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from awd_keras.config import ConfigError
 from awd_keras.data.batching import batchify, bptt_windows
-from awd_keras.evaluation import evaluate
+from awd_keras.evaluation import Evaluator, evaluate
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.training import (
     CheckpointError,
@@ -238,6 +240,67 @@ class TestMechanics:
             run(tmp_path / "stopped", config)
         run(tmp_path / "stopped", config)
         assert_same_run(tmp_path / "stopped", tmp_path / "unbroken")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class TestSeen:
+    def test_evaluations_are_alive_on_a_terminal_alone(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("awd_keras.training.progress._LIVE_SECONDS", 0.0)
+        monkeypatch.setattr("awd_keras.training.progress._PLAIN_SECONDS", 0.0)
+        for stream, is_seen in ((Terminal(), True), (io.StringIO(), False)):
+            folder = tmp_path / str(is_seen)
+            run(folder, make_config(epochs=1), stream=stream)
+            for what in ("validating: 100% of", "testing: 100% of"):
+                assert (what in stream.getvalue()) == is_seen
+                assert what not in RunFolder(folder).log_file.read_text()
+
+    def test_the_header_comes_first_in_the_log_too(self, tmp_path):
+        config = make_config(epochs=1)
+        model, optimizer = tiny.make_model(config)
+        stream = io.StringIO()
+        loop.train_and_evaluate(
+            model, optimizer, make_corpus(), config, RunFolder(tmp_path), stream=stream,
+            header=["corpus: tiny", "model: small"])  # fmt: skip
+        assert stream.getvalue().startswith("corpus: tiny\nmodel: small\nepoch ")
+        assert RunFolder(tmp_path).log_file.read_text() == stream.getvalue()
+
+
+@contextlib.contextmanager
+def interrupt_evaluation_of(token_ids):
+    """Inside, Ctrl-C comes while a text is evaluated."""
+    evaluate_ = Evaluator.evaluate
+
+    def interrupted(self, ids, *args):
+        if ids is token_ids:
+            os.kill(os.getpid(), signal.SIGINT)
+        return evaluate_(self, ids, *args)
+
+    with mock.patch.object(Evaluator, "evaluate", interrupted):
+        yield
+
+
+class TestInterruptedEvaluation:
+    def test_the_last_one_of_a_finished_run_goes_on_and_says_so(self, tmp_path):
+        corpus, stream = make_corpus(), io.StringIO()
+        with interrupt_evaluation_of(corpus.test):
+            result = run(tmp_path, make_config(epochs=1), corpus, stream)
+        assert result.reason == "finished"
+        (line,) = re.findall("interrupted.*", stream.getvalue())
+        assert line.startswith("interrupted while testing: this goes on to its end")
+        assert "Ctrl-C again to leave at once" in line
+
+    def test_one_within_training_says_so_and_the_run_is_saved(self, tmp_path):
+        corpus, stream = make_corpus(), io.StringIO()
+        with interrupt_evaluation_of(corpus.validation):
+            result = run(tmp_path, make_config(logging_interval=4), corpus, stream)
+        assert result.reason == "interrupted"
+        first, second = re.findall("interrupted.*", stream.getvalue())
+        assert first.startswith("interrupted while validating: this goes on to its end")
+        assert second.startswith("interrupted after step 4; saved.")
 
 
 class TestStopped:
