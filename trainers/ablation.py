@@ -18,20 +18,25 @@ ROW/seed-SEED and ROW/seed-SEED-finetuned; ablation.md and ablation.html in --wo
 beside the paper's, and are written anew after each run.
 
 The same command again goes on where it was, run by run and inside a run. More rows and more seeds
-may be added later; other settings need another folder.
+may be added later: the table has all runs of the folder. Other settings need another folder. A run
+that diverged would do so again and is not repeated; delete its folder to have it repeated.
 """
 
 import json
 import os
+import re
 import time
 
 from absl import flags
 
 from awd_keras.ablation import ABLATION_ROWS, ablation_row
 from awd_keras.config import ConfigError, TrainingConfig
-from trainers import command, common, side_by_side
+from trainers import command, common, recorded_text, side_by_side
 
 FLAGS = flags.FLAGS
+_RECORD = "ablation.json"
+_FINETUNED = "-finetuned"
+_SEED = re.compile(r"seed-(\d+)")
 
 
 def main():
@@ -47,6 +52,7 @@ def main():
 
 
 def _ablation():
+    from awd_keras.data import load_corpus
     from awd_keras.training import RunFolderError
     from awd_keras.training.folder_lock import folder_lock
 
@@ -57,16 +63,25 @@ def _ablation():
     finetune_epochs = config.epochs if FLAGS.finetune_epochs is None else FLAGS.finetune_epochs
     rows, seeds = _check_rows(config, finetune_epochs), _check_seeds(config)
     plan = _Plan(config, finetune_epochs, rows, seeds, workdir)
-    if _begin(plan) and not FLAGS.resume:
+    if _check_folder(plan) and not FLAGS.resume:
         raise RunFolderError(
             f"{workdir} holds an ablation already. Leave --noresume out to go on with it, or "
             "choose another folder by --workdir."
         )
+    corpus = load_corpus(
+        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
+    )
+    plan.text = recorded_text.text_facts(corpus)
+    recorded_text.check_same_text(workdir, _read_record(workdir), plan.text, corpus.source)
     with folder_lock(workdir) as lock:
+        _check_folder(plan)  # another process may have begun one meanwhile
+        plan.begin(_read_record(workdir))
         jobs = plan.jobs()
         print(f"folder: {workdir}")
         print(f"{len(jobs)} runs: {len(rows)} rows, {len(seeds)} seeds; {config.epochs} epochs each"
               f", then at most {finetune_epochs} of fine-tuning")  # fmt: skip
+        if plan.diverged:
+            print(f"diverged before, not repeated: {', '.join(sorted(plan.diverged))}")
         plan.write_table()
         if not _run(plan, jobs, lock):
             print("interrupted; the same command goes on from here")
@@ -114,13 +129,40 @@ class _Plan:
     def __init__(self, config, finetune_epochs, rows, seeds, workdir):
         self.config, self.finetune_epochs = config, finetune_epochs
         self.rows, self.seeds, self.workdir = rows, seeds, workdir
-        self.diverged = set()
+        self.diverged, self.text, self.settings = set(), {}, None
+
+    def begin(self, record):
+        """Takes over what is on record, and puts it there."""
+        self.settings = {name: value for name, value in record.items() if name != "diverged"}
+        self.settings = {**(self.settings or self.all_settings()), **self.text}
+        # Its folder was deleted: then it is to be made again.
+        self.diverged = {
+            folder for folder in record.get("diverged", ())
+            if os.path.isdir(os.path.join(self.workdir, folder))
+        }  # fmt: skip
+        self._write_record()
+
+    def all_settings(self):
+        """What has to stay as it is, as a dictionary for JSON."""
+        return {**self.config.to_dict(), "finetune_epochs": self.finetune_epochs}
+
+    def add_diverged(self, job):
+        """Puts on record that the stage of a job that has no results diverged."""
+        folders = [os.path.relpath(folder, self.workdir) for _, folder in job.stages]
+        self.diverged.add(next(folder for folder in folders if not self._perplexities(folder)))
+        self._write_record()
+
+    def _write_record(self):
+        from awd_keras.training.run_folder import write_beside
+
+        content = {**self.settings, "diverged": sorted(self.diverged)}
+        write_beside(os.path.join(self.workdir, _RECORD), json.dumps(content, indent=2) + "\n")
 
     def folder(self, name, seed):
         """The run folder that a row's numbers come from, relative to the table."""
         row = ablation_row(name)
         fine_tuned = row.fine_tuned and self.finetune_epochs
-        return f"{row.trained_as or name}/seed-{seed}" + ("-finetuned" if fine_tuned else "")
+        return f"{row.trained_as or name}/seed-{seed}" + (_FINETUNED if fine_tuned else "")
 
     def jobs(self):
         """One `Job` for each training, seed by seed, so that a table of all rows comes early."""
@@ -134,34 +176,56 @@ class _Plan:
                 stages = ((config, folder),)
                 if row.fine_tuned and self.finetune_epochs:
                     fine_tuning = config.fine_tuning(folder, epochs=self.finetune_epochs)
-                    stages += ((fine_tuning, f"{folder}-finetuned"),)
+                    stages += ((fine_tuning, f"{folder}{_FINETUNED}"),)
                 job = side_by_side.Job(f"{trained_as}, seed {seed}", stages)
+                if any(os.path.relpath(f, self.workdir) in self.diverged for _, f in stages):
+                    continue
                 # The row that goes on from a training has it too.
                 if job.name not in jobs or len(stages) > len(jobs[job.name].stages):
                     jobs[job.name] = job
         return list(jobs.values())
 
     def runs(self):
+        """The runs of the table: those that were asked for now, and all that were made before."""
+        runs = {}
+        for name in self._table_rows():
+            asked = self.seeds if name in self.rows else []
+            others = [seed for seed in self._seeds_on_disk(name) if seed not in asked]
+            made = [run for run in (self._run(name, seed) for seed in others)
+                    if run.perplexities or run.diverged]  # fmt: skip
+            runs[name] = [*(self._run(name, seed) for seed in asked), *made]
+        return {name: of_row for name, of_row in runs.items() if of_row}
+
+    def _table_rows(self):
+        """All rows, but one that has the same numbers as another."""
+        return [
+            name for name in ABLATION_ROWS
+            if name in self.rows or self.finetune_epochs or ablation_row(name).trained_as is None
+        ]  # fmt: skip
+
+    def _seeds_on_disk(self, name):
+        folder = os.path.join(self.workdir, ablation_row(name).trained_as or name)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return sorted(int(match[1]) for match in map(_SEED.fullmatch, names) if match)
+
+    def _run(self, name, seed):
         from awd_keras.reporting import AblationRun
+
+        folder = self.folder(name, seed)
+        perplexities = self._perplexities(folder)
+        # What fine-tuning would go on from may have diverged already.
+        stages = {folder, folder.removesuffix(_FINETUNED)}
+        diverged = perplexities is None and not stages.isdisjoint(self.diverged)
+        return AblationRun(seed, folder, perplexities, diverged)
+
+    def _perplexities(self, folder):
+        """(validation, test) of a finished run, else None."""
         from awd_keras.training import RunFolder
 
-        runs = {}
-        for name in self.rows:
-            runs[name] = []
-            for seed in self.seeds:
-                folder = self.folder(name, seed)
-                results = RunFolder(os.path.join(self.workdir, folder)).read_results()
-                perplexities = None
-                if results and results["reason"] == "finished":
-                    perplexities = tuple(
-                        results[text]["perplexity"] for text in ("validation", "test")
-                    )
-                diverged = (
-                    perplexities is None
-                    and os.path.normpath(os.path.join(self.workdir, folder)) in self.diverged
-                )
-                runs[name].append(AblationRun(seed, folder, perplexities, diverged))
-        return runs
+        results = RunFolder(os.path.join(self.workdir, folder)).read_results()
+        if not results or results["reason"] != "finished":
+            return None
+        return tuple(results[text]["perplexity"] for text in ("validation", "test"))
 
     def _description(self):
         config = self.config
@@ -169,7 +233,8 @@ class _Plan:
         tokens = config.max_train_tokens
         part = f", the first {tokens:,} training tokens" if tokens else ""
         after = f", then at most {self.finetune_epochs} of fine-tuning"
-        seeds = ", ".join(map(str, self.seeds))
+        found = {run.seed: None for of_row in self.runs().values() for run in of_row}
+        seeds = ", ".join(map(str, found))
         return (
             f"Corpus {config.corpus}{part}; {text}; {config.epochs} epochs"
             f"{after if self.finetune_epochs else ', no fine-tuning'}; seeds {seeds}."
@@ -189,25 +254,32 @@ class _Plan:
         write_beside(os.path.join(self.workdir, "ablation.html"), page)
 
 
-def _begin(plan):
-    """Makes the folder, or checks that it is this ablation's; returns whether it was there."""
+def _read_record(workdir):
+    """What ablation.json has; empty without one."""
     from awd_keras.training import RunFolderError
-    from awd_keras.training.run_folder import write_beside
 
-    path = os.path.join(plan.workdir, "ablation.json")
-    settings = {**plan.config.to_dict(), "finetune_epochs": plan.finetune_epochs}
-    if os.path.exists(path):
-        try:
-            with open(path, encoding="utf-8") as file:
-                recorded = json.load(file)
-            # Settings that came later have their defaults.
-            recorded = {**TrainingConfig().to_dict(), **recorded}
-        except (ValueError, TypeError) as error:
-            raise RunFolderError(f"{path} cannot be read: {error}") from None
+    path = os.path.join(workdir, _RECORD)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (ValueError, TypeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}") from None
+
+
+def _check_folder(plan):
+    """Says whether the folder holds this ablation; an error if it holds anything else."""
+    from awd_keras.training import RunFolderError
+
+    recorded = _read_record(plan.workdir)
+    if recorded:
+        # Settings that came later have their defaults.
+        recorded = {**TrainingConfig().to_dict(), **recorded}
         harmless = {"data_dir", "seed", "checkpoint_minutes", "tensorboard", "plot"}
         differences = [
             f"{name}: {recorded.get(name)} -> {value}"
-            for name, value in settings.items()
+            for name, value in plan.all_settings().items()
             if name not in harmless and recorded.get(name) != value
         ]
         if differences:
@@ -216,13 +288,14 @@ def _begin(plan):
                 "Go on with its own, or choose another folder by --workdir."
             )
         return True
-    if os.path.isdir(plan.workdir) and os.listdir(plan.workdir):
+    if os.path.isfile(plan.workdir):
+        raise RunFolderError(f"{plan.workdir} is a file. Choose another folder by --workdir.")
+    # One that was killed as it began leaves at most this.
+    if os.path.isdir(plan.workdir) and set(os.listdir(plan.workdir)) - {f"{_RECORD}.partial"}:
         raise RunFolderError(
             f"{plan.workdir} is not empty and holds no ablation.json, so it is not an ablation's. "
             "Choose another folder by --workdir; nothing was changed."
         )
-    os.makedirs(plan.workdir, exist_ok=True)
-    write_beside(path, json.dumps(settings, indent=2) + "\n")
     return False
 
 
@@ -237,7 +310,7 @@ def _run(plan, jobs, lock):
         nonlocal ended, worked, last
         ended += 1
         if code == common.EXIT_NOT_FINITE:
-            plan.diverged.update(os.path.normpath(folder) for _, folder in job.stages)
+            plan.add_diverged(job)
             print(f"{job.name}: diverged; the other rows go on")
         plan.write_table()
         now = time.monotonic()

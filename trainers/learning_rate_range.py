@@ -39,11 +39,11 @@ def _range_test():
     from awd_keras.data import load_corpus
     from awd_keras.training import (
         LearningRateRange,
-        RunFolder,
         RunFolderError,
         learning_rate_range_test,
     )
     from awd_keras.training.curves import draw_learning_rate_range
+    from awd_keras.training.learning_rate_range import RangeFolder
     from awd_keras.training.progress import Progress
 
     config = common.config_from_flags()
@@ -59,7 +59,7 @@ def _range_test():
     if config.initial_run is not None:
         raise ConfigError("The range test starts from random weights; leave initial_run out.")
     workdir = FLAGS.workdir or common.default_workdir() + "-learning_rate_range"
-    folder = RunFolder(workdir)
+    folder = RangeFolder(workdir)
     recorded = folder.read_config()[0].dtype if folder.check() else None
     config = config.replace(dtype=common.resolve_dtype(config.dtype, recorded)[0])
     if folder.check(config) and not FLAGS.resume:

@@ -17,6 +17,9 @@ from trainers import common
 
 _WORKER = "from trainers.side_by_side import work; work()"
 _POLL_SECONDS = 0.2
+# How often it is said where each run is, and how much of the end of a log is read for that.
+_REPORT_SECONDS = 60.0
+_TAIL_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,8 @@ def run_in_this_process(jobs, on_end):
 def run_side_by_side(jobs, num_processes, on_end, keep_open=()):
     """Runs jobs in processes of their own.
 
-    A process ends with this one, however that ends, and saves before: the same jobs go on.
+    A process ends with this one, however that ends, and saves before: the same jobs go on. Once a
+    minute the last line of the log of each is printed.
 
     Args:
         jobs: `Job` objects.
@@ -84,11 +88,16 @@ def run_side_by_side(jobs, num_processes, on_end, keep_open=()):
         JobError: if a job failed, with its message; the others were saved.
     """
     waiting, running = list(jobs), []
+    reported = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < num_processes:
                 running.append(_Process(waiting.pop(0), keep_open))
             time.sleep(_POLL_SECONDS)
+            if time.monotonic() - reported >= _REPORT_SECONDS:
+                reported = time.monotonic()
+                for process in running:
+                    print(f"{process.job.name}: {last_line_of_log(process.job)}", flush=True)
             for process in [process for process in running if process.code is not None]:
                 running.remove(process)
                 if process.code not in (0, common.EXIT_NOT_FINITE):
@@ -100,6 +109,25 @@ def run_side_by_side(jobs, num_processes, on_end, keep_open=()):
     finally:
         _end(running)
     return True
+
+
+def last_line_of_log(job):
+    """Where a job is, in the words of the run under way.
+
+    Args:
+        job: `Job`.
+
+    Returns:
+        a string.
+    """
+    for _, workdir in reversed(job.stages):
+        with contextlib.suppress(FileNotFoundError):
+            with open(os.path.join(workdir, "log.txt"), "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                lines = file.read().decode(errors="replace").splitlines()
+            if lines:
+                return lines[-1].strip()
+    return "begins"
 
 
 class _Process:

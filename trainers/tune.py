@@ -19,7 +19,8 @@ may be larger then.
 Several workers: the same command, with the same --workdir on one file system, once as chief and as
 often as there are workers, each with
   KERASTUNER_ORACLE_IP=127.0.0.1 KERASTUNER_ORACLE_PORT=8000 KERASTUNER_TUNER_ID=chief
-and KERASTUNER_TUNER_ID=tuner0, tuner1, ... A worker that was stopped goes on with its own id.
+and KERASTUNER_TUNER_ID=tuner0, tuner1, ... A worker that was stopped goes on with its own id. One
+that is started first waits for the chief, for an hour at most.
 """
 
 import contextlib
@@ -27,13 +28,14 @@ import importlib.util
 import io
 import json
 import os
+import socket
 import time
 
 from absl import flags
 
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import preset
-from trainers import command, common
+from trainers import command, common, recorded_text
 from trainers.table import format_table
 
 FLAGS = flags.FLAGS
@@ -42,6 +44,9 @@ _BAYESIAN = ("sklearn", "scipy")
 _SHOWN_TRIALS = 10
 # What a search that goes on may change besides the settings that any run may.
 _MAY_CHANGE = {"max_trials"}
+_ENVIRONMENT = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+# How long a worker waits for its chief: as long as KerasTuner waits for an answer.
+_WAIT_SECONDS = 3600.0
 
 
 def main():
@@ -67,6 +72,7 @@ def _tune():
     from awd_keras.tuning import TrialError, expand
 
     role = _role()
+    _check_address(role)
     tune = expand(FLAGS.tune)
     config = common.config_from_flags()
     workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-tune")
@@ -76,7 +82,12 @@ def _tune():
         # What a trial says of the test text decides nothing; at batch size 1 it takes minutes.
         config = config.replace(test_batch_size=config.validation_batch_size)
     _check_search(config, tune)
-    if _check_folder(workdir, config, tune) and not FLAGS.resume:
+    exists = _check_folder(workdir, config, tune)
+    if role == "worker":
+        if not exists:
+            _wait_for_file(os.path.join(workdir, "search.json"))
+            _check_folder(workdir, config, tune)
+    elif exists and not FLAGS.resume:
         raise RunFolderError(
             f"{workdir} holds a search already. Leave --noresume out to go on with it, or choose "
             "another folder by --workdir."
@@ -84,15 +95,19 @@ def _tune():
     corpus = load_corpus(
         config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
     )
+    text = recorded_text.text_facts(corpus)
+    recorded_text.check_same_text(workdir, _read_settings(workdir), text, corpus.source)
     with contextlib.ExitStack() as stack:
         if role != "worker":
             stack.enter_context(folder_lock(workdir))
-            _write_settings(workdir, config, tune)
+            _write_settings(workdir, config, tune, text)
         print(f"folder: {workdir}")
         print(f"corpus: {corpus.describe()}")
         watch = _Watch(config, workdir, role)
         tuner = _make_tuner(config, len(corpus.vocabulary), tune, workdir, watch)
         watch.start(tuner)
+        if role == "worker" and not _answers():
+            print(f"waiting for the chief at {_address()} ...", flush=True)
         try:
             tuner.search(corpus)
         except KeyboardInterrupt:
@@ -108,15 +123,66 @@ def _tune():
 
 def _role():
     """Which process this is, by KerasTuner's environment variables: alone, chief or worker."""
-    names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-    missing = [name for name in names if not os.environ.get(name)]
-    if len(missing) == len(names):
+    missing = [name for name in _ENVIRONMENT if not os.environ.get(name)]
+    if len(missing) == len(_ENVIRONMENT):
         return "alone"
     if missing:
         raise ConfigError(
-            f"Several workers need {', '.join(names)}, all three. Missing: {', '.join(missing)}"
+            f"Several workers need {', '.join(_ENVIRONMENT)}, all three. Missing: "
+            f"{', '.join(missing)}"
         )
-    return "chief" if "chief" in os.environ[names[0]] else "worker"
+    return "chief" if "chief" in os.environ[_ENVIRONMENT[0]] else "worker"
+
+
+def _address():
+    return ":".join(os.environ[name] for name in _ENVIRONMENT[1:])
+
+
+def _host_and_port():
+    host, port = (os.environ[name] for name in _ENVIRONMENT[1:])
+    return host.strip("[]"), int(port)
+
+
+def _check_address(role):
+    """Finds out before anything is loaded whether a chief can listen where it is told to."""
+    if role == "alone":
+        return
+    port = os.environ[_ENVIRONMENT[2]]
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+        raise ConfigError(f"{_ENVIRONMENT[2]} must be a port, from 1 to 65535. Received: {port!r}")
+    if role == "chief":
+        host, port = _host_and_port()
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            raise ConfigError(
+                f"The chief cannot listen on {_address()} ({error.strerror or error}). Give this "
+                f"machine's address by {_ENVIRONMENT[1]} and a free port by {_ENVIRONMENT[2]}, to "
+                "the chief and to its workers."
+            ) from None
+
+
+def _answers():
+    """Whether anything listens where the chief is to be."""
+    try:
+        socket.create_connection(_host_and_port(), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for_file(path):
+    """Waits for the settings of the search, which the chief writes when it begins."""
+    print(f"waiting for the chief at {_address()}, which writes {path} ...", flush=True)
+    end = time.monotonic() + _WAIT_SECONDS
+    while not os.path.exists(path):
+        if time.monotonic() >= end:
+            raise ConfigError(
+                f"The chief at {_address()} has not written {path}. Start it with the same "
+                "--workdir, on a file system that both see."
+            )
+        time.sleep(0.5)
 
 
 def _check_search(config, tune):
@@ -127,8 +193,8 @@ def _check_search(config, tune):
         SPACES[name](config).check(name, getattr(config, name))
     if FLAGS.tuner == "bayesian" and not all(map(importlib.util.find_spec, _BAYESIAN)):
         raise ConfigError(
-            "--tuner=bayesian needs scikit-learn and SciPy: pip install 'awd-keras[tune]'. "
-            "--tuner=random and --tuner=hyperband do without."
+            "--tuner=bayesian needs scikit-learn and SciPy: pip install '.[tune]' in a clone of "
+            "the repository. --tuner=random and --tuner=hyperband do without."
         )
 
 
@@ -144,8 +210,8 @@ def _check_folder(workdir, config, tune):
     """Says whether the folder holds this search; an error if it holds anything else."""
     from awd_keras.training import RunFolderError
 
-    path = os.path.join(workdir, "search.json")
-    if not os.path.exists(path):
+    recorded = _read_settings(workdir)
+    if not recorded:
         if os.path.isfile(workdir):
             raise RunFolderError(f"{workdir} is a file. Choose another folder by --workdir.")
         if os.path.isdir(workdir) and set(os.listdir(workdir)) - {"lock", "search.json.partial"}:
@@ -154,12 +220,8 @@ def _check_folder(workdir, config, tune):
                 "Choose another folder by --workdir; nothing was changed."
             )
         return False
-    try:
-        with open(path, encoding="utf-8") as file:
-            # Settings that came later have their defaults.
-            recorded = {**TrainingConfig().to_dict(), **json.load(file)}
-    except (ValueError, TypeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from None
+    # Settings that came later have their defaults.
+    recorded = {**TrainingConfig().to_dict(), **recorded}
     fields = TrainingConfig.__dataclass_fields__
     may_change = {name for name in fields if fields[name].metadata["may_change"]} - {"epochs"}
     differences = [
@@ -175,11 +237,25 @@ def _check_folder(workdir, config, tune):
     return True
 
 
-def _write_settings(workdir, config, tune):
+def _read_settings(workdir):
+    """What search.json has; empty without one."""
+    from awd_keras.training import RunFolderError
+
+    path = os.path.join(workdir, "search.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (ValueError, TypeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}") from None
+
+
+def _write_settings(workdir, config, tune, text):
     from awd_keras.training.run_folder import write_beside
 
-    text = json.dumps(_settings(config, tune), indent=2) + "\n"
-    write_beside(os.path.join(workdir, "search.json"), text)
+    content = json.dumps({**_settings(config, tune), **text}, indent=2) + "\n"
+    write_beside(os.path.join(workdir, "search.json"), content)
 
 
 def _make_tuner(config, vocabulary_size, tune, workdir, watch):

@@ -15,7 +15,7 @@ from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.training.folder_lock import folder_lock
 from awd_keras.training.interruption import Interruption
 from awd_keras.training.progress import duration
-from awd_keras.training.run_folder import RunFolderError, write_beside
+from awd_keras.training.run_folder import RunFolder, RunFolderError, write_beside
 from awd_keras.training.train_step import make_train_step
 from awd_keras.training.training_state import TrainingState, load_training, save_training
 
@@ -61,6 +61,31 @@ class LearningRateRange:
         return self.lowest * (self.highest / self.lowest) ** (step / (self.num_steps - 1))
 
 
+class RangeFolder(RunFolder):
+    """A `RunFolder` whose settings lie in range_config.json.
+
+    By its config.json a folder is known as a run of training. A range test is none: neither may go
+    on in the other's folder, however equal their settings are.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.config_file = self.path / "range_config.json"
+
+    def check(self, config=None):
+        if self.path.is_dir() and not self.config_file.exists():
+            begun = {f"{self.config_file.name}.partial"}
+            if {path.name for path in self.path.iterdir()} - begun:
+                raise RunFolderError(
+                    f"{self.path} is not empty and holds no {self.config_file.name}, so it is not "
+                    "a range test's. Choose another folder by --workdir; nothing was changed."
+                )
+        return super().check(config)
+
+
 def learning_rate_range_test(model, optimizer, corpus, config, folder, rates, progress):
     """Trains for a few hundred steps at growing learning rates, or goes on with that.
 
@@ -73,7 +98,7 @@ def learning_rate_range_test(model, optimizer, corpus, config, folder, rates, pr
         optimizer: `NTASGD`, built for the model; nothing is averaged.
         corpus: `Corpus`.
         config: `TrainingConfig`.
-        folder: `RunFolder` of this test, or empty.
+        folder: `RangeFolder` of this test, or any `RunFolder` that is empty.
         rates: `LearningRateRange`.
         progress: `Progress`.
 
@@ -87,6 +112,7 @@ def learning_rate_range_test(model, optimizer, corpus, config, folder, rates, pr
         CheckpointError: if the checkpoint of a test to go on with cannot be read.
         OSError: if something could not be written.
     """
+    folder = RangeFolder(folder.path)
     test = _RangeTest(model, optimizer, corpus, config, folder, rates, progress)
     with folder_lock(folder.path):
         return test.run()

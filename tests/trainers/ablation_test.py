@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.ptb_test import arguments, snapshot, write_texts
 from tests.training.tiny import assert_same_run, interrupt_after
+from trainers import side_by_side
 
 MODULE = "trainers.ablation"
 SMALL = {"epochs": 1, "logging_interval": 0, "num_layers": 1}
@@ -138,6 +141,37 @@ class TestGoesOn:
         assert ended.code == 0, ended.stderr
         assert snapshot(workdir / "full") == before
         assert (workdir / "no_ar_tar" / "seed-7-finetuned" / "results.json").exists()
+        # The table has all of them.
+        table = read_table(workdir)
+        assert {"AWD-LSTM, all parts", "- fine-tuning", "- AR/TAR"} <= set(table)
+        assert re.match(r"\d", table["AWD-LSTM, all parts"][1])
+        assert re.match(r".\d", table["- AR/TAR"][3])  # the change
+
+    def test_the_table_has_what_was_made_before(self, finished, data_dir, tmp_path, capfd):
+        workdir = tmp_path / "ablation"
+        shutil.copytree(finished[0], workdir)
+        before = snapshot(workdir)
+        # Runs remember the folder of the one they go on from: a copy is for reading.
+        with mock.patch.object(side_by_side, "run_in_this_process", return_value=True):
+            again = run_command(
+                capfd, MODULE, *line(data_dir, workdir, "--seeds=8", rows="no_weight_dropping")
+            )
+        assert again.code == 0, again.stderr
+        after = read_table(workdir)
+        assert set(after) == set(read_table(finished[0]))
+        for title, row in read_table(finished[0]).items():
+            assert after[title][:7] == row[:7]
+            assert sorted(after[title][7].split()) == sorted(row[7].split())
+        assert len(snapshot(workdir)) == len(before)
+
+    def test_killed_as_it_began(self, data_dir, tmp_path, capfd):
+        workdir = tmp_path / "ablation"
+        workdir.mkdir()
+        (workdir / "ablation.json.partial").write_text("{")
+        with mock.patch.object(side_by_side, "run_in_this_process", return_value=True):
+            ended = run_command(capfd, MODULE, *line(data_dir, workdir))
+        assert ended.code == 0, ended.stderr
+        assert not (workdir / "ablation.json.partial").exists()
 
 
 class TestDiverged:
@@ -165,6 +199,20 @@ class TestDiverged:
         assert table["- AR/TAR"][1] == "(1 diverged)"
         assert re.match(r"\d", table["AWD-LSTM, all parts"][1])
 
+        # Again, and with other rows, it would diverge at the same step: it is not trained again.
+        before = snapshot(workdir)
+        with mock.patch.object(loop, "make_train_step", lambda *_, **__: pytest.fail("trained")):
+            for rows in ("no_ar_tar,full", "full"):
+                ended = run_command(capfd, MODULE, *line(data_dir, workdir, rows=rows))
+                assert ended.code == 0, ended.stderr
+                assert "diverged before, not repeated: no_ar_tar/seed-7" in ended.stdout
+                assert read_table(workdir)["- AR/TAR"][1] == "(1 diverged)"
+        assert len(snapshot(workdir)) == len(before)
+        # Without its folder it is.
+        shutil.rmtree(workdir / "no_ar_tar")
+        ended = run_command(capfd, MODULE, *arguments)
+        assert "no_ar_tar, seed 7: diverged; the other rows go on" in ended.stdout
+
 
 class TestBadInput:
     @pytest.mark.parametrize(
@@ -189,6 +237,26 @@ class TestBadInput:
         ended = run_command(capfd, MODULE, *line(data_dir, finished[0], epochs=2, bptt=11))
         assert_one_line(ended, "bptt: 10 -> 11", "epochs: 1 -> 2")
         assert snapshot(finished[0]) == before
+
+    def test_another_text(self, finished, data_dir, tmp_path, capfd):
+        before = snapshot(finished[0])
+        shutil.copytree(data_dir, tmp_path / "moved")
+        file = tmp_path / "moved" / "valid.txt"
+        file.write_text("\n".join(reversed(file.read_text().splitlines())) + "\n")
+        ended = run_command(capfd, MODULE, *line(tmp_path / "moved", finished[0], "--seeds=7"))
+        assert_one_line(ended, "was begun with another text than that of", "--data_dir")
+        assert snapshot(finished[0]) == before
+
+    def test_a_file(self, data_dir, tmp_path, capfd):
+        (tmp_path / "file").write_text("mine")
+        assert_one_line(run_command(capfd, MODULE, *line(data_dir, tmp_path / "file")), "is a file")
+
+    def test_nothing_is_written_before_the_folder_is_held(self, data_dir, tmp_path, capfd):
+        workdir = tmp_path / "ablation"
+        with folder_lock(workdir):
+            ended = run_command(capfd, MODULE, *line(data_dir, workdir))
+        assert_one_line(ended, "Another process works in")
+        assert not list(workdir.iterdir())
 
     def test_a_folder_of_something_else(self, data_dir, tmp_path, capfd):
         (tmp_path / "thesis.txt").write_text("years of work")
@@ -247,6 +315,44 @@ def test_a_failure_in_a_process_of_its_own_is_told(data_dir, tmp_path, capfd):
     ended = run_command(capfd, MODULE, *arguments)
     assert ended.code == 1
     assert re.fullmatch(r"error: full, seed 7 failed: .* too short: [^\n]+\n", ended.stderr)
+
+
+def test_the_log_says_where_a_job_is(tmp_path):
+    job = side_by_side.Job("full", ((None, tmp_path / "run"), (None, tmp_path / "run-finetuned")))
+    assert side_by_side.last_line_of_log(job) == "begins"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.txt").write_text("x" * 9000 + "\nepoch 1\nepoch 2, half of it\n")
+    assert side_by_side.last_line_of_log(job) == "epoch 2, half of it"
+    (tmp_path / "run-finetuned").mkdir()
+    assert side_by_side.last_line_of_log(job) == "epoch 2, half of it"
+    (tmp_path / "run-finetuned" / "log.txt").write_text("starting from the best weights\n")
+    assert side_by_side.last_line_of_log(job) == "starting from the best weights"
+
+
+def test_side_by_side_the_logs_are_shown_once_a_minute(tmp_path, capfd, monkeypatch):
+    (tmp_path / "log.txt").write_text("epoch 3\n")
+
+    class Process:
+        polls = 0
+
+        def __init__(self, job, keep_open):
+            self.job, self.process = job, mock.MagicMock()
+
+        @property
+        def code(self):
+            self.polls += 1
+            return None if self.polls < 700 else 0
+
+    clock = [0.0]
+    monkeypatch.setattr(side_by_side, "_Process", Process)
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    monkeypatch.setattr(side_by_side, "time", mock.Mock(monotonic=lambda: clock[0], sleep=sleep))
+    job = side_by_side.Job("full, seed 7", ((None, tmp_path),))
+    assert side_by_side.run_side_by_side([job], 2, lambda *_: None)
+    assert capfd.readouterr().out == "full, seed 7: epoch 3\n" * 2
 
 
 def test_settings_are_on_record(finished):

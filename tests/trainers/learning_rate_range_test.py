@@ -39,7 +39,7 @@ def test_a_schedule_of_the_momentum_stands_still(capfd, tmp_path, data_dir):
                "momentum": 0.8, "momentum_min": 0.7}  # fmt: skip
     ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "run", **changes))
     assert ended.code == 0, ended.stderr
-    config = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    config = json.loads((tmp_path / "run" / "range_config.json").read_text())["settings"]
     assert (config["momentum"], config["momentum_min"]) == (0.7, None)
     content = json.loads((tmp_path / "run" / "learning_rate_range.json").read_text())
     assert content["range"]["lowest"] == 1e-5

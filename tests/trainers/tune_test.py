@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from awd_keras.tuning import hypermodel
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.ptb_test import arguments, snapshot, write_texts
+from trainers import tune
 
 MODULE = "trainers.tune"
 SMALL = {"epochs": 1, "logging_interval": 0, "num_layers": 1}
@@ -211,6 +213,86 @@ class TestBadInput:
         monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner0")
         ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
         assert_one_line(ended, "Missing: KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT")
+
+    def test_another_text(self, data_dir, tmp_path, capfd):
+        workdir, moved = tmp_path / "search", tmp_path / "moved"
+        with pretend():
+            run_command(capfd, MODULE, *line(data_dir, workdir))
+            # The same texts elsewhere are the same search.
+            shutil.copytree(data_dir, moved)
+            assert run_command(capfd, MODULE, *line(moved, workdir)).code == 0
+            before = snapshot(workdir)
+            file = moved / "valid.txt"
+            file.write_text("\n".join(reversed(file.read_text().splitlines())) + "\n")
+            ended = run_command(capfd, MODULE, *line(moved, workdir))
+        assert_one_line(ended, "was begun with another text than that of", "--data_dir")
+        assert snapshot(workdir) == before
+
+
+class TestSeveralProcesses:
+    @pytest.fixture
+    def environment(self, monkeypatch):
+        def set_environment(tuner_id, port):
+            for name, value in (("TUNER_ID", tuner_id), ("ORACLE_IP", "127.0.0.1"),
+                                ("ORACLE_PORT", port)):  # fmt: skip
+                monkeypatch.setenv(f"KERASTUNER_{name}", str(value))
+
+        return set_environment
+
+    @pytest.mark.parametrize("tuner_id", ["chief", "tuner0"])
+    @pytest.mark.parametrize("port", ["abc", "0", "65536", "-1"])
+    def test_no_port(self, data_dir, tmp_path, capfd, environment, tuner_id, port):
+        environment(tuner_id, port)
+        ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
+        assert_one_line(ended, f"must be a port, from 1 to 65535. Received: '{port}'")
+        assert not (tmp_path / "search").exists()
+
+    def test_a_port_that_is_taken(self, data_dir, tmp_path, capfd, environment):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            environment("chief", port)
+            ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
+        assert_one_line(ended, f"cannot listen on 127.0.0.1:{port} (", "a free port by")
+        assert not (tmp_path / "search").exists()
+
+    def test_a_worker_waits_for_the_settings_of_the_chief(
+        self, data_dir, tmp_path, capfd, environment, monkeypatch):  # fmt: skip
+        workdir = tmp_path / "search"
+        with pretend():
+            run_command(capfd, MODULE, *line(data_dir, tmp_path / "other", "--search_seed=2"))
+        environment("tuner0", 1)
+
+        def sleep(_):
+            workdir.mkdir()
+            shutil.copy(tmp_path / "other" / "search.json", workdir)
+
+        monkeypatch.setattr(tune.time, "sleep", sleep)
+        ended = run_command(capfd, MODULE, *line(data_dir, workdir))
+        assert "waiting for the chief at 127.0.0.1:1, which writes" in ended.stdout
+        assert re.fullmatch(r"error: .*another search \(search_seed: 2 -> 1\).*\n", ended.stderr), (
+            ended.stderr
+        )
+        assert ended.code == 1 and [path.name for path in workdir.iterdir()] == ["search.json"]
+
+    def test_without_a_chief_a_worker_gives_up(
+        self, data_dir, tmp_path, capfd, environment, monkeypatch):  # fmt: skip
+        environment("tuner0", 1)
+        monkeypatch.setattr(tune, "_WAIT_SECONDS", 0.0)
+        ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
+        assert ended.code == 1
+        assert re.fullmatch(r"error: The chief at 127.0.0.1:1 has not written .*\n", ended.stderr)
+
+    def test_a_chief_that_is_away(self, data_dir, tmp_path, capfd, environment, monkeypatch):
+        with pretend():
+            run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
+        environment("tuner0", 1)
+        # KerasTuner waits an hour for the chief.
+        monkeypatch.setattr("keras_tuner.src.distribute.oracle_client.TIMEOUT", 0.2)
+        # It is the chief that --noresume speaks of.
+        ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search", "--noresume"))
+        assert "waiting for the chief at 127.0.0.1:1 ...\n" in ended.stdout
+        assert ended.code == 1
+        assert re.fullmatch(r"error: The chief does not answer \([^\n]+\n", ended.stderr)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from awd_keras.training import (
     learning_rate_range_test,
     suggest_learning_rates,
 )
+from awd_keras.training.learning_rate_range import RangeFolder
 from awd_keras.training.progress import Progress
 from tests.training import tiny
 from tests.training.tiny import make_config, make_corpus
@@ -145,6 +146,22 @@ class TestRefused:
     def test_other_settings(self, unbroken):
         with pytest.raises(RunFolderError, match="bptt: 10 -> 12"):
             range_test(unbroken[0], bptt=12)
+
+    def test_a_folder_of_training_with_the_same_settings(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        folder.begin(make_config(), make_corpus())
+        files = sorted(tmp_path.iterdir())
+        with pytest.raises(RunFolderError, match="it is not a range test's.*nothing was changed"):
+            range_test(tmp_path)
+        assert sorted(tmp_path.iterdir()) == files
+
+    def test_training_does_not_go_on_in_a_range_test(self, unbroken):
+        with pytest.raises(RunFolderError, match="so it is not a run"):
+            RunFolder(unbroken[0]).check(make_config())
+
+    def test_a_range_test_that_was_killed_as_it_began(self, tmp_path):
+        (tmp_path / "range_config.json.partial").write_text("{")
+        assert not RangeFolder(tmp_path).check(make_config())
 
     def test_a_text_too_short(self, tmp_path):
         with pytest.raises(ConfigError, match="too short"):
