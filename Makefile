@@ -11,13 +11,14 @@ DEMO := $(VENV)/bin/python -m trainers.ptb --preset=demo
 # Two processes with one TensorFlow thread each. PYTEST_ARGS=--run_slow adds the slow tests.
 TEST := TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist=loadfile -q
 
-.PHONY: help demo bundled_model test lint clean
+.PHONY: help demo bundled_model test lint docs clean
 
 help:
 	@echo "make demo    train a small AWD-LSTM on the bundled corpus, from a fresh checkout"
 	@echo "make bundled_model  train the model that comes with the package again"
 	@echo "make test    run the tests (PYTEST_ARGS=--run_slow for the slow ones too)"
 	@echo "make lint    check the style with ruff"
+	@echo "make docs    build the documentation into site/; a warning is an error"
 	@echo "make clean   remove the virtual environment and what the tools left; runs/ stays"
 
 demo: $(VENV)/.installed
@@ -35,9 +36,18 @@ test: $(VENV)/.installed
 lint: $(VENV)/.installed
 	@$(VENV)/bin/python -m ruff check .
 
+docs: $(VENV)/.installed_docs
+	@$(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "built: site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What `make docs` needs besides; the lock's versions hold for what both need.
+$(VENV)/.installed_docs: $(VENV)/.installed
+	@$(PIP_INSTALL) -c requirements_lock.txt -e ".[docs]"
+	@touch $@
 
 # Made once, and again only when the requirements change.
 $(VENV)/.installed: setup.py pyproject.toml requirements_lock.txt

@@ -32,6 +32,9 @@ SCHEMAS = ["pyyaml", "check-jsonschema", "kubernetes-validate"]
 # The Bayesian search, and the picture of what mattered.
 TUNE = ["keras-tuner[bayesian]", "matplotlib"]
 
+# What builds docs/. Exact versions: a warning is an error, and a newer builder may have others.
+DOCS = ["mkdocs==1.6.1", "mkdocstrings-python==2.0.11", "pymdown-extensions==13.1.2"]
+
 EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": SERVING,
@@ -40,6 +43,7 @@ EXTRAS_REQUIRE = {
     # dill: for tfds.testing
     "test": [*DEMO, *SERVING, *SCHEMAS, *TUNE, "pytest>=8", "pytest-xdist>=3.5", "dill"],
     "dev": ["build", "ruff"],
+    "docs": DOCS,
 }
 
 
