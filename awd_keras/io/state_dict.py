@@ -135,7 +135,7 @@ def _import_torch(path):
         torch = importlib.import_module("torch")
     except ImportError:
         raise StateDictError(
-            f'{path}: {path.suffix} files need PyTorch: pip install "awd-keras[torch]". '
+            f'{path}: {path.suffix} files need PyTorch: pip install ".[torch]". '
             ".safetensors files do without."
         ) from None
     if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < (2, 6):

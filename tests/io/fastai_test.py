@@ -10,7 +10,7 @@ from awd_keras import io
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import assert_close, assert_equal, to_numpy
 
-torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'awd-keras[torch]'")
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
 pytest.importorskip("fastai", reason="needs fastai: pip install fastai")
 awdlstm = pytest.importorskip("fastai.text.models.awdlstm")
 core = pytest.importorskip("fastai.text.models.core")

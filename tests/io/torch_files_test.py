@@ -5,7 +5,7 @@ import pytest
 
 from awd_keras import io
 
-torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'awd-keras[torch]'")
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
 
 
 @pytest.fixture
