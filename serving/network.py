@@ -8,6 +8,7 @@ export; states and everything else are float32.
 import numpy as np
 import tensorflow as tf
 
+from awd_keras.ops.layout import transposed_ids
 from serving.matrix import DenseMatrix, QuantizedMatrix, RowTable
 
 # What a window of a text has at most, so that memory is bounded: words, and logits (64 MiB).
@@ -87,7 +88,7 @@ class Network(tf.Module):
             state after the window.
         """
         batch_size, timesteps = tf.unstack(tf.shape(token_ids))
-        x = self._embedding.lookup(tf.reshape(tf.transpose(token_ids), (-1,)))
+        x = self._embedding.lookup(tf.reshape(transposed_ids(token_ids), (-1,)))
         parts = []
         for index, (h, c) in enumerate(self._layers(state)):
             # One product for all time steps, which reads the matrix once.
@@ -144,7 +145,7 @@ class Network(tf.Module):
             steps = index * width + tf.range(width)[:, tf.newaxis]
             places = tf.where(steps < lengths)
             logits = self.logits(tf.gather_nd(outputs, places))
-            words = tf.gather_nd(tf.transpose(targets[index]), places)
+            words = tf.gather_nd(transposed_ids(targets[index]), places)
             values = tf.gather(logits, words, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             by_step = tf.scatter_nd(places, values, tf.cast((width, batch_size), tf.int64))
             return index + 1, state, found.write(index, by_step)
@@ -175,7 +176,7 @@ class Network(tf.Module):
         num_windows = tf.maximum(1, -(-timesteps // width))
         padded = tf.pad(token_ids, [[0, 0], [0, num_windows * width - timesteps]])
         windows = tf.reshape(padded, tf.stack([batch_size, num_windows, width]))
-        return tf.transpose(windows, (1, 0, 2)), width
+        return transposed_ids(windows), width
 
 
 def _array(variable):

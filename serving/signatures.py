@@ -9,6 +9,7 @@ import math
 
 import tensorflow as tf
 
+from awd_keras.ops.layout import transposed_ids
 from awd_keras.ops.random import fold_in
 from awd_keras.ops.sampling import drawn_words, filtered_logits
 from serving.limits import RequestChecks
@@ -207,7 +208,7 @@ class Signatures(tf.Module):
             (tf.constant(1), words, state, active, written.write(0, tf.where(active, words, -1))),
             parallel_iterations=1,
         )
-        return {"text": self._joined(prompt, tf.transpose(written.gather(tf.range(count))))}
+        return {"text": self._joined(prompt, transposed_ids(written.gather(tf.range(count))))}
 
     def _read_text(self, name, text, unknown_may_be=True):
         """`VocabularyTable.encode` of texts that hold."""

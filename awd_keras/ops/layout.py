@@ -4,13 +4,13 @@ import tensorflow as tf
 
 
 def transposed_ids(token_ids):
-    """Turns word ids from batch-major to time-major, or back.
+    """Exchanges the first two axes of word ids: batch-major to time-major, or back.
 
     Args:
-        token_ids: integer tensor (batch_size, timesteps).
+        token_ids: integer tensor (batch_size, timesteps, ...).
 
     Returns:
-        tensor (timesteps, batch_size) of the same dtype.
+        tensor (timesteps, batch_size, ...) of the same dtype.
 
     Example:
 
@@ -19,4 +19,4 @@ def transposed_ids(token_ids):
     """
     # For the transposition of integers TensorFlow looks for an operation of oneDNN, finds none, and
     # complains on the terminal; an einsum does not look.
-    return tf.einsum("ij->ji", token_ids)
+    return tf.einsum("ij...->ji...", token_ids)

@@ -17,6 +17,11 @@ def test_turns_ids(make):
     assert_equal(transposed_ids(turned), IDS)
 
 
+def test_other_axes_stay():
+    ids = tf.reshape(tf.range(24), (2, 3, 4))
+    assert_equal(transposed_ids(ids), tf.transpose(ids, (1, 0, 2)))
+
+
 def test_keeps_unknown_sizes():
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
     def turn(ids):

@@ -27,9 +27,9 @@ from tests.serving.exported import exported, run
 ALLOWED = set(
     """
 AddV2 All Any Assert AssignVariableOp BitwiseAnd BitwiseOr BroadcastTo Cast ConcatV2 Const Cumsum
-DisableCopyOnRead EnsureShape Equal Exp ExpandDims Fill FloorDiv FloorMod GatherNd GatherV2 Greater
-GreaterEqual HashTableV2 Identity InitializeTableFromTextFileV2 IsFinite LeftShift Less LessEqual
-Log LogSoftmax LogicalAnd LogicalNot LogicalOr LookupTableFindV2 MatMul Max Maximum
+DisableCopyOnRead Einsum EnsureShape Equal Exp ExpandDims Fill FloorDiv FloorMod GatherNd GatherV2
+Greater GreaterEqual HashTableV2 Identity InitializeTableFromTextFileV2 IsFinite LeftShift Less
+LessEqual Log LogSoftmax LogicalAnd LogicalNot LogicalOr LookupTableFindV2 MatMul Max Maximum
 MergeV2Checkpoints Min Minimum Mul Neg NoOp NotEqual OnesLike Pack Pad PadV2 Placeholder Range
 ReadVariableOp RealDiv ReduceJoin Reshape ResourceGather RestoreV2 RightShift SaveV2 ScatterNd
 Select SelectV2 Shape ShardedFilename Sigmoid Softmax Split SplitV StatefulPartitionedCall
