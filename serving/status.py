@@ -31,6 +31,8 @@ _OTHER_HTTP_CODES = {
     502: "UNAVAILABLE",
 }
 
+_LONGEST_MESSAGE = 1000  # characters; in a header each may take up to twelve bytes
+
 # What to do where nobody listens.
 START_A_SERVER = "Start one, such as `python -m serving.local`, or name another address."
 
@@ -49,6 +51,9 @@ class StatusError(Exception):
     """
 
     def __init__(self, code, message):
+        # By gRPC it travels in a header, and one beyond 8 KiB may be refused in its place.
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]} ..."
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

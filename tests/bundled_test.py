@@ -55,7 +55,9 @@ class TestWriteAndRead:
 
     def test_results_come_along(self, tmp_path):
         make_run(tmp_path / "run")
-        results = {"reason": "finished", "test": {"perplexity": 12.34, "loss": 1.0}}
+        quality = {"perplexity": 12.34, "loss": 2.5129, "num_tokens": 9}
+        results = {"reason": "finished", "epochs": 1, "triggered_at_step": None,
+                   "validation": quality, "test": quality}  # fmt: skip
         RunFolder(tmp_path / "run").write_results(results)
         bundled.write_bundled_model(tmp_path / "run", tmp_path / "small")
         text = bundled.describe(tmp_path / "small")

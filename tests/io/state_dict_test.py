@@ -156,7 +156,7 @@ class TestWithoutTorch:
 
     def test_missing(self, path, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch", None)
-        expected = r'\.pt files need PyTorch: pip install "awd-keras\[torch\]"'
+        expected = r'\.pt files need PyTorch: pip install "\.\[torch\]"'
         with pytest.raises(io.StateDictError, match=expected):
             io.read_state_dict(path)
         with pytest.raises(io.StateDictError, match=expected):
