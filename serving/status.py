@@ -31,7 +31,7 @@ _OTHER_HTTP_CODES = {
     502: "UNAVAILABLE",
 }
 
-_LONGEST_MESSAGE = 1000  # characters; in a header each may take up to twelve bytes
+_LONGEST_MESSAGE = 600  # characters; in a header each may take up to twelve bytes
 
 # What to do where nobody listens.
 START_A_SERVER = "Start one, such as `python -m serving.local`, or name another address."
