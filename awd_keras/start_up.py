@@ -5,13 +5,21 @@ import sys
 import tempfile
 
 from awd_keras.allocator import keep_freed_memory
+from awd_keras.config import ConfigError
 
 
-def start_tensorflow():
+def start_tensorflow(first=None):
     """Imports TensorFlow without its start-up messages, which say nothing to a user.
 
     Some come from C++ before any setting is read, so the stream itself is held back; if the
     import fails, what it held is shown. The process keeps the memory that a step frees.
+
+    Args:
+        first: None, or a function without arguments that must run before TensorFlow looks at its
+            devices; its messages are held back too.
+
+    Returns:
+        what `first` returned.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever else the user has Keras run on
@@ -23,7 +31,10 @@ def start_tensorflow():
         try:
             import tensorflow as tf
 
+            result = first() if first is not None else None
             tf.config.list_logical_devices()
+        except ConfigError:
+            raise  # of `first`, which has looked at what the user gave
         except BaseException:
             held.seek(0)
             os.write(terminal, held.read())
@@ -31,3 +42,4 @@ def start_tensorflow():
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+    return result

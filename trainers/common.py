@@ -1,9 +1,11 @@
 """What the training commands share: flags made from the settings, and one call."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+import traceback
 import types
 import typing
 import warnings
@@ -19,6 +21,7 @@ flags.disclaim_key_flags()
 
 EXIT_BAD_INPUT = 1
 EXIT_NOT_FINITE = 3
+EXIT_WORKER_LOST = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -34,6 +37,11 @@ def define_flags(default_preset):
         True,
         "go on with the run in --workdir; with --noresume an existing run is an error",
     )
+    flags.DEFINE_enum(
+        "strategy", "one", ["one", "mirrored", "multi_worker"],
+        "devices: one, all GPUs of this machine, or those of the machines in TF_CONFIG; they take "
+        "the columns of the batch in equal parts, and any number goes on with a run of another",
+    )  # fmt: skip
     define_settings(default_preset)
 
 
@@ -175,7 +183,7 @@ def _main(argv):
     try:
         config = config_from_flags()
         workdir = flags.FLAGS.workdir or default_workdir()
-        return train(config, workdir, flags.FLAGS.resume)
+        return train(config, workdir, flags.FLAGS.resume, flags.FLAGS.strategy)
     except ConfigError as error:
         return _bad_input(error)
     except KeyboardInterrupt:
@@ -187,19 +195,78 @@ def _bad_input(error):
     return EXIT_BAD_INPUT
 
 
-def train(config, workdir, may_resume):
+def train(config, workdir, may_resume, strategy="one"):
     """Trains, or goes on with a run, and prints its results.
 
     Args:
         config: `TrainingConfig`.
         workdir: the run folder.
         may_resume: whether there may be a run in it already.
+        strategy: on which devices, see `training.strategy.make_strategy`.
 
     Returns:
         the exit code.
     """
+    if strategy == "one":
+        start_tensorflow()
+        return _train(config, workdir, may_resume)
+
+    def make():
+        from awd_keras.training.strategy import make_strategy
+
+        return make_strategy(strategy)
+
+    made = start_tensorflow(make)
+    from awd_keras.training.workers import Workers
+
+    workers = Workers(made)
+    if workers.num_workers == 1:
+        with made.scope():
+            return _train(config, workdir, may_resume)
+    return _train_together(config, workdir, may_resume, made, workers)
+
+
+def _train_together(config, workdir, may_resume, strategy, workers):
+    """One of several processes; it ends as soon as another has."""
+    name = f"worker {workers.index} of {workers.num_workers}"
+    print(f"{name}: {'writes the run folder' if workers.is_chief else 'follows'}", flush=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            if not workers.is_chief:
+                quiet = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(quiet))
+            folder = stack.enter_context(workers.run_folder(workdir))
+            stack.enter_context(strategy.scope())
+            code = _train(config, folder, may_resume)
+            if code in (0, EXIT_INTERRUPTED):
+                workers.any(False)  # nobody leaves while another still needs it
+    except _lost_errors() as error:
+        print(
+            f"error: {name} stopped, since another is gone or cannot be reached "
+            f"({type(error).__name__}). Start all of them again with the same command: they go on "
+            "from the last checkpoint.",
+            file=sys.stderr,
+        )
+        code = EXIT_WORKER_LOST
+    except Exception:
+        traceback.print_exc()
+        code = EXIT_BAD_INPUT
+    # TensorFlow waits at its end for workers that may not come.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _lost_errors():
+    """What TensorFlow raises where another process does not answer."""
+    from tensorflow import errors
+
+    return (errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError,
+            errors.InternalError, errors.UnavailableError, errors.UnknownError)  # fmt: skip
+
+
+def _train(config, workdir, may_resume):
     # Imported here, so that --help and a wrong flag never wait for TensorFlow.
-    start_tensorflow()
     from awd_keras import factory
     from awd_keras.data import CorpusError, load_corpus
     from awd_keras.training import (

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from awd_keras.layers.stochastic_layer import StochasticLayer, validated_rate
 from awd_keras.ops.random import dropout_mask
+from awd_keras.ops.replicas import num_replicas, replica_rows
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -49,8 +50,10 @@ class LockedDropout(StochasticLayer):
             return inputs
         batch_axis, time_axis = (1, 0) if time_major else (0, 1)
         sizes = tf.unstack(tf.shape(inputs))
-        shape = (sizes[batch_axis], inputs.shape[2] or sizes[2])
+        num_rows = sizes[batch_axis]
+        shape = (num_rows * num_replicas(), inputs.shape[2] or sizes[2])
         mask = dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
+        mask = replica_rows(mask, num_rows)
         return inputs * tf.expand_dims(mask, time_axis)
 
     def compute_output_shape(self, input_shape):

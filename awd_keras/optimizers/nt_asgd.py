@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from awd_keras.ops.replicas import num_replicas
 from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 
 
@@ -94,7 +95,7 @@ class NTASGD(keras.optimizers.Optimizer):
                     self.build(trainable_variables)
         if gradient_scale is None:
             self.optimizer.apply(gradients, trainable_variables)
-        elif isinstance(self.optimizer, InPlaceSGD):
+        elif isinstance(self.optimizer, InPlaceSGD) and num_replicas() == 1:
             self.optimizer.apply(gradients, trainable_variables, gradient_scale=gradient_scale)
         else:
             scaled = [tf.cast(gradient_scale, g.dtype) * g for g in gradients]
@@ -122,7 +123,7 @@ class NTASGD(keras.optimizers.Optimizer):
                 )
             return count
 
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        if num_replicas() > 1:
             # A condition around assignments cannot cross replicas: before the trigger, step is 0.
             for variable, average in zip(variables, averages, strict=True):
                 change, step = change_and_step(variable, average)

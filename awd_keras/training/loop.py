@@ -28,12 +28,19 @@ from awd_keras.training.training_state import (
     save_training,
     save_weights,
 )
+from awd_keras.training.workers import Workers
+
+# Steps after which workers ask one another whether to stop.
+_AGREEMENT_STEPS = 10
 
 
 def train_and_evaluate(
     model, optimizer, corpus, config, folder, baseline=None, stream=None, header=()
 ):
     """Trains a model, or goes on with its training, and evaluates the best weights.
+
+    Under a `tf.distribute` strategy, in whose scope model and optimizer were made, the columns of
+    the batch are split over its replicas. Any number of them goes on with the run of another.
 
     Args:
         model: an `AWDLSTMLanguageModel`, fresh.
@@ -83,6 +90,12 @@ def _columns(corpus, config):
                 f"{batch_size} columns, expected at least {timesteps + 1} tokens a column. Take "
                 "a smaller batch size" + (" or bptt." if split == "train" else ".")
             )
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if config.batch_size % num_replicas:
+        raise ConfigError(
+            f"batch_size must be a multiple of the {num_replicas} replicas, which take as many "
+            f"columns each. Received: batch_size={config.batch_size}"
+        )
     return batchify(corpus.train, config.batch_size)
 
 
@@ -108,6 +121,8 @@ class _Run:
         self.losses = PendingLosses(config, folder)
         self.interruption = Interruption()
         self.is_interruption_told = False
+        self.workers = Workers(tf.distribute.get_strategy())
+        self.is_stopping = False
         self.state = TrainingState()
         self.carried = model.initial_state(config.batch_size)
         self.checked_at_step = None
@@ -134,14 +149,14 @@ class _Run:
                 self._begin()
             while self.state.epoch < config.epochs and self._may_go_on():
                 self._train_epoch()
-            if self.interruption.requested:
+            if self.is_stopping:
                 self.is_interruption_told = True
                 self._save()
                 self.progress.line(
                     f"interrupted after step {self.state.step:,}; saved. The same command goes "
                     f"on from here. Evaluating what there is (Ctrl-C again to leave at once) ..."
                 )
-            return self._finish("interrupted" if self.interruption.requested else "finished")
+            return self._finish("interrupted" if self.is_stopping else "finished")
 
     def _begin(self):
         if self.config.initial_run is not None:
@@ -156,7 +171,10 @@ class _Run:
             self._start_averaging("as asked, before the first step")
 
     def _may_go_on(self):
-        return not self.interruption.requested and self.state.stopped_at_step is None
+        # Workers stop at the same step, whichever of them was asked to.
+        if self.workers.num_workers == 1 or self.state.step % _AGREEMENT_STEPS == 0:
+            self.is_stopping = self.is_stopping or self.workers.any(self.interruption.requested)
+        return not self.is_stopping and self.state.stopped_at_step is None
 
     def _train_epoch(self):
         config, state = self.config, self.state
@@ -284,7 +302,8 @@ class _Run:
                 lambda: f"{what}: {done / total:4.0%} of {total:,} tokens", only_on_terminal=True
             )
 
-        return self.evaluator.evaluate(token_ids, batch_size, show)
+        result = self.evaluator.evaluate(token_ids, batch_size, show)
+        return dataclasses.replace(result, total_loss=self.workers.of_chief(result.total_loss))
 
     def _save_best(self, result):
         facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
@@ -348,6 +367,5 @@ def _ask(trigger, loss):
     without = f" without the last {n}" if n else ""
     return (
         f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
-        f"smallest on record{without}; record: "
-        + " ".join(f"{earlier:.4f}" for earlier in record)
+        f"smallest on record{without}; record: " + " ".join(f"{earlier:.4f}" for earlier in record)
     )

@@ -9,10 +9,15 @@ from awd_keras.losses.activation_regularization import (
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.layout import transposed_ids
 from awd_keras.ops.random import fold_in, run_seed
+from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, replica_rows
 
 
 def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, seed):
     """Makes the `tf.function` that trains on one window of any length; it is traced once.
+
+    Under a `tf.distribute` strategy the columns of the batch are split over its replicas. What
+    goes in and what comes out is the whole batch's all the same; the gradient is clipped once,
+    after the mean over replicas.
 
     Args:
         model: an `AWDLSTMLanguageModel`.
@@ -35,17 +40,27 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     scalar = tf.TensorSpec((), tf.float32)
     variables = model.trainable_variables
     base_seed = run_seed(seed)
+    strategy = tf.distribute.get_strategy()
 
     @tf.function(
         input_signature=[token_ids, token_ids, states_spec, scalar, tf.TensorSpec((), tf.int32)]
     )
     def train_step(inputs, targets, states, learning_rate, step):
+        optimizer.learning_rate = learning_rate
+        results = strategy.run(update, (inputs, targets, states, step))
+        return tf.nest.map_structure(
+            lambda result: strategy.experimental_local_results(result)[0], results
+        )
+
+    def update(inputs, targets, states, step):
+        inputs, targets = (transposed_ids(replica_rows(ids)) for ids in (inputs, targets))
+        states = tf.nest.map_structure(replica_rows, states)
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
-                transposed_ids(inputs), states, training=True, seed=fold_in(base_seed, step),
-                time_major=True)  # fmt: skip
+                inputs, states, training=True, seed=fold_in(base_seed, step), time_major=True
+            )
             total, num_tokens = sequence_cross_entropy(
-                dropped, model.decoder.matrix, model.decoder.bias, transposed_ids(targets)
+                dropped, model.decoder.matrix, model.decoder.bias, targets
             )
             loss = total / num_tokens
             objective = (
@@ -57,10 +72,13 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         # An untied embedding's gradient comes as rows, repeated where words are: the norm must
         # see their sum.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        # All replicas have as many tokens, so that the means of their means are those of the batch.
+        loss, *gradients = mean_over_replicas([loss, *gradients])
         norm = tf.linalg.global_norm(gradients)
-        optimizer.learning_rate = learning_rate
-        optimizer.apply(gradients, variables, gradient_scale=clipping_scale(norm, global_clipnorm))
-        return loss, norm, states
+        # Keras sums the gradients of the replicas, which by now are equal.
+        scale = clipping_scale(norm, global_clipnorm) / num_replicas()
+        optimizer.apply(gradients, variables, gradient_scale=scale)
+        return loss, norm, tf.nest.map_structure(all_rows, states)
 
     return train_step
 
