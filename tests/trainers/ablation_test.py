@@ -15,7 +15,7 @@ from awd_keras.training import RunFolder, loop
 from awd_keras.training.folder_lock import folder_lock
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.ptb_test import arguments, snapshot, write_texts
+from tests.trainers.training_command import arguments, snapshot, write_texts
 from tests.training.tiny import assert_same_run, interrupt_after
 from trainers import side_by_side
 
