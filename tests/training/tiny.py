@@ -35,6 +35,15 @@ FINE_TUNING = {
     "learning_rate": 30.0,
 }
 
+# What results.json has of a run that is finished.
+RESULTS = {
+    "reason": "finished",
+    "epochs": 3,
+    "triggered_at_step": None,
+    "validation": {"perplexity": 9.0},
+    "test": {"perplexity": 8.5},
+}
+
 
 def make_lines(num_lines, seed):
     """Lines of eight words, of which most follow from the one before."""
