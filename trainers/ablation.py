@@ -32,6 +32,7 @@ from absl import flags
 from awd_keras.ablation import ABLATION_ROWS, ablation_row
 from awd_keras.config import ConfigError, TrainingConfig
 from trainers import command, common, recorded_text, side_by_side
+from trainers.record import read_record
 
 FLAGS = flags.FLAGS
 _RECORD = "ablation.json"
@@ -256,16 +257,7 @@ class _Plan:
 
 def _read_record(workdir):
     """What ablation.json has; empty without one."""
-    from awd_keras.training import RunFolderError
-
-    path = os.path.join(workdir, _RECORD)
-    try:
-        with open(path, encoding="utf-8") as file:
-            return dict(json.load(file))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, TypeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from None
+    return read_record(os.path.join(workdir, _RECORD))
 
 
 def _check_folder(plan):

@@ -4,8 +4,6 @@ A text may move, so its folder may change from one call to the next. Its words m
 different texts do not belong in one table.
 """
 
-import hashlib
-
 NAMES = ("vocabulary_digest", "text_digest")
 
 
@@ -18,10 +16,9 @@ def text_facts(corpus):
     Returns:
         a dictionary of `NAMES` to strings.
     """
-    digest = hashlib.sha256()
-    for text in (corpus.train, corpus.validation, corpus.test):
-        digest.update(text.astype("<i4").tobytes())
-    facts = (corpus.vocabulary.digest, digest.hexdigest())
+    from awd_keras.training.run_folder import text_digest
+
+    facts = (corpus.vocabulary.digest, text_digest(corpus))
     return dict(zip(NAMES, facts, strict=True))
 
 

@@ -36,6 +36,7 @@ from absl import flags
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import preset
 from trainers import command, common, recorded_text
+from trainers.record import read_record
 from trainers.table import format_table
 
 FLAGS = flags.FLAGS
@@ -239,16 +240,7 @@ def _check_folder(workdir, config, tune):
 
 def _read_settings(workdir):
     """What search.json has; empty without one."""
-    from awd_keras.training import RunFolderError
-
-    path = os.path.join(workdir, "search.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            return dict(json.load(file))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, TypeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from None
+    return read_record(os.path.join(workdir, "search.json"))
 
 
 def _write_settings(workdir, config, tune, text):

@@ -1,4 +1,4 @@
-"""A served model, for all tests of a session."""
+"""A served model and a certificate, for all tests of a session."""
 
 import contextlib
 import dataclasses
@@ -95,6 +95,20 @@ def tf_serving(model_folder):
 def served(request):
     """Every server there is: the tests that use it pass on all of them unchanged."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """(certificate file, key file) of localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes a certificate, is not on the PATH")
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)  # fmt: skip
+    return files
 
 
 def _free_port():

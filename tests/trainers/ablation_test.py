@@ -15,7 +15,7 @@ from awd_keras.training import RunFolder, loop
 from awd_keras.training.folder_lock import folder_lock
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.ptb_test import arguments, snapshot, write_texts
+from tests.trainers.training_command import arguments, snapshot, write_texts
 from tests.training.tiny import assert_same_run, interrupt_after
 from trainers import side_by_side
 
@@ -315,44 +315,6 @@ def test_a_failure_in_a_process_of_its_own_is_told(data_dir, tmp_path, capfd):
     ended = run_command(capfd, MODULE, *arguments)
     assert ended.code == 1
     assert re.fullmatch(r"error: full, seed 7 failed: .* too short: [^\n]+\n", ended.stderr)
-
-
-def test_the_log_says_where_a_job_is(tmp_path):
-    job = side_by_side.Job("full", ((None, tmp_path / "run"), (None, tmp_path / "run-finetuned")))
-    assert side_by_side.last_line_of_log(job) == "begins"
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "log.txt").write_text("x" * 9000 + "\nepoch 1\nepoch 2, half of it\n")
-    assert side_by_side.last_line_of_log(job) == "epoch 2, half of it"
-    (tmp_path / "run-finetuned").mkdir()
-    assert side_by_side.last_line_of_log(job) == "epoch 2, half of it"
-    (tmp_path / "run-finetuned" / "log.txt").write_text("starting from the best weights\n")
-    assert side_by_side.last_line_of_log(job) == "starting from the best weights"
-
-
-def test_side_by_side_the_logs_are_shown_once_a_minute(tmp_path, capfd, monkeypatch):
-    (tmp_path / "log.txt").write_text("epoch 3\n")
-
-    class Process:
-        polls = 0
-
-        def __init__(self, job, keep_open):
-            self.job, self.process = job, mock.MagicMock()
-
-        @property
-        def code(self):
-            self.polls += 1
-            return None if self.polls < 700 else 0
-
-    clock = [0.0]
-    monkeypatch.setattr(side_by_side, "_Process", Process)
-
-    def sleep(seconds):
-        clock[0] += seconds
-
-    monkeypatch.setattr(side_by_side, "time", mock.Mock(monotonic=lambda: clock[0], sleep=sleep))
-    job = side_by_side.Job("full, seed 7", ((None, tmp_path),))
-    assert side_by_side.run_side_by_side([job], 2, lambda *_: None)
-    assert capfd.readouterr().out == "full, seed 7: epoch 3\n" * 2
 
 
 def test_settings_are_on_record(finished):

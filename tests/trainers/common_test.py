@@ -6,16 +6,8 @@ import pytest
 
 from awd_keras import factory
 from awd_keras.training import RunFolder, RunFolderError
-from tests.training.tiny import make_config, make_corpus
+from tests.training.tiny import RESULTS, make_config, make_corpus
 from trainers import common
-
-RESULTS = {
-    "reason": "finished",
-    "epochs": 3,
-    "triggered_at_step": None,
-    "validation": {"perplexity": 9.0},
-    "test": {"perplexity": 8.5},
-}
 
 
 def finish(path, **changes):

@@ -14,6 +14,7 @@ from awd_keras.training.run_folder import text_digest
 from tests.test_case import assert_close
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run, replace_facts, replace_words
+from tests.trainers.training_command import snapshot
 from tests.training.tiny import make_texts
 
 MODULE = "trainers.evaluate"
@@ -55,10 +56,6 @@ def evaluated(run, capfd):
     yield call
     for path in run.workdir.glob("evaluation-*"):
         path.unlink()
-
-
-def snapshot(folder):
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class TestPlain:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.ptb_test import arguments, write_texts
+from tests.trainers.training_command import arguments, write_texts
 
 MODULE = "trainers.learning_rate_range"
 

@@ -18,7 +18,7 @@ from awd_keras.training import RunFolder, loop
 from awd_keras.tuning import hypermodel
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.ptb_test import arguments, snapshot, write_texts
+from tests.trainers.training_command import arguments, snapshot, write_texts
 from trainers import tune
 
 MODULE = "trainers.tune"

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from awd_keras.config import TrainingConfig
-from awd_keras.training import divergence
+from awd_keras.data.batching import batchify, bptt_windows
+from awd_keras.training import divergence, read_checkpoint
 from awd_keras.training.divergence import NonFiniteLossError, PendingLosses
 from awd_keras.training.run_folder import RunFolder
 from awd_keras.training.training_state import TrainingState
+from tests.training import tiny
+from tests.training.tiny import after_each_step, assert_same_run, make_config, make_corpus, run
 
 
 @pytest.fixture
@@ -78,3 +81,63 @@ def test_weights_are_looked_at(losses):
     model.layers[0].kernel.assign([[np.nan], [1.0]])
     with pytest.raises(NonFiniteLossError, match="dense/kernel"):
         losses.check_weights(model, TrainingState())
+
+
+class TestDiverged:
+    def test_step_and_settings_are_named_and_the_last_checkpoint_is_good(self, tmp_path):
+        config = make_config(checkpoint_minutes=0.0)
+        model, _ = tiny.make_model(config)
+
+        def overflow_soon(number):
+            if number == 3:  # finite weights, and squares of their gradients that are not
+                model.weights[0].assign(model.weights[0] * 1e30)
+
+        with after_each_step(overflow_soon), pytest.raises(NonFiniteLossError) as error:
+            run(tmp_path, config)
+        folder = RunFolder(tmp_path)
+        facts = read_checkpoint(folder.last_checkpoint)[1]
+        step = facts["state"]["step"] + 1
+        window = bptt_windows(
+            batchify(make_corpus().train, 4).shape[1] - 1, 10, 7, 0, bptt_std=2.0, bptt_min=3
+        )[step - 1]
+        message = str(error.value)
+        assert f"at step {step} (epoch 1, window of {window} tokens at" in message
+        assert "learning_rate=10.0" in message and "seed=7" in message
+        assert message.endswith(f"The last good checkpoint is {folder.last_checkpoint}.")
+        assert not folder.results_file.exists()
+
+    def test_before_anything_was_saved(self, tmp_path):
+        with pytest.raises(NonFiniteLossError, match="Nothing was saved yet"):
+            run(tmp_path, make_config(learning_rate=1e30))
+        assert not RunFolder(tmp_path).last_checkpoint.exists()
+
+    def test_weights_that_overflow_in_the_last_step_are_not_saved(self, tmp_path):
+        # Loss and gradient of the first step are finite, the weights after it are not.
+        config = make_config(learning_rate=1e39, checkpoint_minutes=0.0)
+        with pytest.raises(NonFiniteLossError, match="not finite"):
+            run(tmp_path, config)
+        assert not RunFolder(tmp_path).last_checkpoint.exists()
+
+    def test_a_validation_that_is_no_number(self, tmp_path):
+        config = make_config(learning_rate=1e39, logging_interval=1)
+        with pytest.raises(NonFiniteLossError, match="validation loss"):
+            run(tmp_path, config)
+        folder = RunFolder(tmp_path)
+        assert not folder.last_checkpoint.exists() and not folder.best_checkpoint.exists()
+        assert folder.read_metrics() == []
+
+    def test_a_good_run_that_diverges_keeps_its_checkpoint(self, tmp_path):
+        config = make_config(logging_interval=5)
+        model, _ = tiny.make_model(config)
+
+        def poison(number):
+            if number == 13:
+                model.weights[0].assign(model.weights[0] * float("nan"))
+
+        with after_each_step(poison), pytest.raises(NonFiniteLossError, match="step 14 "):
+            run(tmp_path, config)
+        # It is the last good one: from there the run goes on to its end.
+        assert read_checkpoint(RunFolder(tmp_path).last_checkpoint)[1]["state"]["step"] == 10
+        run(tmp_path / "unbroken", config)
+        run(tmp_path, config)
+        assert_same_run(tmp_path, tmp_path / "unbroken")

@@ -6,37 +6,18 @@ import numpy as np
 import pytest
 
 from awd_keras import factory
-from awd_keras.training import (
-    CheckpointError,
-    RunFolder,
-    RunFolderError,
-    read_checkpoint,
-    train_and_evaluate,
-)
+from awd_keras.training import RunFolder, read_checkpoint, train_and_evaluate
 from tests.training.tiny import (
+    FINE_TUNING,
     after_each_step,
     assert_same_run,
     digests,
+    fine_tuning,
     interrupt_after,
     make_config,
     make_corpus,
-    make_texts,
     run,
 )
-
-TRAINING = {"epochs": 10, "logging_interval": 7}
-FINE_TUNING = {
-    **TRAINING,
-    "epochs": 20,
-    "trigger": "start",
-    "stop": "non_monotonic",
-    "non_monotone_interval": 2,
-    "learning_rate": 30.0,
-}
-
-
-def fine_tuning(initial, **changes):
-    return make_config(initial_run=str(initial), **{**FINE_TUNING, **changes})
 
 
 def best_weights(folder):
@@ -54,32 +35,18 @@ def fires(record, loss, n):
 
 
 @pytest.fixture(scope="module")
-def initial(tmp_path_factory):
-    path = tmp_path_factory.mktemp("initial") / "run"
-    run(path, make_config(**TRAINING))
-    return path
-
-
-@pytest.fixture(scope="module")
-def unbroken(initial, tmp_path_factory):
+def fine_tuned(initial, tmp_path_factory):
     """`(folder, result, log)` of a fine-tuning; nobody changes it."""
-    path, log = tmp_path_factory.mktemp("unbroken") / "run", io.StringIO()
+    path, log = tmp_path_factory.mktemp("fine_tuned") / "run", io.StringIO()
     return path, run(path, fine_tuning(initial), stream=log), log.getvalue()
 
 
-def test_the_run_it_starts_from_is_not_changed(initial, tmp_path):
-    before = digests(initial)
-    assert "checkpoints/best/checkpoint.npz" in before
-    run(tmp_path / "run", fine_tuning(initial, epochs=1))
-    assert digests(initial) == before
+def test_the_config_says_where_it_came_from(initial, fine_tuned):
+    assert RunFolder(fine_tuned[0]).read_config()[0].initial_run == str(initial)
 
 
-def test_the_config_says_where_it_came_from(initial, unbroken):
-    assert RunFolder(unbroken[0]).read_config()[0].initial_run == str(initial)
-
-
-def test_it_stops_at_the_first_loss_that_fires(unbroken):
-    path, result, log = unbroken
+def test_it_stops_at_the_first_loss_that_fires(fine_tuned):
+    path, result, log = fine_tuned
     found = losses(path)
     n = FINE_TUNING["non_monotone_interval"]
     tests = [fires(found[:index], loss, n) for index, loss in enumerate(found)]
@@ -91,8 +58,8 @@ def test_it_stops_at_the_first_loss_that_fires(unbroken):
     assert f"done at step {result.stopped_at_step:,}: validation loss {found[-1]:.4f}" in log
 
 
-def test_it_goes_on_to_the_last_epoch_if_told_never_to_stop(unbroken, initial, tmp_path):
-    path, stopped, _ = unbroken
+def test_it_goes_on_to_the_last_epoch_if_told_never_to_stop(fine_tuned, initial, tmp_path):
+    path, stopped, _ = fine_tuned
     epochs = int(stopped.epochs) + 2
     result = run(tmp_path / "run", fine_tuning(initial, stop="never", epochs=epochs))
     assert (result.epochs, result.stopped_at_step) == (epochs, None)
@@ -147,13 +114,13 @@ def test_weights_that_are_never_better_leave_the_best_as_they_were(initial, tmp_
 
 @pytest.mark.parametrize("step", [1, 20])
 def test_interrupted_and_gone_on_with_it_is_the_same_to_the_last_bit(
-    unbroken, initial, tmp_path, step
+    fine_tuned, initial, tmp_path, step
 ):
-    assert step < unbroken[1].stopped_at_step
+    assert step < fine_tuned[1].stopped_at_step
     with interrupt_after(step):
         assert run(tmp_path / "run", fine_tuning(initial)).reason == "interrupted"
     assert run(tmp_path / "run", fine_tuning(initial)).reason == "finished"
-    assert_same_run(tmp_path / "run", unbroken[0])
+    assert_same_run(tmp_path / "run", fine_tuned[0])
 
 
 def test_gone_on_with_after_the_stop_it_stays_as_it_is(initial, tmp_path):
@@ -177,29 +144,3 @@ def test_an_average_that_begins_later_is_asked_from_then_on(tmp_path):
     tests = [fires(averaged[:index], loss, 3) for index, loss in enumerate(averaged)]
     assert tests == [False] * (len(averaged) - 1) + [True]
     assert result.triggered_at_step < result.stopped_at_step
-
-
-class TestBadInput:
-    """Nothing is written before it is found."""
-
-    def assert_refused(self, tmp_path, error, match, corpus=None, **changes):
-        initial = changes.pop("initial", tmp_path / "initial")
-        with pytest.raises(error, match=match):
-            run(tmp_path / "run", fine_tuning(initial, **changes), corpus)
-        assert not (tmp_path / "run").exists()
-
-    def test_no_run(self, tmp_path):
-        self.assert_refused(tmp_path, RunFolderError, "There is no run in .*initial to start from")
-
-    def test_a_run_without_weights(self, tmp_path):
-        RunFolder(tmp_path / "initial").begin(make_config(), make_corpus())
-        self.assert_refused(tmp_path, CheckpointError, "There is no checkpoint .*best")
-
-    def test_other_words(self, initial, tmp_path):
-        corpus = make_corpus({**make_texts(), "train": [*make_texts()["train"], "another"]})
-        match = "its words are not those of tiny .* 22 words"
-        self.assert_refused(tmp_path, RunFolderError, match, corpus, initial=initial)
-
-    def test_another_size(self, initial, tmp_path):
-        match = r"has shape \(.*\), expected"
-        self.assert_refused(tmp_path, CheckpointError, match, initial=initial, hidden_dim=9)

@@ -7,15 +7,7 @@ import pytest
 from awd_keras.data import Vocabulary
 from awd_keras.training import RunFolder, RunFolderError
 from awd_keras.training.run_folder import METRICS_COLUMNS, write_beside
-from tests.training.tiny import make_config, make_corpus, make_texts
-
-RESULTS = {
-    "reason": "finished",
-    "epochs": 3,
-    "triggered_at_step": None,
-    "validation": {"perplexity": 9.0},
-    "test": {"perplexity": 8.5},
-}
+from tests.training.tiny import RESULTS, make_config, make_corpus, make_texts
 
 
 def snapshot(path):

@@ -13,15 +13,36 @@ from awd_keras import factory
 from awd_keras.config import TrainingConfig
 from awd_keras.data import Corpus
 from awd_keras.evaluation import Evaluator
-from awd_keras.training import (
-    RunFolder,
-    loop,
-    make_train_step,
-    read_checkpoint,
-    train_and_evaluate,
-)
+from awd_keras.training import RunFolder, loop, make_train_step, read_checkpoint, train_and_evaluate
 
 WORDS = 20
+
+# By name: settings whose runs are stopped and compared. The trigger fires in each but `never`.
+SETTINGS = {
+    "often": {"logging_interval": 4, "non_monotone_interval": 1, "learning_rate": 20.0},
+    "epoch": {"trigger": "epoch:1"},
+    "monotonic": {"trigger": "monotonic", "logging_interval": 3, "learning_rate": 20.0},
+    "never": {"trigger": "never", "logging_interval": 7, "learning_rate_drop_epochs": (1, 2)},
+}
+
+TRAINING = {"epochs": 10, "logging_interval": 7}
+FINE_TUNING = {
+    **TRAINING,
+    "epochs": 20,
+    "trigger": "start",
+    "stop": "non_monotonic",
+    "non_monotone_interval": 2,
+    "learning_rate": 30.0,
+}
+
+# What results.json has of a run that is finished.
+RESULTS = {
+    "reason": "finished",
+    "epochs": 3,
+    "triggered_at_step": None,
+    "validation": {"perplexity": 9.0},
+    "test": {"perplexity": 8.5},
+}
 
 
 def make_lines(num_lines, seed):
@@ -74,6 +95,11 @@ def make_config(**changes):
         "plot": False,
     }
     return TrainingConfig(**{**settings, **changes})
+
+
+def fine_tuning(initial, **changes):
+    """The settings of a run that goes on from the weights of another, in folder `initial`."""
+    return make_config(initial_run=str(initial), **{**FINE_TUNING, **changes})
 
 
 def make_model(config, vocabulary_size=WORDS + 1):

@@ -9,7 +9,7 @@ from absl import flags
 
 from awd_keras.config import TrainingConfig
 from awd_keras.presets import preset
-from awd_keras.tuning import TrialResult, draw_search, flags_of, importance, trials_csv
+from awd_keras.tuning import TrialResult, flags_of, importance, trials_csv
 from awd_keras.tuning.results import comparable, trials_table
 
 
@@ -104,17 +104,3 @@ class TestFlags:
         start = TrainingConfig(bptt_max=80)
         with pytest.raises(ValueError, match="take bptt_max away from the preset ptb"):
             flags_of(start.replace(bptt_max=None), "ptb", start)
-
-
-class TestPicture:
-    def test_drawn(self, tmp_path):
-        pytest.importorskip("matplotlib")
-        found = [result(i, 100.0 + i, learning_rate=1.5 + i, tie_weights=bool(i % 2), bptt=20 + i,
-                        weight_decay=1e-6 * (i + 1)) for i in range(6)]  # fmt: skip
-        assert draw_search(tmp_path / "search.png", found, TrainingConfig())
-        assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
-        assert len(list(tmp_path.iterdir())) == 1
-
-    def test_nothing_to_draw(self, tmp_path):
-        assert not draw_search(tmp_path / "search.png", [], TrainingConfig())
-        assert not (tmp_path / "search.png").exists()

@@ -1,0 +1,27 @@
+"""What the tests of the commands that train share: tiny texts, and flags for them."""
+
+from awd_keras.config import TrainingConfig
+from tests.training.tiny import make_config, make_texts
+
+SETTINGS = {
+    name: value
+    for name, value in make_config(epochs=2, num_layers=1, logging_interval=6).to_dict().items()
+    if value != TrainingConfig().to_dict()[name] and name != "corpus"
+}
+
+
+def write_texts(folder, texts=None):
+    folder.mkdir()
+    names = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
+    for split, lines in (texts or make_texts()).items():
+        (folder / names[split]).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def arguments(data_dir, workdir, **changes):
+    settings = {**SETTINGS, "data_dir": data_dir, "workdir": workdir, **changes}
+    return ["--corpus=text", *(f"--{name}={value}" for name, value in settings.items())]
+
+
+def snapshot(folder):
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
