@@ -39,8 +39,9 @@ def main():
     flags.DEFINE_bool("unknown", True, "may write <unk>; with --nounknown it never does")
     flags.DEFINE_bool("repeat_unknown", True, "may write <unk> after <unk>")
     flags.DEFINE_enum(
-        "dtype", None, ["float32", "bfloat16"], "precision of the products; default: the run's"
-    )
+        "dtype", "float32", ["float32", "bfloat16"], "precision of the products; in bfloat16 all "
+        "weights are rounded for each word, which takes longer than multiplying them"
+    )  # fmt: skip
     command.main(_generate)
 
 
