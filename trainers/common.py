@@ -248,6 +248,8 @@ def _train_together(config, workdir, may_resume, strategy, workers):
             file=sys.stderr,
         )
         code = EXIT_WORKER_LOST
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     except Exception:
         traceback.print_exc()
         code = EXIT_BAD_INPUT
