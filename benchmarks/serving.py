@@ -8,8 +8,8 @@
 once and called in turn; milliseconds at the median and the 99th percentile. Sizes are the paper's
 for Penn Treebank. A step of one row reads every weight once: the table says how long that takes at
 this machine's memory bandwidth. `server`: requests per second and percentiles of concurrent
-clients, by gRPC and REST. `soak`: all calls at full load; the server's memory over time, and every
-request that failed.
+clients, in one process and by gRPC and REST. `soak`: all calls at full load; the server's memory
+over time, and every request that failed.
 """
 
 import argparse
@@ -26,141 +26,23 @@ import tempfile
 import threading
 import time
 
-import numpy as np
-
 from benchmarks.report import machine
-from benchmarks.worker import Worker
+from benchmarks.serving_calls import (
+    COMPILED,
+    EAGER,
+    EXPORTED,
+    compare_calls,
+    memory_bandwidth,
+    percentiles,
+    table,
+    verdicts,
+    weight_bytes,
+)
 from benchmarks.workload import Workload
 
 CALLS = ("score", "next_word", "step", "generate")
-EXPORTED, EAGER, COMPILED = "exported", "torch_served", "torch_served_compiled"
 _WORDS = 20
-_IN_A_ROW = 10
-# PyTorch's threads keep spinning for a moment after a product; the next process waits for that.
-_PAUSE_SECONDS = 0.3
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
-
-
-def percentiles(seconds):
-    """Milliseconds at the median and the 99th percentile.
-
-    >>> percentiles([0.001] * 99 + [0.1])
-    (1.0, 1.99)
-    """
-    p50, p99 = np.percentile(1000 * np.asarray(seconds), [50, 99])
-    return round(float(p50), 3), round(float(p99), 3)
-
-
-def weight_bytes(workload):
-    """Bytes of the weights that a step of one row reads, in float32."""
-    lstm = sum(4 * units * (features + units + 1) for features, units in workload.layer_sizes)
-    return 4 * (lstm + (workload.embedding_dim + 1) * workload.vocabulary_size)
-
-
-def memory_bandwidth():
-    """Bytes per second of a product of a matrix, far larger than all caches, with a vector."""
-    matrix, vector = np.ones((2**15, 2**13), np.float32), np.ones(2**13, np.float32)
-    best = np.inf
-    for _ in range(10):
-        start = time.perf_counter()
-        matrix @ vector
-        best = min(best, time.perf_counter() - start)
-    return matrix.nbytes / best
-
-
-def compare_calls(workload, requests, calls, names, python, exports):
-    """Calls implementations in turn.
-
-    Args:
-        workload: `Workload`; its batch size is that of the calls.
-        requests: calls of each, ten in a row, after two that are not measured.
-        calls: names of signatures.
-        names: list of (file of an implementation, dtype).
-        python: interpreter of the peers.
-        exports: dictionary of dtype to folder of an export.
-
-    Returns:
-        dictionary of call to list of dicts: name, dtype, framework, seconds; or problem.
-    """
-    workers, found = [], {call: [] for call in calls}
-    with contextlib.ExitStack() as stack:
-        for name, dtype in names:
-            label = {"name": name, "dtype": dtype}
-            try:
-                is_ours = name == EXPORTED
-                settings = dataclasses.replace(workload, dtype=dtype)
-                with _environment(BENCHMARK_EXPORT=str(exports[dtype]) if is_ours else None):
-                    worker = Worker(name, settings, sys.executable if is_ours else python)
-                stack.callback(worker.close)
-                workers.append((worker, {**label, "framework": worker.started["framework"]}))
-            except (RuntimeError, OSError) as error:
-                for call in calls:
-                    found[call].append({**label, "problem": str(error)})
-        for call in calls:
-            results = [{**label, "seconds": []} for _, label in workers]
-            for turn in range(-1, -(-requests // _IN_A_ROW)):
-                count = 2 if turn < 0 else min(_IN_A_ROW, requests - turn * _IN_A_ROW)
-                for (worker, _), result in zip(workers, results):
-                    if "problem" in result:
-                        continue
-                    time.sleep(_PAUSE_SECONDS)
-                    try:
-                        seconds = [worker.ask(call, repeat=1)["result"] for _ in range(count)]
-                    except (RuntimeError, OSError) as error:
-                        result["problem"] = str(error)
-                        continue
-                    if turn >= 0:
-                        result["seconds"] += seconds
-            found[call] += results
-    return found
-
-
-@contextlib.contextmanager
-def _environment(**values):
-    before = {name: os.environ.pop(name, None) for name in values}
-    os.environ.update({name: value for name, value in values.items() if value is not None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def table(results, tokens, floor=None):
-    """The results of a call as Markdown lines.
-
-    Args:
-        results: list of dicts of `compare_calls`.
-        tokens: words of a call.
-        floor: None, or seconds in which the float32 weights are read once.
-    """
-    header = ["", "dtype", "p50 ms", "p99 ms", "words/s", "times the fastest PyTorch"]
-    header += ["times reading the float32 weights"] if floor else []
-    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2)]
-    measured = [r for r in results if "problem" not in r]
-    peers = [(r["dtype"], percentiles(r["seconds"])[0]) for r in measured if r["name"] != EXPORTED]
-    for result in results:
-        name = f"{result['name']} ({result.get('framework', 'not started')})"
-        if "problem" in result:
-            problem = f"not measured: {result['problem']}"
-            lines.append([name, result["dtype"], problem] + [""] * (len(header) - 3))
-            continue
-        p50, p99 = percentiles(result["seconds"])
-        # float32 competes with float32, every smaller form with all.
-        rivals = [ms for dtype, ms in peers if result["dtype"] != "float32" or dtype == "float32"]
-        ratio = f"{min(rivals) / p50:.2f}" if rivals else "no peer"
-        line = [
-            name,
-            result["dtype"],
-            f"{p50:.2f}",
-            f"{p99:.2f}",
-            f"{1000 * tokens / p50:,.0f}",
-            ratio,
-        ]
-        lines.append(line + ([f"{p50 / 1000 / floor:.2f}"] if floor else []))
-    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 @contextlib.contextmanager
@@ -181,8 +63,31 @@ def local_server(path):
             process.terminate()
 
 
+class InProcess:
+    """The export in this process, all clients of which share one session.
+
+    Args:
+        path: folder of a version.
+    """
+
+    def __init__(self, path):
+        from serving.servable import Servable
+
+        self._servable = Servable(pathlib.Path(path), "benchmark", 1)
+        state = self._servable.signatures["step"].inputs["state"]
+        self._state_size = state.tensor_shape.dim[1].size
+
+    def ask(self, call, workload, index):
+        """One request of `workload.batch_size` rows."""
+        from benchmarks.implementations.exported import inputs_of
+
+        self._servable.predict(call, inputs_of(call, workload, index, self._state_size))
+
+
 def ask(client, call, workload, index):
     """One request of `workload.batch_size` rows."""
+    if isinstance(client, InProcess):
+        return client.ask(call, workload, index)
     ids = workload.text(index)[:, 1:]
     texts = [" ".join(f"w{i}" for i in row) for row in ids]
     if call == "score":
@@ -198,6 +103,13 @@ def ask(client, call, workload, index):
 
 def load(address, calls, workload, num_clients, seconds):
     """Clients that ask without a pause.
+
+    Args:
+        address: of a server, or an `InProcess`.
+        calls: names of signatures, which take turns.
+        workload: `Workload` of a request.
+        num_clients: how many ask at once.
+        seconds: for how long.
 
     Returns:
         `(seconds of each request, messages of those that failed)`.
@@ -220,12 +132,15 @@ def load(address, calls, workload, num_clients, seconds):
                 failures.append(str(error))
 
     with contextlib.ExitStack() as stack:
-        clients = [
-            stack.enter_context(Client(address, "benchmark", max_attempts=1, deadline=60.0))
-            for _ in range(num_clients)
-        ]
-        for client in clients:
-            client.state_size()  # connects, and asks for the metadata
+        if isinstance(address, InProcess):
+            clients = [address] * num_clients
+        else:
+            clients = [
+                stack.enter_context(Client(address, "benchmark", max_attempts=1, deadline=60.0))
+                for _ in range(num_clients)
+            ]
+            for client in clients:
+                client.state_size()  # connects, and asks for the metadata
         with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
             for future in [pool.submit(run, client) for client in clients]:
                 future.result()
@@ -261,6 +176,8 @@ def run_calls(arguments, workload, folder):
             words = size if call == "step" else sized.tokens
             single = floor if call == "step" and size == 1 else None
             print("\n".join(table(results, words, single)), flush=True)
+            for line in verdicts(results, size, call, single):
+                print(f"\n{line}.", flush=True)
             kept.append({"call": call, "batch_size": size, "results": results})
     return kept
 
@@ -271,6 +188,7 @@ def run_server(arguments, workload, folder):
     path = export(workload, folder)
     kept = []
     with local_server(path) as (_, addresses):
+        addresses = {"in process": InProcess(path), **addresses}
         print("\n| call | by | batch | clients | requests/s | p50 ms | p99 ms | failed |")
         print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         plans = itertools.product(

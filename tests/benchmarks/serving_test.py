@@ -1,6 +1,4 @@
-"""Tests of the benchmark of the exported model: it runs, and its tables say what was measured."""
-
-import sys
+"""Tests of load on the exported model: clients are served, and what they see is counted."""
 
 import pytest
 
@@ -13,59 +11,15 @@ TINY = Workload(
 )
 
 
-def result(name, seconds, dtype="float32"):
-    return {"name": name, "dtype": dtype, "framework": "F", "seconds": seconds}
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip("| ").split("|")]
-
-
-def test_percentiles_are_milliseconds():
-    assert serving.percentiles([0.001] * 100) == (1.0, 1.0)
-    assert serving.percentiles([0.002] * 99 + [1.0])[0] == 2.0
-
-
-def test_weights_read_by_a_step():
-    # Two LSTMs of (4, 5) and (5, 4), gates of 4; the tied matrix; biases.
-    expected = 4 * 5 * (4 + 5 + 1) + 4 * 4 * (5 + 4 + 1) + 30 * (4 + 1)
-    assert serving.weight_bytes(TINY) == 4 * expected
-
-
-class TestTable:
-    def test_ratio_is_to_the_fastest_peer(self):
-        rows = [result("exported", [0.002] * 3), result("torch_served", [0.003] * 3)]
-        rows += [result("torch_served_compiled", [0.004] * 3, "bfloat16")]
-        ours, eager, compiled = (cells(line) for line in serving.table(rows, tokens=6)[2:])
-        assert (ours[2], ours[4], ours[5]) == ("2.00", "3,000", "1.50")
-        assert (eager[5], compiled[5]) == ("1.00", "0.75")
-
-    def test_floor(self):
-        lines = serving.table([result("exported", [0.002])], tokens=1, floor=0.001)
-        assert cells(lines[2])[5:] == ["no peer", "2.00"]
-
-    def test_what_is_missing_is_named(self):
-        missing = {"name": "torch_served", "dtype": "float32", "problem": "No module torch"}
-        lines = serving.table([result("exported", [0.1]), missing], tokens=1)
-        assert cells(lines[3])[2] == "not measured: No module torch"
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return export(TINY, tmp_path_factory.mktemp("export"))
 
 
-def test_calls_are_timed_and_a_missing_peer_is_named(folder):
-    names = [("exported", "float32"), ("torch_served", "float32")]
-    python = sys.executable
-    found = serving.compare_calls(
-        TINY, 2, ["step", "generate"], names, python, {"float32": folder}
-    )  # fmt: skip
-    for results in found.values():
-        by_name = {row["name"]: row for row in results}
-        assert len(by_name["exported"]["seconds"]) == 2
-        assert all(0 < value < 60 for value in by_name["exported"]["seconds"])
-        assert "problem" in by_name["torch_served"] or by_name["torch_served"]["seconds"]
+def test_clients_in_one_process(folder):
+    clients = serving.InProcess(folder)
+    times, failures = serving.load(clients, list(serving.CALLS), TINY, 2, seconds=0.5)
+    assert times and not failures
 
 
 @pytest.mark.slow
