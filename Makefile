@@ -43,7 +43,7 @@ docs: $(VENV)/.installed_docs
 
 # All tests are those of `make test`; by Bazel they would cost the same time again. The server that
 # Bazel leaves behind is ended.
-bazel: export AWD_BAZEL_PYTHON ?= $(CURDIR)/$(VENV)/bin/python
+bazel: export AWD_BAZEL_PYTHON ?= $(abspath $(VENV))/bin/python
 bazel: $(VENV)/.installed
 	@bazel build //... && bazel test --test_size_filters=small //...; \
 	  code=$$?; bazel shutdown; exit $$code
