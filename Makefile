@@ -11,7 +11,7 @@ DEMO := $(VENV)/bin/python -m trainers.ptb --preset=demo
 # Two processes with one TensorFlow thread each. PYTEST_ARGS=--run_slow adds the slow tests.
 TEST := TF_NUM_INTRAOP_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist=loadfile -q
 
-.PHONY: help demo bundled_model test lint docs clean
+.PHONY: help demo bundled_model test lint docs bazel clean
 
 help:
 	@echo "make demo    train a small AWD-LSTM on the bundled corpus, from a fresh checkout"
@@ -19,6 +19,7 @@ help:
 	@echo "make test    run the tests (PYTEST_ARGS=--run_slow for the slow ones too)"
 	@echo "make lint    check the style with ruff"
 	@echo "make docs    build the documentation into site/; a warning is an error"
+	@echo "make bazel   build every Bazel target and run the small tests by Bazel"
 	@echo "make clean   remove the virtual environment and what the tools left; runs/ stays"
 
 demo: $(VENV)/.installed
@@ -39,6 +40,13 @@ lint: $(VENV)/.installed
 docs: $(VENV)/.installed_docs
 	@$(VENV)/bin/python -m mkdocs build --strict --quiet
 	@echo "built: site/index.html"
+
+# All tests are those of `make test`; by Bazel they would cost the same time again. The server that
+# Bazel leaves behind is ended.
+bazel: export AWD_BAZEL_PYTHON ?= $(abspath $(VENV))/bin/python
+bazel: $(VENV)/.installed
+	@bazel build //... && bazel test --test_size_filters=small //...; \
+	  code=$$?; bazel shutdown; exit $$code
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache

@@ -7,6 +7,10 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["awd_keras", "awd_keras.*", "trainers", "trainers.*", "serving", "serving.*"]
+# awd-train and so on, which trainers/console.py runs.
+COMMANDS = [
+    "train", "finetune", "evaluate", "score", "generate", "convert", "report", "tune", "verify",
+    "export", "serve", "client"]  # fmt: skip
 TFDS_METADATA = ["README.md", "TAGS.txt", "CITATIONS.bib", "checksums.tsv"]
 
 INSTALL_REQUIRES = [
@@ -80,6 +84,9 @@ setup(
             "verification/reference/*",
         ],
         "serving": ["config/*", "README.md"],
+    },
+    entry_points={
+        "console_scripts": [f"awd-{name} = trainers.console:{name}" for name in COMMANDS],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

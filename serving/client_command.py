@@ -12,6 +12,8 @@ from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
 
 FLAGS = flags.FLAGS
+# Flags defined here belong to the command that calls: its --help shows them.
+flags.disclaim_key_flags()
 # How the graph says what is wrong with a row, and which.
 _ROW = re.compile(r"(?:failed: \[)?([^\[\]]*?)\. Row:\] \[\d*\](?: \[Received:\] \[(.*?)\])?")
 _NO_SCORE = "nan\t0\t0\tnan"

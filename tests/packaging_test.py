@@ -1,15 +1,21 @@
 """What is installed, pinned and run automatically is what the repository says."""
 
+import configparser
 import importlib.metadata
 import pathlib
 import re
 import runpy
 import shutil
 import subprocess
+import sys
+import tarfile
+import zipfile
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from trainers import console
 
 ROOT = pathlib.Path(__file__).absolute().parents[1]
 
@@ -73,8 +79,6 @@ def test_the_reference_vectors_are_packaged(package):
     files = set((top / "verification" / "reference").iterdir())
     assert {path.name for path in files} == {"README.md", "awd_lstm.npz"}
     assert files <= packaged
-    (rule,) = (line for line in read("MANIFEST.in").splitlines() if "verification" in line)
-    assert all(f"*{path.suffix}" in rule.split() for path in files)
 
 
 def test_lock_satisfies_the_requirements(package):
@@ -110,19 +114,83 @@ def test_continuous_integration_runs_the_tests_of_the_makefile():
     assert re.search(r"^TEST := .*-m pytest", read("Makefile"), re.MULTILINE)
     commands = read(".ci/run").splitlines()
     assert "rm -rf .venv" in commands
-    assert any(line.startswith("make test") for line in commands)
+    for target in ("lint", "test", "docs", "bazel"):
+        assert f"make {target} </dev/null" in map(str.strip, commands)
+
+
+def files_of_the_repository():
+    """Paths of what git has, and of new files that it would take."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    names = filter(None, listed.stdout.decode().split("\0"))
+    return sorted(name for name in names if (ROOT / name).is_file())
 
 
 def text_files():
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("needs a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        path = ROOT / name
-        if path.is_file():
-            data = path.read_bytes()
-            if b"\0" not in data:
-                yield name, data.decode("utf-8", "replace")
+    for name in files_of_the_repository():
+        data = (ROOT / name).read_bytes()
+        if b"\0" not in data:
+            yield name, data.decode("utf-8", "replace")
+
+
+# What may lie about in a checkout.
+LEFT_OVER = [
+    "build/lib/awd_keras/old.py", "dist/old.whl", "runs/demo/config.json", "site/index.html",
+    "trainers/__pycache__/ptb.pyc", "awd_keras.egg-info/x.txt", ".venv/bin/python"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of the distributions that `python -m build` makes of the repository."""
+    for tool in ("build", "setuptools", "wheel"):
+        try:
+            importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"needs {tool}")
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in files_of_the_repository():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    for name in LEFT_OVER:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+    output = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), "."]
+    ended = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return output
+
+
+def test_the_source_distribution_is_the_repository(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
+    made = {name for name in names if name.startswith("awd_keras.egg-info/")}
+    assert names - made - {"PKG-INFO", "setup.cfg"} == set(files_of_the_repository())
+
+
+def test_the_wheel_has_the_code_and_its_data(built):
+    (path,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(path).namelist())
+    made = {name for name in names if ".dist-info/" in name}
+    assert {name.rpartition("/")[2] for name in made} >= {"METADATA", "LICENSE", "entry_points.txt"}
+    assert names - made == {
+        name
+        for name in files_of_the_repository()
+        if name.startswith(("awd_keras/", "serving/", "trainers/")) and not name.endswith("BUILD")
+    }
+
+
+def test_the_wheel_has_the_commands(built):
+    (path,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(path)
+    (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+    points = configparser.ConfigParser()
+    points.read_string(archive.read(name).decode())
+    expected = {f"awd-{command}": f"trainers.console:{command}" for command in console.COMMANDS}
+    assert dict(points["console_scripts"]) == expected
 
 
 # Spelled so that this file does not contain them.
