@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import sys
 import traceback
 import types
@@ -207,52 +208,71 @@ def train(config, workdir, may_resume, strategy="one"):
     Returns:
         the exit code.
     """
-    if strategy == "one":
-        start_tensorflow()
-        return _train(config, workdir, may_resume)
+    if strategy == "multi_worker":
+        return _train_together(config, workdir, may_resume)
 
     def make():
         from awd_keras.training.strategy import make_strategy
 
         return make_strategy(strategy)
 
-    made = start_tensorflow(make)
+    made = start_tensorflow(make if strategy != "one" else None)
     from awd_keras.training.workers import Workers
 
-    workers = Workers(made)
-    if workers.num_workers == 1:
-        with made.scope():
-            return _train(config, workdir, may_resume)
-    return _train_together(config, workdir, may_resume, made, workers)
+    if made is None:
+        return _train(config, workdir, may_resume)
+    with made.scope():
+        return _train(config, workdir, may_resume, Workers(made))
 
 
-def _train_together(config, workdir, may_resume, strategy, workers):
+def _train_together(config, workdir, may_resume):
     """One of several processes; it ends as soon as another has."""
-    name = f"worker {workers.index} of {workers.num_workers}"
-    print(f"{name}: {'writes the run folder' if workers.is_chief else 'follows'}", flush=True)
+    # The first Ctrl-C is `Interruption`'s, once training has begun. Any other acts at once, also
+    # where TensorFlow waits for another process and Python's own handler would never run.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code, name = EXIT_BAD_INPUT, "this worker"
+
+    def make():
+        from awd_keras.training.strategy import check_cluster, make_strategy
+
+        check_cluster(os.environ.get("TF_CONFIG"))
+        print("waiting for the workers of TF_CONFIG ...", flush=True)
+        return make_strategy("multi_worker")
+
     try:
+        strategy = start_tensorflow(make)
+        from awd_keras.training.workers import Workers
+
+        workers = Workers(strategy)
+        name = f"worker {workers.index} of {workers.num_workers}"
+        print(f"{name}: {'writes the run folder' if workers.is_chief else 'follows'}", flush=True)
         with contextlib.ExitStack() as stack:
             if not workers.is_chief:
                 quiet = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 stack.enter_context(contextlib.redirect_stdout(quiet))
             folder = stack.enter_context(workers.run_folder(workdir))
             stack.enter_context(strategy.scope())
-            code = _train(config, folder, may_resume)
+            code = _train(config, folder, may_resume, workers)
             if code in (0, EXIT_INTERRUPTED):
-                workers.any(False)  # nobody leaves while another still needs it
-    except _lost_errors() as error:
-        print(
-            f"error: {name} stopped, since another is gone or cannot be reached "
-            f"({type(error).__name__}). Start all of them again with the same command: they go on "
-            "from the last checkpoint.",
-            file=sys.stderr,
-        )
-        code = EXIT_WORKER_LOST
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        code = EXIT_BAD_INPUT
+                with contextlib.suppress(*_lost_errors()):
+                    workers.any(False)  # nobody leaves while another still needs it
+    except ConfigError as error:
+        _bad_input(error)
+    except OSError as error:
+        _bad_input(f"{workdir}: {error}")
+    except Exception as error:
+        if not isinstance(error, _lost_errors()):
+            traceback.print_exc()
+        else:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            said = [line for line in lines if not line.startswith(("Graph exec", "Detected at"))]
+            print(
+                f"error: {name} stopped, since another is gone or cannot be reached: "
+                f"{' '.join(said[:1])[:300]} Start all of them again with the same command: they "
+                "go on from the last checkpoint.",
+                file=sys.stderr,
+            )
+            code = EXIT_WORKER_LOST
     # TensorFlow waits at its end for workers that may not come.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -264,10 +284,26 @@ def _lost_errors():
     from tensorflow import errors
 
     return (errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError,
-            errors.InternalError, errors.UnavailableError, errors.UnknownError)  # fmt: skip
+            errors.FailedPreconditionError, errors.InternalError, errors.UnavailableError,
+            errors.UnknownError)  # fmt: skip
 
 
-def _train(config, workdir, may_resume):
+def _check_agreement(config, corpus, workers):
+    """Refuses workers that were started with other settings than the chief, or another text."""
+    from awd_keras.training.run_folder import text_digest
+
+    free = {field.name for field in dataclasses.fields(config) if field.metadata["may_change"]}
+    settings = {name: value for name, value in config.to_dict().items() if name not in free}
+    settings["epochs"] = config.epochs
+    mine = json.dumps([settings, text_digest(corpus)], sort_keys=True).encode()
+    if workers.any(workers.bytes_of_chief(mine) != mine):
+        raise ConfigError(
+            "The workers have not all the same settings and the same texts. Start each with the "
+            "chief's command, on a copy of its text."
+        )
+
+
+def _train(config, workdir, may_resume, workers=None):
     # Imported here, so that --help and a wrong flag never wait for TensorFlow.
     from awd_keras import factory
     from awd_keras.data import CorpusError, load_corpus
@@ -284,6 +320,13 @@ def _train(config, workdir, may_resume):
         folder = RunFolder(workdir)
         recorded = folder.read_config()[0].dtype if folder.check() else None
         dtype, why = resolve_dtype(config.dtype, recorded)
+        if workers is not None:
+            dtype = workers.bytes_of_chief(dtype.encode()).decode()
+            if config.initial_run is not None and workers.num_workers > 1:
+                raise ConfigError(
+                    "initial_run is for one machine: --strategy=one or mirrored. Received: "
+                    f"strategy=multi_worker, initial_run={config.initial_run}"
+                )
         config = config.replace(dtype=dtype)
         if config.initial_run is not None:
             # On record in a form that means the same in another current directory.
@@ -306,6 +349,8 @@ def _train(config, workdir, may_resume):
         corpus = load_corpus(
             config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
         )
+        if workers is not None:
+            _check_agreement(config, corpus, workers)
         model = factory.build_model(config, len(corpus.vocabulary))
         optimizer = factory.build_optimizer(config, model)
         header = [

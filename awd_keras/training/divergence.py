@@ -21,9 +21,12 @@ class PendingLosses:
     Args:
         config: `TrainingConfig`.
         folder: `RunFolder`, for the message.
+        by_time: whether losses are also read after a while. Not where several processes must read
+            those of the same steps.
     """
 
-    def __init__(self, config, folder):
+    def __init__(self, config, folder, by_time=True):
+        self._by_time = by_time
         self._config = config
         self._folder = folder
         self._pending = []
@@ -40,7 +43,7 @@ class PendingLosses:
         self._pending.append((where, loss, norm))
         if len(self._pending) >= _READ_INTERVAL:
             return True
-        return time.monotonic() - self._last_read >= _READ_SECONDS
+        return self._by_time and time.monotonic() - self._last_read >= _READ_SECONDS
 
     def read(self, state):
         """Adds the pending losses to the state's sums.

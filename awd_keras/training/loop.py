@@ -30,7 +30,7 @@ from awd_keras.training.training_state import (
 )
 from awd_keras.training.workers import Workers
 
-# Steps after which workers ask one another whether to stop.
+# Steps after which workers ask one another whether to stop, or to save.
 _AGREEMENT_STEPS = 10
 
 
@@ -118,10 +118,10 @@ class _Run:
         )
         self.evaluator = Evaluator(model)
         self.progress = Progress(folder.log_file, stream)
-        self.losses = PendingLosses(config, folder)
         self.interruption = Interruption()
         self.is_interruption_told = False
         self.workers = Workers(tf.distribute.get_strategy())
+        self.losses = PendingLosses(config, folder, by_time=self.workers.num_workers == 1)
         self.is_stopping = False
         self.state = TrainingState()
         self.carried = model.initial_state(config.batch_size)
@@ -170,9 +170,18 @@ class _Run:
         if self.config.trigger == "start":
             self._start_averaging("as asked, before the first step")
 
+    def _is_agreement_step(self):
+        return self.workers.num_workers == 1 or self.state.step % _AGREEMENT_STEPS == 0
+
+    def _is_time_to_save(self):
+        minutes = (time.monotonic() - self.saved) / 60
+        return self._is_agreement_step() and self.workers.any(
+            minutes >= self.config.checkpoint_minutes
+        )
+
     def _may_go_on(self):
         # Workers stop at the same step, whichever of them was asked to.
-        if self.workers.num_workers == 1 or self.state.step % _AGREEMENT_STEPS == 0:
+        if self._is_agreement_step():
             self.is_stopping = self.is_stopping or self.workers.any(self.interruption.requested)
         return not self.is_stopping and self.state.stopped_at_step is None
 
@@ -196,8 +205,7 @@ class _Run:
                 self._validate()
             if is_last and config.trigger == f"epoch:{state.epoch}":
                 self._start_averaging(f"as asked, after epoch {state.epoch}")
-            minutes = (time.monotonic() - self.saved) / 60
-            if is_check or is_last or minutes >= config.checkpoint_minutes:
+            if self._is_time_to_save() or is_check or is_last:
                 self._save()
             if is_last:
                 return

@@ -40,18 +40,19 @@ def make_strategy(name):
         devices = None if has_gpu else [d.name for d in tf.config.list_logical_devices("CPU")]
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
-        _check_cluster(os.environ.get("TF_CONFIG"))
+        check_cluster(os.environ.get("TF_CONFIG"))
         implementation = tf.distribute.experimental.CommunicationImplementation
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
         return tf.distribute.MultiWorkerMirroredStrategy(
             communication_options=tf.distribute.experimental.CommunicationOptions(
-                implementation=implementation.AUTO if has_gpu else implementation.RING
+                implementation=implementation.NCCL if has_gpu else implementation.RING
             )
         )
     raise ConfigError(f"strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
 
 
-def _check_cluster(text):
+def check_cluster(text):
+    """Raises `ConfigError` unless a text is a `TF_CONFIG` that names workers and this one."""
     expected = f"multi_worker reads the environment variable TF_CONFIG, such as {_EXAMPLE}."
     if not text:
         raise ConfigError(f"{expected} Received: nothing")

@@ -22,8 +22,8 @@ def command(workdir, *arguments):
     return [sys.executable, "-m", "trainers.ptb", f"--workdir={workdir}", *SIZES, *arguments]
 
 
-def start_workers(workdir, *arguments):
-    """Starts two workers; the first is the chief."""
+def start_workers(workdir, *arguments, ours=()):
+    """Starts two workers; the first is the chief, the second also has the arguments `ours`."""
     sockets = [socket.socket() for _ in range(2)]
     for bound in sockets:
         bound.bind(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ def start_workers(workdir, *arguments):
         cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
         started.append(
             subprocess.Popen(
-                command(workdir, "--strategy=multi_worker", *arguments),
+                command(workdir, "--strategy=multi_worker", *arguments, *(ours if index else ())),
                 cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": cluster},
                 text=True,
@@ -73,7 +73,7 @@ class TestMultiWorker:
         for code, _, stderr in workers:
             assert code == 0, stderr
         assert "worker 0 of 2: writes the run folder" in workers[0][1]
-        assert workers[1][1] == "worker 1 of 2: follows\n"
+        assert workers[1][1].splitlines()[1:] == ["worker 1 of 2: follows"]
         together, expected = arrays(folder / "two"), arrays(folder / "one")
         assert set(together) == set(expected)
         for name, array in expected.items():
@@ -123,6 +123,12 @@ class TestMultiWorker:
             timeout=300)  # fmt: skip
         assert alone.returncode == 0, alone.stderr
         assert f"continuing after step {stopped[1]}" in alone.stdout
+
+    def test_workers_with_other_settings_are_refused(self, tmp_path):
+        workers = start_workers(tmp_path / "run", "--max_train_tokens=700", ours=["--seed=1"])
+        for code, _, stderr in map(ended, workers):
+            assert code == 1, stderr
+            assert "error: The workers have not all the same settings" in stderr
 
     def test_without_a_cluster_there_is_one_line(self, tmp_path):
         environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}

@@ -40,7 +40,7 @@ class Follower(Workers):
     def __init__(self, data):
         super().__init__(tf.distribute.get_strategy())
         self.num_workers, self.index = 2, 1
-        numbers = np.frombuffer(data.ljust(-(-len(data) // 4) * 4, b"\0"), np.int32)
+        numbers = np.frombuffer(data.ljust(-(-len(data) // 8) * 8, b"\0"), np.int64)
         chunks = [numbers[i : i + workers._CHUNK] for i in range(0, len(numbers), workers._CHUNK)]
         answers = iter([np.int64(len(data)), *chunks])
         self._sum = lambda value: value + tf.constant(next(answers))
@@ -49,7 +49,7 @@ class Follower(Workers):
 class TestBytesOfChief:
     def test_arrive_whatever_their_number(self, monkeypatch):
         monkeypatch.setattr(workers, "_CHUNK", 3)
-        for size in (0, 1, 4, 12, 13, 50):
+        for size in (0, 1, 8, 24, 25, 100):
             data = bytes(range(size))
             assert Chief().bytes_of_chief(data) == data
             assert Follower(data).bytes_of_chief(b"not these") == data
@@ -59,7 +59,8 @@ class TestRunFolder:
     def test_a_copy_has_the_runs_files_and_no_others(self, tmp_path):
         best = tmp_path / "checkpoints" / "best" / "checkpoint.npz"
         best.parent.mkdir(parents=True)
-        best.write_bytes(b"weights")
+        (tmp_path / "elsewhere").write_bytes(b"weights")
+        best.symlink_to(tmp_path / "elsewhere")
         (tmp_path / "config.json").write_text("{}")
         (tmp_path / "mine.txt").write_text("private")
         with Follower(workers._pack(tmp_path)).run_folder("elsewhere") as copy:
