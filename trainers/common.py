@@ -217,12 +217,8 @@ def train(config, workdir, may_resume, strategy="one"):
         return make_strategy(strategy)
 
     made = start_tensorflow(make if strategy != "one" else None)
-    from awd_keras.training.workers import Workers
-
-    if made is None:
+    with contextlib.nullcontext() if made is None else made.scope():
         return _train(config, workdir, may_resume)
-    with made.scope():
-        return _train(config, workdir, may_resume, Workers(made))
 
 
 def _train_together(config, workdir, may_resume):
