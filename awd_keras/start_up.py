@@ -33,8 +33,8 @@ def start_tensorflow(first=None):
 
             result = first() if first is not None else None
             tf.config.list_logical_devices()
-        except ConfigError:
-            raise  # of `first`, which has looked at what the user gave
+        except (ConfigError, KeyboardInterrupt):
+            raise  # what the user gave to `first`, or did: the messages say nothing about it
         except BaseException:
             held.seek(0)
             os.write(terminal, held.read())
