@@ -11,7 +11,7 @@ from awd_keras.config import ConfigError
 from awd_keras.data.corpus import CorpusError
 from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
-from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds
+from awd_keras.ops.sampling import sample_seeds, sampled_words
 
 # Texts written side by side, and words of the prompt read at once. No text depends on either.
 _BATCH_SIZE = 64
@@ -155,13 +155,8 @@ class TextGenerator:
         removed = ~may_be_unknown[:, tf.newaxis] & is_unknown[tf.newaxis]
         logits = tf.where(removed, -math.inf, logits)
         rows = tf.shape(logits)[:1]
-        logits = filtered_logits(
-            logits,
-            tf.fill(rows, options["temperature"]),
-            tf.fill(rows, options["top_k"]),
-            tf.fill(rows, options["top_p"]),
-        )
-        return drawn_words(logits, seeds, step), states
+        settings = [tf.fill(rows, options[name]) for name in ("temperature", "top_k", "top_p")]
+        return sampled_words(logits, *settings, seeds, step), states
 
     def generate(self, prompt="", config=None):
         """Writes on from a prompt, until `<eos>` or the largest length.

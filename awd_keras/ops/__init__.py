@@ -3,7 +3,7 @@
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import lstm
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
-from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds
+from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds, sampled_words
 
 __all__ = [
     "drawn_words",
@@ -13,5 +13,6 @@ __all__ = [
     "lstm",
     "run_seed",
     "sample_seeds",
+    "sampled_words",
     "sequence_cross_entropy",
 ]

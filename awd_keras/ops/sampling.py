@@ -8,6 +8,8 @@ from awd_keras.ops.random import fold_in, uniform
 
 # Stands for settings above 0 that are 0 in float32.
 _TINY = 1e-30
+# The likeliest words that are looked for first, and by how much their number grows.
+_FIRST, _GROWTH = 64, 8
 
 
 def filtered_logits(logits, temperature, top_k, top_p):
@@ -35,33 +37,7 @@ def filtered_logits(logits, temperature, top_k, top_p):
     [[0.625 0.375 0.   ]
      [0.5   0.3   0.2  ]]
     """
-    logits = tf.cast(logits, tf.float32)
-    temperature = tf.cast(temperature, tf.float32)[:, tf.newaxis]
-    top_k = tf.cast(top_k, tf.int32)
-    top_p = tf.maximum(tf.cast(top_p, tf.float32), _TINY)[:, tf.newaxis]
-    vocabulary_size = tf.shape(logits)[1]
-    # A temperature of 0 leaves one word. The largest logit is 0 from here on, so that dividing by
-    # the smallest temperature gives 0 for it, minus infinity for the others, and no NaN.
-    top_k = tf.where(temperature[:, 0] > 0, top_k, 1)
-    top_k = tf.where(top_k > 0, top_k, vocabulary_size)[:, tf.newaxis]
-    logits -= tf.reduce_max(logits, axis=1, keepdims=True)
-    logits /= tf.maximum(tf.where(temperature > 0, temperature, 1.0), _TINY)
-
-    def filtered():
-        # Equal logits stay in the order of the words.
-        best, words = tf.math.top_k(logits, k=vocabulary_size)
-        kept = tf.range(vocabulary_size)[tf.newaxis] < top_k
-        best = tf.where(kept, best, -math.inf)
-        before = tf.cumsum(tf.nn.softmax(best), axis=1, exclusive=True)
-        # A sum of floats may reach 1 before the last word does.
-        kept = (before < top_p) | (top_p >= 1.0)
-        best = tf.where(kept, best, -math.inf)
-        rows = tf.broadcast_to(tf.range(tf.shape(logits)[0])[:, tf.newaxis], tf.shape(words))
-        return tf.tensor_scatter_nd_update(logits, tf.stack([rows, words], axis=2), best)
-
-    # Sorting takes longer than all the rest.
-    is_needed = tf.reduce_any(top_k < vocabulary_size) | tf.reduce_any(top_p < 1.0)
-    return tf.cond(is_needed, filtered, lambda: logits)
+    return _filtered(*_prepared(logits, temperature, top_k, top_p))
 
 
 def sample_seeds(seed, samples):
@@ -105,3 +81,119 @@ def drawn_words(logits, seeds, step):
     places = (numbers * sums[:, -1])[:, tf.newaxis]
     # The first word whose sum is above the place; a word without probability adds nothing.
     return tf.searchsorted(sums, places, side="right")[:, 0]
+
+
+def sampled_words(logits, temperature, top_k, top_p, seeds, step):
+    """`drawn_words` of `filtered_logits`, without going through words that are left out.
+
+    Args:
+        logits, temperature, top_k, top_p: as in `filtered_logits`.
+        seeds, step: as in `drawn_words`.
+
+    Returns:
+        int32 tensor (batch_size,): a function of each row's arguments and of the step.
+    """
+    logits, top_k, top_p = _prepared(logits, temperature, top_k, top_p)
+
+    def of_the_likeliest():
+        best, words = _likeliest(logits, top_k, top_p)
+        # In the order of the vocabulary, as among all words: zeros in between add nothing.
+        order = tf.argsort(tf.where(best > -math.inf, words, tf.shape(logits)[1]), axis=1)
+        places = drawn_words(tf.gather(best, order, batch_dims=1), seeds, step)
+        words = tf.gather(words, order, batch_dims=1)
+        return tf.gather(words, places, batch_dims=1)
+
+    return tf.cond(
+        tf.reduce_all(_leaves_out(logits, top_k, top_p)),
+        of_the_likeliest,
+        lambda: drawn_words(_filtered(logits, top_k, top_p), seeds, step),
+    )
+
+
+def _prepared(logits, temperature, top_k, top_p):
+    """Logits over the temperature, `top_k` in words, and `top_p`, the last two (batch_size, 1)."""
+    logits = tf.cast(logits, tf.float32)
+    temperature = tf.cast(temperature, tf.float32)[:, tf.newaxis]
+    top_k = tf.cast(top_k, tf.int32)[:, tf.newaxis]
+    top_p = tf.maximum(tf.cast(top_p, tf.float32), _TINY)[:, tf.newaxis]
+    vocabulary_size = tf.shape(logits)[1]
+    # A temperature of 0 leaves one word. The largest logit is 0 from here on, so that dividing by
+    # the smallest temperature gives 0 for it, minus infinity for the others, and no NaN.
+    top_k = tf.where(temperature > 0, top_k, 1)
+    top_k = tf.where(top_k > 0, tf.minimum(top_k, vocabulary_size), vocabulary_size)
+    logits -= tf.reduce_max(logits, axis=1, keepdims=True)
+    logits /= tf.maximum(tf.where(temperature > 0, temperature, 1.0), _TINY)
+    return logits, top_k, top_p
+
+
+def _leaves_out(logits, top_k, top_p):
+    """Rows that leave words out: bool (batch_size, 1)."""
+    return (top_k < tf.shape(logits)[1]) | (top_p < 1.0)
+
+
+def _filtered(logits, top_k, top_p):
+    is_filtered = _leaves_out(logits, top_k, top_p)
+
+    def filtered():
+        best, words = _likeliest(logits, top_k, top_p)
+        rows = tf.broadcast_to(tf.range(tf.shape(logits)[0])[:, tf.newaxis], tf.shape(words))
+        nothing = tf.fill(tf.shape(logits), -math.inf)
+        left = tf.tensor_scatter_nd_update(nothing, tf.stack([rows, words], axis=2), best)
+        return tf.where(is_filtered, left, logits)
+
+    return tf.cond(tf.reduce_any(is_filtered), filtered, lambda: logits)
+
+
+def _likeliest(logits, top_k, top_p):
+    """The likeliest words of rows that leave words out; of other rows, any number of them.
+
+    Sorting a whole vocabulary takes longer than all the rest of a step, so first a few words are
+    looked for, and more while a row's `top_p` is not reached.
+
+    Returns:
+        `(best, words)`, (batch_size, some number): their logits, largest first and equals in the
+        order of the words, minus infinity where left out; and the words.
+    """
+    vocabulary_size = tf.shape(logits)[1]
+    is_filtered = _leaves_out(logits, top_k, top_p)
+    is_limited = top_k < vocabulary_size
+    # Sums in float64 do not depend on how many rows there are, or words are found for other rows.
+    all_weights = tf.reduce_sum(_weights(logits), axis=1, keepdims=True)
+
+    def find(count):
+        best, words = tf.math.top_k(logits, k=count)
+        best = tf.where(tf.range(count) < top_k, best, -math.inf)
+        sums = tf.cumsum(_weights(best), axis=1)
+        total = tf.where(is_limited, sums[:, -1][:, tf.newaxis], all_weights)
+        return count, best, words, sums, tf.cast(top_p, tf.float64) * total
+
+    def is_needed(count, best, words, sums, asked):
+        too_few = is_filtered & tf.logical_not(is_limited) & (sums[:, -1][:, tf.newaxis] < asked)
+        return (count < vocabulary_size) & tf.reduce_any(too_few)
+
+    def find_more(count, *_):
+        return find(tf.minimum(count * _GROWTH, vocabulary_size))
+
+    largest_k = tf.reduce_max(tf.pad(tf.where(is_limited, top_k, 1), [[0, 1], [0, 0]]))
+    first = tf.minimum(tf.maximum(largest_k, _FIRST), vocabulary_size)
+    any_number = tf.TensorShape((logits.shape[0], None))
+    _, best, words, sums, asked = tf.while_loop(
+        is_needed,
+        find_more,
+        find(first),
+        shape_invariants=(
+            tf.TensorShape(()),
+            any_number,
+            any_number,
+            any_number,
+            tf.TensorShape((logits.shape[0], 1)),
+        ),  # fmt: skip
+    )
+    before = tf.pad(sums, [[0, 0], [1, 0]])[:, :-1]
+    # A sum of floats may reach 1 before the last word does.
+    kept = (before < asked) | (top_p >= 1.0)
+    return tf.where(kept, best, -math.inf), words
+
+
+def _weights(logits):
+    return tf.cast(tf.exp(logits), tf.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.ops import drawn_words, filtered_logits, run_seed, sample_seeds
+from awd_keras.ops import drawn_words, filtered_logits, run_seed, sample_seeds, sampled_words
 from tests.test_case import assert_equal, to_numpy
 
 LOGITS = np.random.default_rng(0).normal(scale=2.0, size=(6, 50)).astype("float32")
@@ -135,3 +135,49 @@ class TestDrawnWords:
             monkeypatch.setattr("awd_keras.ops.sampling.uniform", fixed)
             words.append(int(drawn_words(logits, tf.constant([[1, 2]]), 0)[0]))
         assert words == [0, 0, 1, 2, 2]
+
+
+class TestSampledWords:
+    ROWS = 200
+    WORDS = 3000
+
+    def logits(self):
+        values = np.random.default_rng(1).normal(scale=2.0, size=(self.ROWS, self.WORDS))
+        return np.round(values, 1).astype("float32")  # with many equals
+
+    def sample(self, logits, temperature, top_k, top_p):
+        rows = len(logits)
+        settings = [np.broadcast_to(value, rows) for value in (temperature, top_k, top_p)]
+        seeds = sample_seeds(run_seed(2), tf.range(rows))
+        words = to_numpy(sampled_words(logits, *settings, seeds, 3))
+        assert_equal(words, drawn_words(filtered_logits(logits, *settings), seeds, 3))
+        return words
+
+    @pytest.mark.parametrize("top_k,top_p", [
+        (20, 0.9), (0, 0.9), (0, 0.01), (0, 0.9999), (500, 0.5), (1, 1.0), (0, 1.0), (2999, 1.0)
+    ])  # fmt: skip
+    def test_the_words_that_filtering_and_drawing_give(self, top_k, top_p):
+        logits = self.logits()
+        words = self.sample(logits, 0.9, top_k, top_p)
+        assert len(set(words)) > 50
+        for row in range(0, self.ROWS, 20):
+            assert reference(logits[row], 0.9, top_k, top_p)[words[row]] > 0
+
+    def test_a_row_does_not_depend_on_the_others(self):
+        logits, rng = self.logits(), np.random.default_rng(2)
+        temperature = rng.choice([0.0, 0.7, 1.3], self.ROWS)
+        top_k = rng.choice([0, 5, 700], self.ROWS)
+        top_p = rng.choice([0.3, 0.95, 1.0], self.ROWS)
+        together = self.sample(logits, temperature, top_k, top_p)
+        seeds = sample_seeds(run_seed(2), tf.range(self.ROWS))
+        one = tf.function(sampled_words, reduce_retracing=True)
+        for row in range(0, self.ROWS, 10):
+            at = slice(row, row + 1)
+            alone = one(logits[at], np.float32(temperature[at]), np.int32(top_k[at]),
+                        np.float32(top_p[at]), seeds[at], 3)  # fmt: skip
+            assert int(alone[0]) == together[row]
+
+    def test_a_word_at_minus_infinity_is_not_drawn(self):
+        logits = self.logits()
+        logits[:, :2990] = -np.inf
+        assert self.sample(logits, 1.0, 20, 0.99).min() >= 2990
