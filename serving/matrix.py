@@ -6,8 +6,9 @@ columns: a block is widened and multiplied while it is in the cache, so that mem
 in a quarter of the bytes, and blocks run on as many threads as there are. (TensorFlow's own 8-bit
 products on a CPU, `QuantizedMatMul` and `BatchMatMulV3`, took two to three times as long.)
 
-Softmax and kernels are stored as (inputs, outputs): with `transpose_b`, a product of some 8 rows is
-many times slower on a CPU.
+Stored as (inputs, outputs) in float32, where a product of some 8 rows with `transpose_b` is many
+times slower on a CPU; as (outputs, inputs) in bfloat16, which is read faster so (a text in 0.88 of
+the time), and where a word's row is in one place.
 """
 
 import numpy as np
@@ -30,14 +31,19 @@ class DenseMatrix(tf.Module):
     def __init__(self, values, dtype):
         super().__init__()
         self._dtype = tf.as_dtype(dtype)
+        self._is_transposed = self._dtype == tf.bfloat16
+        values = np.transpose(values) if self._is_transposed else values
         self._values = tf.Variable(tf.cast(values, self._dtype), trainable=False, name="matrix")
 
     def product(self, x):
         """`x @ matrix`: float32 tensor (rows, outputs) of a float32 tensor (rows, inputs)."""
-        return tf.cast(tf.matmul(tf.cast(x, self._dtype), self._values), tf.float32)
+        x = tf.cast(x, self._dtype)
+        return tf.cast(tf.matmul(x, self._values, transpose_b=self._is_transposed), tf.float32)
 
     def lookup(self, ids):
         """Columns, as rows: float32 tensor (ids, inputs) of an integer tensor (ids,)."""
+        if self._is_transposed:
+            return tf.cast(tf.gather(self._values, ids), tf.float32)
         return tf.cast(tf.transpose(tf.gather(self._values, ids, axis=1)), tf.float32)
 
 
