@@ -1,11 +1,33 @@
-"""How the commands load TensorFlow."""
+"""How the commands load TensorFlow, and end where nobody reads what they print."""
 
 import os
 import sys
 import tempfile
 
+from absl import app
+
 from awd_keras.allocator import keep_freed_memory
 from awd_keras.config import ConfigError
+
+# What a shell reports of a program whose reader went away (`| head`).
+EXIT_BROKEN_PIPE = 141
+
+
+def run_command(main):
+    """`absl.app.run`, which ends without a word where the reader of its output, or help, went away.
+
+    Args:
+        main: takes the arguments of the command line, returns None or an exit code.
+    """
+    try:
+        try:
+            app.run(main)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Let the interpreter's own flush at exit go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
 
 
 def start_tensorflow(first=None):

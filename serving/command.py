@@ -1,17 +1,14 @@
 """What the commands here share: one call, one line for an error."""
 
-import os
 import sys
 import warnings
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from awd_keras.start_up import start_tensorflow
+from awd_keras.start_up import run_command, start_tensorflow
 
 EXIT_BAD_INPUT = 1
 EXIT_INTERRUPTED = 130
-# What a shell reports of a program whose reader went away (`| head`).
-EXIT_BROKEN_PIPE = 141
 
 
 def main(function, max_arguments=0, errors=tuple, tensorflow=True):
@@ -31,7 +28,7 @@ def main(function, max_arguments=0, errors=tuple, tensorflow=True):
             TensorFlow is loaded.
         tensorflow: whether to load it.
     """
-    app.run(lambda argv: _run(function, argv[1:], max_arguments, errors, tensorflow))
+    run_command(lambda argv: _run(function, argv[1:], max_arguments, errors, tensorflow))
 
 
 def _run(function, arguments, max_arguments, errors, tensorflow):
@@ -50,9 +47,7 @@ def _run(function, arguments, max_arguments, errors, tensorflow):
         sys.stdout.flush()
         return code or 0
     except BrokenPipeError:
-        # Nobody reads any more: let the interpreter's own flush at exit go nowhere, silently.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        raise  # `run_command` ends it
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _bad_input(f"{error.strerror or error}{where}")

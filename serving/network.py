@@ -208,10 +208,11 @@ def _recurrence(z, h, c, recurrent_kernel, lengths):
         `(outputs, h, c)`, outputs (timesteps, batch_size, units).
     """
     timesteps = tf.shape(z)[0]
+    product = recurrent_kernel.product_of_a_loop()
     outputs = tf.TensorArray(tf.float32, timesteps, element_shape=h.shape)
 
     def read_word(step, h, c, outputs):
-        new_h, new_c = _cell(z[step] + recurrent_kernel.product(h), c)
+        new_h, new_c = _cell(z[step] + product(h), c)
         if lengths is not None:
             active = (step < lengths)[:, tf.newaxis]
             new_h, new_c = tf.where(active, new_h, h), tf.where(active, new_c, c)

@@ -5,14 +5,11 @@ import pathlib
 import sys
 import warnings
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from awd_keras.config import ConfigError
-from awd_keras.start_up import start_tensorflow
+from awd_keras.start_up import run_command, start_tensorflow
 from trainers import common
-
-# What a shell reports of a program whose reader went away (`| head`).
-EXIT_BROKEN_PIPE = 141
 
 
 def main(function, max_arguments=0):
@@ -30,7 +27,7 @@ def main(function, max_arguments=0):
             code.
         max_arguments: how many such arguments there may be.
     """
-    app.run(lambda argv: _run(function, argv[1:], max_arguments))
+    run_command(lambda argv: _run(function, argv[1:], max_arguments))
 
 
 def _run(function, arguments, max_arguments):
@@ -57,9 +54,7 @@ def _run(function, arguments, max_arguments):
         print(f"error: {error}", file=sys.stderr)
         return common.EXIT_NOT_FINITE
     except BrokenPipeError:
-        # Nobody reads any more: let the interpreter's own flush at exit go nowhere, silently.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        raise  # `run_command` ends it
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _bad_input(f"{error.strerror or error}{where}")

@@ -11,11 +11,11 @@ import types
 import typing
 import warnings
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, RECIPES, preset
-from awd_keras.start_up import start_tensorflow
+from awd_keras.start_up import run_command, start_tensorflow
 
 # Flags defined here belong to the command that calls: its --help shows them.
 flags.disclaim_key_flags()
@@ -172,7 +172,7 @@ def run(default_preset):
         default_preset: name of the preset that runs without `--preset`.
     """
     define_flags(default_preset)
-    app.run(_main)
+    run_command(_main)
 
 
 def _main(argv):
@@ -368,6 +368,8 @@ def _train(config, workdir, may_resume, workers=None):
         _print_results(result.to_dict(), Progress(folder.log_file))
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
         return _bad_input(error)
+    except BrokenPipeError:
+        raise  # `run_command` ends it
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _bad_input(f"{error.strerror or error}{where}. What was there before remains.")

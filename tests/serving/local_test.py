@@ -98,7 +98,7 @@ def test_ctrl_c_while_it_starts(model_folder):
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    # Where it comes while a string is executed (a dataclass made, as TensorFlow is imported), CPython
-    # remembers that and ends the process by the signal itself; a shell says 130 of that too.
+    # Where it comes while a string is executed (a dataclass made, as TensorFlow is imported),
+    # CPython ends the process by the signal itself; a shell says 130 of that too.
     assert process.returncode in (0, 130, -signal.SIGINT), (stdout, stderr)
     assert "Traceback" not in stderr

@@ -47,6 +47,16 @@ class TestProduct:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
+@pytest.mark.parametrize("kind", [DenseMatrix, QuantizedMatrix])
+def test_the_product_of_a_loop(shape, dtype, tolerance, kind):
+    matrix, x = kind(make_values(shape), dtype), tf.constant(make_x(3, shape[0]))
+    product = matrix.product_of_a_loop()(x)
+    assert product.dtype == tf.float32 and product.shape == (3, shape[1])
+    assert_close(product, matrix.product(x), tolerance)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 class TestLookup:
     def test_columns(self, shape):
         values = make_values(shape)
