@@ -88,11 +88,12 @@ def run_side_by_side(jobs, num_processes, on_end, keep_open=()):
         JobError: if a job failed, with its message; the others were saved.
     """
     waiting, running = list(jobs), []
+    environment = process_environment(num_processes)
     reported = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < num_processes:
-                running.append(_Process(waiting.pop(0), keep_open))
+                running.append(_Process(waiting.pop(0), environment, keep_open))
             time.sleep(_POLL_SECONDS)
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
@@ -130,16 +131,35 @@ def last_line_of_log(job):
     return "begins"
 
 
+def process_environment(num_processes):
+    """The environment of each of several processes, which share the cores.
+
+    Two processes of a small model with a thread each train 1.7 times as fast as one with two. What
+    the user has set stays.
+
+    Args:
+        num_processes: how many run at a time.
+
+    Returns:
+        a dictionary.
+    """
+    # Elsewhere than on Linux a process has no cores of its own.
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    threads = str(max(1, cores // num_processes))
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return {"TF_NUM_INTRAOP_THREADS": threads, **os.environ, "PYTHONPATH": path}
+
+
 class _Process:
-    def __init__(self, job, keep_open):
+    def __init__(self, job, environment, keep_open):
         self.job = job
         self._errors = tempfile.TemporaryFile()
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         # A session of its own: Ctrl-C comes to us, and through the pipe to the process, once.
         self.process = subprocess.Popen(
             [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=self._errors, env={**os.environ, "PYTHONPATH": path}, pass_fds=keep_open,
+            stderr=self._errors, env=environment, pass_fds=keep_open,
             start_new_session=True)  # fmt: skip
         stages = [(config.to_dict(), workdir) for config, workdir in job.stages]
         with contextlib.suppress(BrokenPipeError):  # it has ended: its code says how

@@ -1,5 +1,6 @@
 """Tests of runs side by side: what is shown of them while they go on."""
 
+import os
 from unittest import mock
 
 from trainers import side_by_side
@@ -23,7 +24,7 @@ def test_side_by_side_the_logs_are_shown_once_a_minute(tmp_path, capfd, monkeypa
     class Process:
         polls = 0
 
-        def __init__(self, job, keep_open):
+        def __init__(self, job, environment, keep_open):
             self.job, self.process = job, mock.MagicMock()
 
         @property
@@ -41,3 +42,14 @@ def test_side_by_side_the_logs_are_shown_once_a_minute(tmp_path, capfd, monkeypa
     job = side_by_side.Job("full, seed 7", ((None, tmp_path),))
     assert side_by_side.run_side_by_side([job], 2, lambda *_: None)
     assert capfd.readouterr().out == "full, seed 7: epoch 3\n" * 2
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    threads = [
+        side_by_side.process_environment(count)["TF_NUM_INTRAOP_THREADS"] for count in (1, 3, 20)
+    ]
+    assert threads == ["8", "2", "1"]
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+    assert side_by_side.process_environment(3)["TF_NUM_INTRAOP_THREADS"] == "5"
