@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
-from awd_keras.data.corpus import CorpusError
+from awd_keras.data.vocabulary_check import check_vocabulary
 from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import sample_seeds, sampled_words
@@ -106,17 +106,7 @@ class TextGenerator:
     """
 
     def __init__(self, model, vocabulary):
-        if vocabulary.eos_id is None:
-            raise CorpusError(
-                "A text begins and ends with <eos>, and the vocabulary has none. "
-                f"Received: {vocabulary!r}"
-            )
-        vocabulary_size = model.backbone.vocabulary_size
-        if len(vocabulary) != vocabulary_size:
-            raise CorpusError(
-                f"The model predicts {vocabulary_size} words, the vocabulary has "
-                f"{len(vocabulary)}: it is another model's."
-            )
+        check_vocabulary(vocabulary, model.backbone.vocabulary_size)
         self._model = model
         self._vocabulary = vocabulary
         self._unk_id = -1 if vocabulary.unk_id is None else vocabulary.unk_id

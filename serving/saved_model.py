@@ -9,7 +9,7 @@ import tempfile
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
-from awd_keras.data.corpus import CorpusError
+from awd_keras.data.vocabulary_check import check_vocabulary
 from serving.limits import Limits
 from serving.network import Network
 from serving.signatures import Signatures
@@ -125,17 +125,7 @@ def _check(model, vocabulary, dtype, weights, warmup):
             f"dtype must be one of {', '.join(DTYPES)}, and weights the same or int8. "
             f"Received: dtype={dtype!r}, weights={weights!r}"
         )
-    if vocabulary.eos_id is None:
-        raise CorpusError(
-            "A text begins and ends with <eos>, and the vocabulary has none. "
-            f"Received: {vocabulary!r}"
-        )
-    vocabulary_size = model.backbone.vocabulary_size
-    if len(vocabulary) != vocabulary_size:
-        raise CorpusError(
-            f"The model predicts {vocabulary_size} words, the vocabulary has {len(vocabulary)}: it "
-            "is another model's."
-        )
+    check_vocabulary(vocabulary, model.backbone.vocabulary_size)
     if warmup and importlib.util.find_spec("tensorflow_serving") is None:
         raise ConfigError(
             "The warm-up file is written with the package tensorflow-serving-api, which is not "

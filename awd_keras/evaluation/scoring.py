@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.config import ConfigError
-from awd_keras.data.corpus import CorpusError
+from awd_keras.data.vocabulary_check import check_vocabulary
 from awd_keras.evaluation.token_log_probabilities import window_signature
 
 # A block ends at so many words even if it has few lines.
@@ -74,22 +74,12 @@ class LineScorer:
         for name, size in (("batch_size", batch_size), ("block_lines", block_lines)):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ConfigError(f"{name} must be a positive integer. Received: {size!r}")
-        if vocabulary.eos_id is None:
-            raise CorpusError(
-                "A line is scored with the <eos> at its end, and the vocabulary has none. "
-                f"Received: {vocabulary!r}"
-            )
-        vocabulary_size = model.backbone.vocabulary_size
-        if len(vocabulary) != vocabulary_size:
-            raise CorpusError(
-                f"The model predicts {vocabulary_size} words, the vocabulary has "
-                f"{len(vocabulary)}: it is another model's."
-            )
+        check_vocabulary(vocabulary, model.backbone.vocabulary_size)
         self._model = model
         self._vocabulary = vocabulary
         self._batch_size = batch_size
         self._block_lines = block_lines
-        self._batch_words = max(1, min(_BATCH_WORDS, _LOGITS // vocabulary_size))
+        self._batch_words = max(1, min(_BATCH_WORDS, _LOGITS // model.backbone.vocabulary_size))
         self._step = tf.function(self._log_probabilities, input_signature=window_signature(model))
 
     def _log_probabilities(self, inputs, targets, states):
