@@ -103,6 +103,8 @@ SPACES = types.MappingProxyType(
         "bptt_std": lambda config: Space(0.0, 10.0),
         "bptt_full_probability": lambda config: Space(0.7, 1.0),
         "non_monotone_interval": lambda config: Space(0, 10, step=1),
+        # Every validation takes its time: fewer than a hundred steps apart none is tried.
+        "logging_interval": lambda config: Space(values=(0, 100, 200, 500, 1000)),
         "embedding_dim": _around("embedding_dim"),
         "hidden_dim": _around("hidden_dim"),
         "num_layers": lambda config: Space(1, 4, step=1),
@@ -125,7 +127,7 @@ GROUPS = types.MappingProxyType(
         "regularization": (*DROPOUT_RATES, "ar_alpha", "tar_beta", "weight_decay"),
         "optimization": (
             "learning_rate", "global_clipnorm", "batch_size", "bptt", "bptt_std",
-            "bptt_full_probability", "non_monotone_interval"),
+            "bptt_full_probability", "non_monotone_interval", "logging_interval"),
         "sizes": ("embedding_dim", "hidden_dim", "num_layers", "tie_weights"),
         "all": tuple(name for name in SPACES if name != "dropout_multiplier"),
     }
