@@ -1,4 +1,4 @@
-"""Tests of the checks by reference vectors; tests/models/reference_test.py has the comparison."""
+"""Tests of the checks by reference vectors; reference_models_test.py has the comparison."""
 
 import importlib
 

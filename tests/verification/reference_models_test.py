@@ -1,20 +1,27 @@
-"""The library against the reference vectors: every number, within rounding.
+"""The two models of the reference vectors against them: every number, within rounding.
 
 `awd_keras/verification/reference/README.md` says how the vectors were made.
 """
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from awd_keras import ops
 from awd_keras.verification import reference_vectors
 from awd_keras.verification.precision import floatx, tensor_float_32
-from awd_keras.verification.reference_models import Functions, LanguageModel
+from awd_keras.verification.reference_models import (
+    Functions,
+    LanguageModel,
+    loss_parts,
+    parameters,
+)
 from awd_keras.verification.reference_vectors import (
     compare_trajectory,
     compare_window,
     initial_states,
 )
-from tests.test_case import assert_close
+from tests.test_case import assert_close, assert_equal
 
 TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
 DTYPES = list(TOLERANCE)
@@ -26,7 +33,7 @@ def vectors():
     return reference_vectors.read_vectors()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def keras_float_type(dtype):
     with floatx(dtype), tensor_float_32(False):
         yield
@@ -50,6 +57,7 @@ def trajectory_names(vectors):
     return [*weights, *(f"window {index}" for index in range(8)), "num_averaged"]
 
 
+@pytest.mark.usefixtures("keras_float_type")
 @pytest.mark.parametrize("dtype", DTYPES)
 class TestFunctions:
     @pytest.mark.parametrize("part", ["eval", "train"])
@@ -60,11 +68,31 @@ class TestFunctions:
         comparisons = compare_window(functions, vectors, part, dtype, traced)
         assert_all_close(comparisons, dtype, names_of(vectors, f"{part}/"))
 
+    def test_the_kernel_and_the_chunks_are_those_asked_for(self, vectors, dtype, monkeypatch):
+        kernels, chunks = [], []
+        lstm, cross_entropy = ops.lstm, ops.sequence_cross_entropy
+
+        def record_kernel(*arguments, implementation, **options):
+            kernels.append(implementation)
+            return lstm(*arguments, implementation="portable", **options)
+
+        def record_chunks(*arguments, chunk_size):
+            chunks.append(chunk_size)
+            return cross_entropy(*arguments, chunk_size=chunk_size)
+
+        monkeypatch.setattr(ops, "lstm", record_kernel)
+        monkeypatch.setattr(ops, "sequence_cross_entropy", record_chunks)
+        functions = Functions(vectors, dtype, chunk_size=8, implementation="cudnn")
+        states = initial_states(vectors, dtype)
+        functions.losses(vectors["tokens"], vectors["targets"], states)
+        assert (kernels, chunks) == (3 * ["cudnn"], [8])
+
     def test_trajectory(self, vectors, dtype):
         comparisons = compare_trajectory(Functions(vectors, dtype), vectors, dtype)
         assert_all_close(comparisons, dtype, trajectory_names(vectors))
 
 
+@pytest.mark.usefixtures("keras_float_type")
 @pytest.mark.parametrize("dtype", DTYPES)
 class TestModel:
     def test_variables(self, vectors, dtype):
@@ -98,3 +126,16 @@ class TestModel:
     def test_trajectory(self, vectors, dtype):
         comparisons = compare_trajectory(LanguageModel(vectors), vectors, dtype)
         assert_all_close(comparisons, dtype, trajectory_names(vectors))
+
+
+def test_parameters():
+    vectors = {"param/lstm0/bias": 1, "param/embedding": 2, "mask/param/x": 3, "tokens": 4}
+    assert parameters(vectors) == {"lstm0/bias": 1, "embedding": 2}
+
+
+def test_loss_parts():
+    # AR is of the dropped outputs, TAR of the raw ones; each is a mean, times its weight.
+    raw, dropped = (np.array([[[1.0], [3.0], [6.0]]]) * factor for factor in (1, 2))
+    found = loss_parts(tf.constant(6.0), 4, raw, dropped, {"alpha": 3.0, "beta": 0.5})
+    assert_equal(tf.stack([tf.cast(part, "float32") for part in found]),
+                 [1.5, 3.0 * (4 + 36 + 144) / 3, 0.5 * (4 + 9) / 2])  # fmt: skip
