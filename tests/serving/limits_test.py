@@ -84,13 +84,6 @@ def assert_refused(server, good, signature, *parts, **changes):
         np.testing.assert_array_equal(found[name], value)
 
 
-class TestLimits:
-    @pytest.mark.parametrize("value", [0, -1, 2**31, 1.5, True, None])
-    def test_a_limit_is_a_positive_integer(self, value):
-        with pytest.raises(ValueError, match=r"max_words must be a positive integer.*Received: "):
-            Limits(max_words=value)
-
-
 class TestValues:
     @pytest.mark.parametrize(
         ("signature", "name", "values", "message"),

@@ -1,8 +1,6 @@
 """How the commands that work on a run end."""
 
 import errno
-import sys
-import types
 import warnings
 
 import pytest
@@ -11,20 +9,17 @@ import tensorflow as tf
 from awd_keras.config import ConfigError
 from awd_keras.data import CorpusError
 from awd_keras.training import CheckpointError, NonFiniteLossError, RunFolderError
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line, run_main
 from trainers import command
 
 
 @pytest.fixture
-def call(capfd, monkeypatch):
+def call(capfd):
     """Function that runs a command whose work is a given function."""
     tf.config.list_logical_devices()  # what TensorFlow says as it looks is not the command's
 
     def run(function, *arguments, **options):
-        module = types.ModuleType("made_up_command")
-        module.main = lambda: command.main(function, **options)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        return run_command(capfd, module.__name__, *arguments)
+        return run_main(capfd, lambda: command.main(function, **options), *arguments)
 
     return run
 

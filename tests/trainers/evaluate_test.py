@@ -190,25 +190,6 @@ class TestCacheAndDynamicEvaluation:
         assert list(run.read()["stages"]) == ["model"]
         assert list(run.read("evaluation-test-cache.json")["stages"]) == ["model", "cache"]
 
-    @pytest.mark.parametrize(
-        "corpus, expected", [("text", (500, 1.0, 0.1)), ("wikitext2", (3785, 0.662, 0.1279))]
-    )
-    def test_default_cache(self, run, evaluated, tmp_path, monkeypatch, corpus, expected):
-        path = run.workdir / "config.json"
-        before = path.read_text()
-        content = json.loads(before)
-        content["settings"]["corpus"] = corpus
-        path.write_text(json.dumps(content))
-        text = tmp_path / "text.txt"
-        text.write_text("w1 w2\nw3\n")
-        try:
-            evaluated("--cache", "--cache_only_full", f"--data_file={text}")
-        finally:
-            path.write_text(before)
-        cache = run.read("evaluation-file-text.txt-cache.json")["cache"]
-        assert (cache["window"], cache["theta"], cache["lambda_"]) == expected
-        assert cache["only_full"] is True
-
     def test_search(self, run, evaluated):
         lines = evaluated(
             "--search", "--cache", "--cache_lambda=0.15", "--search_cache_window=5,40",
@@ -261,24 +242,9 @@ class TestCacheAndDynamicEvaluation:
 
 BAD = {
     "lambda": (["--cache", "--cache_lambda=1"], "`lambda_` must be in [0, 1)"),
-    "theta": (["--cache", "--cache_theta=-1"], "`theta` must be"),
-    "window": (["--cache", "--cache_window=0"], "`window` must be"),
-    "a grid's lambda": (["--cache", "--search", "--search_cache_lambda=0.1,2"], "lambda_=2.0"),
-    "no number": (["--cache", "--search", "--search_cache_theta=1,x"], "search_cache_theta=1,x"),
-    "no value": (["--cache", "--search", "--search_cache_theta="], "must be numbers"),
-    "no whole number": (["--cache", "--search", "--search_cache_window=1.5"], "must be integers"),
     "epsilon": (["--dyneval", "--dyneval_epsilon=0"], "`epsilon` must be"),
-    "rate": (["--dyneval", "--dyneval_learning_rate=-1"], "`learning_rate` must be"),
-    "batch": (["--batch_size=0"], "batch_size must be a positive integer"),
     "large batch": (["--batch_size=9999"], "expected at least 19,998"),
     "theta without cache": (["--cache_theta=1"], "--cache_theta says nothing without --cache"),
-    "rate without dyneval": (["--dyneval_decay_rate=1"], "without --dyneval"),
-    "grid without search": (["--cache", "--search_cache_theta=1"], "without --search"),
-    "grid of another": (["--cache", "--search", "--search_dyneval_decay_rate=1"], "--dyneval"),
-    "tokens without search": (["--search_tokens=9"], "without --search"),
-    "search for nothing": (["--search"], "add --cache, --dyneval or both"),
-    "two texts": (["--split=train", "--data_file=x"], "two texts"),
-    "words out of order": (["--per_token=x", "--batch_size=2"], "needs batch_size=1"),
     "no file": (["--data_file=nowhere.txt"], "nowhere.txt cannot be read"),
     "no folder": (["--output=nowhere/x.json"], "there is no folder"),
     "a folder": (["--per_token=."], "it is a folder"),

@@ -29,16 +29,31 @@ def run_command(capfd, module, *arguments):
     Returns:
         its exit code and what it wrote.
     """
+    return run_main(capfd, lambda: importlib.import_module(module).main(), *arguments, name=module)
+
+
+def run_main(capfd, main, *arguments, name="made_up_command"):
+    """Runs a command by its function.
+
+    Args:
+        capfd: pytest's fixture.
+        main: function without arguments that parses the command line, works and exits.
+        *arguments: the command line.
+        name: what the command is called.
+
+    Returns:
+        its exit code and what it wrote.
+    """
     capfd.readouterr()
     values = flags.FLAGS
     before, verbosity = set(values), logging.get_verbosity()
     code = 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(sys, "argv", [module, *map(str, arguments)]))
+        stack.enter_context(mock.patch.object(sys, "argv", [name, *map(str, arguments)]))
         stack.enter_context(warnings.catch_warnings())
         stack.callback(logging.set_verbosity, verbosity)
         try:
-            importlib.import_module(module).main()
+            main()
         except SystemExit as end:
             code = end.code or 0
         finally:
