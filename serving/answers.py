@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from serving.servable import read_tensors
+from serving.servable import DEFAULT_SIGNATURE, read_tensors
 from serving.status import StatusError
 
 _METADATA_FIELD = "signature_def"
@@ -29,7 +29,7 @@ def predict(servable, request, max_bytes, timeout):
     name = request.model_spec.signature_name
     outputs = servable.predict(name, inputs, list(request.output_filter), timeout)
     response = predict_pb2.PredictResponse()
-    _fill_spec(response.model_spec, servable, name or "serving_default")
+    _fill_spec(response.model_spec, servable, name or DEFAULT_SIGNATURE)
     for key, array in outputs.items():
         response.outputs[key].CopyFrom(tf.make_tensor_proto(array))
     return response

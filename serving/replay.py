@@ -3,12 +3,13 @@
 import pathlib
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.servable import read_tensors
 from serving.status import StatusError
 
-WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_BYTES = 2**30
 
 
@@ -25,7 +26,7 @@ def replay(servable, path):
     Raises:
         StatusError: if one fails: then the file is not this model's.
     """
-    file = pathlib.Path(path) / WARM_UP_FILE
+    file = pathlib.Path(path) / WARMUP_FILE
     if not file.is_file():
         return 0
     count = 0
@@ -39,6 +40,6 @@ def replay(servable, path):
     except StatusError as error:
         message = f"warm-up request {count + 1} of {file}: {error.message}"
         raise StatusError(error.code, message) from None
-    except Exception as error:  # a damaged file: DataLossError, DecodeError
+    except (tf.errors.DataLossError, DecodeError) as error:
         raise StatusError("DATA_LOSS", f"{file}: {' '.join(str(error).split())}") from None
     return count

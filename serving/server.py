@@ -15,6 +15,8 @@ from serving.rest import make_application
 from serving.status import StatusError
 
 _SECONDS_TO_FINISH = 5
+# What waitress counts among its connections: the socket that listens, and one that wakes it.
+_OWN_CHANNELS = 2
 
 
 class Server:
@@ -29,7 +31,8 @@ class Server:
         max_requests: requests (gRPC) and connections (REST) accepted at once. A gRPC request
             beyond gets RESOURCE_EXHAUSTED, a REST connection waits.
         max_request_bytes: size of the largest request, and of the largest input it may stand for.
-            A larger one gets RESOURCE_EXHAUSTED, by REST the HTTP code 413.
+            A larger request gets RESOURCE_EXHAUSTED, by REST the HTTP code 413; a larger input
+            INVALID_ARGUMENT.
         timeout: seconds after which a request is given up with DEADLINE_EXCEEDED.
 
     Raises:
@@ -39,16 +42,17 @@ class Server:
     def __init__(
         self, servable, host="127.0.0.1", grpc_port=8500, rest_port=8501, threads=8,
         max_requests=128, max_request_bytes=16 * 2**20, timeout=30.0):  # fmt: skip
-        _check_free(host, grpc_port)
+        address = _address_of(host, grpc_port)
+        _check_free(address, grpc_port)
         # Waitress tells at length of a queue in which requests wait, which is what it is for.
         logging.getLogger("waitress").setLevel(logging.ERROR)
         # gRPC shows a traceback for bytes that are no message; who sent them gets INTERNAL.
         logging.getLogger("grpc").setLevel(logging.CRITICAL)
         try:
             self._http = waitress.create_server(
-                make_application(servable, timeout), host=host, port=rest_port, threads=threads,
-                connection_limit=max_requests, max_request_body_size=max_request_bytes,
-                ident="serving.local")  # fmt: skip
+                make_application(servable, timeout), host=address, port=rest_port, threads=threads,
+                connection_limit=max_requests + _OWN_CHANNELS,
+                max_request_body_size=max_request_bytes, ident="serving.local")  # fmt: skip
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OSError(f"REST cannot listen on {host}:{rest_port}: {reason}") from None
@@ -68,12 +72,12 @@ class Server:
             _ModelService(servable), self._grpc
         )
         try:
-            grpc_port = self._grpc.add_insecure_port(f"{_in_url(host)}:{grpc_port}")
+            grpc_port = self._grpc.add_insecure_port(f"{_in_url(address)}:{grpc_port}")
         except RuntimeError:
             self._http.close()
             raise OSError(f"gRPC cannot listen on {host}:{grpc_port}: is it in use?") from None
-        self.grpc_address = f"{_in_url(host)}:{grpc_port}"
-        self.rest_address = f"http://{_in_url(host)}:{self._http.effective_port}"
+        self.grpc_address = f"{_in_url(address)}:{grpc_port}"
+        self.rest_address = f"http://{_in_url(address)}:{self._http.effective_port}"
 
     def run(self):
         """Answers requests until Ctrl-C."""
@@ -81,9 +85,18 @@ class Server:
         self._http.run()
 
     def stop(self):
-        """Ends: requests that are being worked on have 5 seconds to finish."""
+        """Ends: gRPC requests that are being worked on have 5 seconds to finish."""
         self._http.close()
         self._grpc.stop(_SECONDS_TO_FINISH).wait()
+
+
+def _address_of(host, port):
+    """One address of a name that may have several, IPv4 first: both interfaces listen there."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise OSError(f"gRPC cannot listen on {host}:{port}: {error.strerror}") from None
+    return min(found, key=lambda info: info[0] != socket.AF_INET)[4][0]
 
 
 def _check_free(host, port):

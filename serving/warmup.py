@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from serving.limit_settings import Limits
+from serving.replay import WARMUP_FILE
 from serving.signatures import SIGNATURES
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 8, 64)
 # Words of a text: a sentence.
 _WORDS = 20

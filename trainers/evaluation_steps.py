@@ -111,7 +111,7 @@ def _read(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_to
 
     num_tokens = batch_size * (len(text.token_ids) // batch_size - 1)
     alone, mixed = Summary(vocabulary.unk_id), Summary(vocabulary.unk_id)
-    scorer = Scorer(model, cache, dynamic_evaluation, ranks=per_token is not None)
+    scorer = Scorer(model, cache, dynamic_evaluation, ranks=bool(per_token))
     table = TokenTable(per_token, vocabulary) if per_token else None
     what = "dynamic evaluation" if dynamic_evaluation else "evaluating"
 

@@ -125,6 +125,25 @@ def test_the_address_of_a_server_by_ipv6():
     assert code == "INVALID_ARGUMENT"
 
 
+def test_a_name_of_several_addresses(monkeypatch):
+    getaddrinfo = socket.getaddrinfo
+
+    def both(host, *arguments, **options):
+        if host != "localhost":
+            return getaddrinfo(host, *arguments, **options)
+        kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [
+            (socket.AF_INET6, *kind, ("::1", 0, 0, 0)),
+            (socket.AF_INET, *kind, ("127.0.0.1", 0)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    server = make_server(StandInServable(), host="localhost")
+    assert server.grpc_address.startswith("127.0.0.1:")
+    assert server.rest_address.startswith("http://127.0.0.1:")
+    ask(server, lambda stub: stub.Predict(predict_request(), timeout=PATIENCE))
+
+
 class TestFailures:
     def test_what_a_request_fails_with_is_its_status(self):
         servable = StandInServable(StatusError("FAILED_PRECONDITION", "no such signature"))
@@ -177,6 +196,13 @@ class TestLimits:
 
         assert ask(server, questions) == ["RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", 413, 200]
         assert [len(inputs["text"][0]) for _, inputs, _, _ in servable.calls] == [900, 900]
+
+    def test_one_connection_at_once(self):
+        servable = StandInServable()
+        server = make_server(servable, max_requests=1)
+        url = f"{server.rest_address}/v1/models/lm:predict"
+        body = {"instances": ["a"]}
+        assert ask(server, lambda stub: requests.post(url, json=body, timeout=PATIENCE)).ok
 
     def test_the_number_of_requests_at_once(self):
         begun, may_end = threading.Event(), threading.Event()

@@ -8,11 +8,11 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.limits import Limits
-from serving.replay import replay
+from serving.replay import WARMUP_FILE, replay
 from serving.saved_model import export_saved_model
 from serving.servable import Servable
 from serving.signatures import SIGNATURES
-from serving.warmup import BATCH_SIZES, WARMUP_FILE, warmup_inputs
+from serving.warmup import BATCH_SIZES, warmup_inputs
 from tests.serving.exported import exported, run
 
 
