@@ -307,3 +307,12 @@ def test_as_a_user_starts_it(data_dir, finished, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert_same_run(tmp_path / "run", finished[0])
+
+
+def test_mirrored_on_one_device_is_the_run_of_one(command, data_dir, finished, tmp_path):
+    workdir = tmp_path / "run"
+    ended = command(MODULE, *arguments(data_dir, workdir, strategy="mirrored"))
+    assert ended.code == 0, ended.stderr
+    # Both are of one seed: the same windows and masks; sums may be rounded in another order.
+    one, mirrored = (RunFolder(folder).read_results() for folder in (finished[0], workdir))
+    assert mirrored["test"]["perplexity"] == pytest.approx(one["test"]["perplexity"], rel=1e-5)
