@@ -38,11 +38,6 @@ def define_flags(default_preset):
         True,
         "go on with the run in --workdir; with --noresume an existing run is an error",
     )
-    flags.DEFINE_enum(
-        "strategy", "one", ["one", "mirrored", "multi_worker"],
-        "devices: one, all GPUs of this machine, or those of the machines in TF_CONFIG; they take "
-        "the columns of the batch in equal parts, and any number goes on with a run of another",
-    )  # fmt: skip
     define_settings(default_preset)
 
 
@@ -172,6 +167,11 @@ def run(default_preset):
         default_preset: name of the preset that runs without `--preset`.
     """
     define_flags(default_preset)
+    flags.DEFINE_enum(
+        "strategy", "one", ["one", "mirrored", "multi_worker"],
+        "devices: one, all GPUs of this machine, or those of the machines in TF_CONFIG; they take "
+        "the columns of the batch in equal parts, and any number goes on with a run of another",
+    )  # fmt: skip
     run_command(_main)
 
 
