@@ -20,14 +20,36 @@ def run_command(main):
         main: takes the arguments of the command line, returns None or an exit code.
     """
     try:
-        try:
-            app.run(main)
-        finally:
-            sys.stdout.flush()
+        app.run(main)
+    except SystemExit as end:
+        code = end.code
     except BrokenPipeError:
-        # Let the interpreter's own flush at exit go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_BROKEN_PIPE)
+        code = EXIT_BROKEN_PIPE
+    sys.exit(written_out(code))
+
+
+def written_out(code):
+    """Writes out what was printed, and says what a command ends with.
+
+    Args:
+        code: the exit code so far.
+
+    Returns:
+        the same, or, where it was 0 or None and not all could be written, `EXIT_BROKEN_PIPE` or 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as where the descriptor was closed
+                stream.flush()
+        except OSError as error:
+            # Let the interpreter's own flush at exit go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                code = code or EXIT_BROKEN_PIPE
+            elif not code:
+                print(f"error: {error.strerror or error}", file=sys.stderr)
+                code = 1
+    return code
 
 
 def start_tensorflow(first=None):

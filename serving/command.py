@@ -44,7 +44,6 @@ def _run(function, arguments, max_arguments, errors, tensorflow):
             start_tensorflow()
         bad_input = errors()
         code = function(*arguments)
-        sys.stdout.flush()
         return code or 0
     except BrokenPipeError:
         raise  # `run_command` ends it

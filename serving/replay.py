@@ -30,16 +30,26 @@ def replay(servable, path):
     if not file.is_file():
         return 0
     count = 0
-    try:
-        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-            log = prediction_log_pb2.PredictionLog.FromString(record)
-            request = log.predict_log.request
+    for request in _requests(file):
+        try:
             inputs = read_tensors(request.inputs, _MAX_BYTES)
             servable.predict(request.model_spec.signature_name, inputs)
-            count += 1
-    except StatusError as error:
-        message = f"warm-up request {count + 1} of {file}: {error.message}"
-        raise StatusError(error.code, message) from None
-    except (tf.errors.DataLossError, DecodeError) as error:
-        raise StatusError("DATA_LOSS", f"{file}: {' '.join(str(error).split())}") from None
+        except StatusError as error:
+            message = f"warm-up request {count + 1} of {file}: {error.message}"
+            raise StatusError(error.code, message) from None
+        count += 1
     return count
+
+
+def _requests(file):
+    """The `PredictRequest`s of a warm-up file."""
+    records = iter(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+    while True:
+        try:
+            record = next(records)
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+        except StopIteration:
+            return
+        except (tf.errors.OpError, DecodeError) as error:
+            raise StatusError("DATA_LOSS", f"{file}: {' '.join(str(error).split())}") from None
+        yield log.predict_log.request

@@ -94,8 +94,9 @@ def _address_of(host, port):
     """One address of a name that may have several, IPv4 first: both interfaces listen there."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise OSError(f"gRPC cannot listen on {host}:{port}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:  # a name may be none that can be asked for
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"gRPC cannot listen on {host}:{port}: {reason}") from None
     return min(found, key=lambda info: info[0] != socket.AF_INET)[4][0]
 
 

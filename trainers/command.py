@@ -46,7 +46,6 @@ def _run(function, arguments, max_arguments):
 
     try:
         code = function(*arguments)
-        sys.stdout.flush()
         return code or 0
     except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
         return _bad_input(error)

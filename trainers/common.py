@@ -15,7 +15,7 @@ from absl import flags, logging
 
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, RECIPES, preset
-from awd_keras.start_up import run_command, start_tensorflow
+from awd_keras.start_up import EXIT_BROKEN_PIPE, run_command, start_tensorflow, written_out
 
 # Flags defined here belong to the command that calls: its --help shows them.
 flags.disclaim_key_flags()
@@ -254,6 +254,8 @@ def _train_together(config, workdir, may_resume):
                     workers.any(False)  # nobody leaves while another still needs it
     except ConfigError as error:
         _bad_input(error)
+    except BrokenPipeError:
+        code = EXIT_BROKEN_PIPE
     except OSError as error:
         _bad_input(f"{workdir}: {error}")
     except Exception as error:
@@ -270,9 +272,7 @@ def _train_together(config, workdir, may_resume):
             )
             code = EXIT_WORKER_LOST
     # TensorFlow waits at its end for workers that may not come.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(written_out(code))
 
 
 def _lost_errors():

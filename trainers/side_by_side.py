@@ -88,7 +88,7 @@ def run_side_by_side(jobs, num_processes, on_end, keep_open=()):
         JobError: if a job failed, with its message; the others were saved.
     """
     waiting, running = list(jobs), []
-    environment = process_environment(num_processes)
+    environment = process_environment(min(num_processes, max(1, len(waiting))))
     reported = time.monotonic()
     try:
         while waiting or running:

@@ -157,7 +157,8 @@ def _likeliest(logits, top_k, top_p):
     vocabulary_size = tf.shape(logits)[1]
     is_filtered = _leaves_out(logits, top_k, top_p)
     is_limited = top_k < vocabulary_size
-    # Sums in float64 do not depend on how many rows there are, or words are found for other rows.
+    # In float64 the order of a sum does not show: not how many rows there are, nor how many words
+    # are found for other rows.
     all_weights = tf.reduce_sum(_weights(logits), axis=1, keepdims=True)
 
     def find(count):
@@ -176,19 +177,14 @@ def _likeliest(logits, top_k, top_p):
 
     largest_k = tf.reduce_max(tf.pad(tf.where(is_limited, top_k, 1), [[0, 1], [0, 0]]))
     first = tf.minimum(tf.maximum(largest_k, _FIRST), vocabulary_size)
-    any_number = tf.TensorShape((logits.shape[0], None))
+    any_number = tf.TensorShape((None, None))
     _, best, words, sums, asked = tf.while_loop(
         is_needed,
         find_more,
         find(first),
         shape_invariants=(
-            tf.TensorShape(()),
-            any_number,
-            any_number,
-            any_number,
-            tf.TensorShape((logits.shape[0], 1)),
-        ),  # fmt: skip
-    )
+            tf.TensorShape(()), any_number, any_number, any_number, tf.TensorShape((None, 1))),
+    )  # fmt: skip
     before = tf.pad(sums, [[0, 0], [1, 0]])[:, :-1]
     # A sum of floats may reach 1 before the last word does.
     kept = (before < asked) | (top_p >= 1.0)

@@ -93,6 +93,14 @@ class TestFilteredLogits:
         assert_equal(function(LOGITS, *settings), filtered_logits(LOGITS, *settings))
 
 
+    def test_in_a_graph_of_one_row_and_settings_of_unknown_size(self):
+        specs = [tf.TensorSpec((1, 50)), tf.TensorSpec((None,)),
+                 tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]  # fmt: skip
+        function = tf.function(filtered_logits, input_signature=specs)
+        settings = [np.float32([0.5]), np.int32([9]), np.float32([0.8])]
+        assert_equal(function(LOGITS[:1], *settings), filtered_logits(LOGITS[:1], *settings))
+
+
 @tf.function
 def draw(logits, seed, samples, step):
     return drawn_words(logits, sample_seeds(run_seed(seed), samples), step)

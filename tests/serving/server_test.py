@@ -264,7 +264,7 @@ class TestPorts:
             make_server(StandInServable(), grpc_port=taken, rest_port=port)
         socket.create_server(("127.0.0.1", port)).close()
 
-    @pytest.mark.parametrize("host", ["203.0.113.7", "no host"])
+    @pytest.mark.parametrize("host", ["203.0.113.7", "no host", "a..b"])
     def test_an_address_of_another_machine(self, host):
         with pytest.raises(OSError, match=f"^gRPC cannot listen on {host}:0: "):
             make_server(StandInServable(), host=host)
