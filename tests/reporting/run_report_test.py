@@ -1,6 +1,7 @@
 """Tests of what a page is told of a run."""
 
 import dataclasses
+import inspect
 import re
 
 import pytest
@@ -31,7 +32,7 @@ def test_nothing_is_left_out(kind):
 
 
 def test_every_argument_is_explained_in_its_order(kind):
-    explained = re.findall(r"^        (\w+(?:, \w+)*): ", kind.__doc__, re.MULTILINE)
+    explained = re.findall(r"^    (\w+(?:, \w+)*): ", inspect.getdoc(kind), re.MULTILINE)
     names = [name for line in explained for name in line.split(", ")]
     assert names == list(values_of(MADE[kind]()))
 
