@@ -6,11 +6,11 @@ from benchmarks.implementations import NAMES
 from benchmarks.report import markdown, milliseconds
 from benchmarks.turns import Turns
 
-PRODUCT_SIZE = 3072
+PRODUCT_SIZE = 3072  # on a CPU; a GPU needs a larger product to be busy
 _OURS = "awd_keras"
 
 
-def measure(workloads, names, pythons, task, rounds, repeat=1):
+def measure(workloads, names, pythons, task, rounds, repeat=1, product_size=PRODUCT_SIZE):
     """Runs implementations side by side.
 
     Args:
@@ -20,6 +20,7 @@ def measure(workloads, names, pythons, task, rounds, repeat=1):
         task: `"train_step"`, `"evaluate"` or `"generate"`.
         rounds: how often each is measured, after one round that is not.
         repeat: calls for each measurement, after one that is not timed.
+        product_size: rows and columns of the one large product.
 
     Returns:
         list of dicts: name, dtype, framework, seconds (a list), first_seconds (the first call, with
@@ -39,11 +40,11 @@ def measure(workloads, names, pythons, task, rounds, repeat=1):
         for row, answer in turns.ask("memory"):
             row["peak"] = answer["peak"]
         for turn in range(rounds):
-            for row, answer in turns.ask("product", first=turn, size=PRODUCT_SIZE):
+            for row, answer in turns.ask("product", first=turn, size=product_size):
                 row["product_seconds"].append(answer["seconds"])
         for row in turns.rows:
             if "problem" not in row:
-                row["product_rate"] = PRODUCT_SIZE**3 / statistics.median(row["product_seconds"])
+                row["product_rate"] = product_size**3 / statistics.median(row["product_seconds"])
         return turns.rows
 
 

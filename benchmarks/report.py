@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import statistics
+import subprocess
 import time
 
 
@@ -45,4 +46,14 @@ def machine():
         model += " with " + ", ".join(flag for flag in wanted if flag in flags)
     cores = len(os.sched_getaffinity(0))
     python = platform.python_version()
-    return f"{model}; {cores} cores; Python {python}; {time.strftime('%Y-%m-%d')}"
+    return f"{model}; {cores} cores{gpus()}; Python {python}; {time.strftime('%Y-%m-%d')}"
+
+
+def gpus():
+    """The names of the GPUs, each after a semicolon; an empty string where there is none."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return "".join(f"; {name}" for name in found.splitlines())

@@ -21,7 +21,7 @@ from awd_keras.data import load_corpus
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.optimizers import NonMonotonicTrigger
 from awd_keras.presets import preset
-from benchmarks.implementations.torch_lstm import Implementation
+from benchmarks.implementations.torch_lstm import DEVICE, Implementation
 from benchmarks.workload import Workload
 
 COLUMNS = ("epoch", "validation_loss", "validation_perplexity", "raw_validation_perplexity",
@@ -61,7 +61,7 @@ def workload_of(config, vocabulary_size):
 
 def windows(columns, lengths):
     """Yields time-major `(inputs, targets)` of an int array (batch_size, num_steps + 1)."""
-    text = torch.from_numpy(columns.astype("int64")).t().contiguous()
+    text = torch.tensor(columns.T, dtype=torch.int64, device=DEVICE)
     start = 0
     for length in lengths:
         yield text[start : start + length], text[start + 1 : start + length + 1]

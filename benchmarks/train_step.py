@@ -38,8 +38,8 @@ def _sized(arguments, **changes):
 def _compare(arguments, task, repeat=1, **size):
     workloads = _sized(arguments, **size)
     rows = comparison.measure(
-        workloads, arguments.implementations, arguments.pythons, task, arguments.rounds, repeat
-    )
+        workloads, arguments.implementations, arguments.pythons, task, arguments.rounds, repeat,
+        arguments.product_size)  # fmt: skip
     workload, is_training = workloads[0], task == "train_step"
     title = f"{task}, batch {workload.batch_size}, {workload.timesteps} time steps"
     lines = [title, "", *comparison.table(rows, workload, is_training)]
@@ -113,6 +113,8 @@ def _parser():
         help="of the products; bfloat16 is slow where the CPU does not multiply it")  # fmt: skip
     add("--implementations", nargs="+", default=list(NAMES), choices=list(NAMES), help="which")
     add("--peer_python", default=sys.executable, help="interpreter with torch and fastai")
+    add("--product_size", type=int, default=comparison.PRODUCT_SIZE,
+        help="of the one large product; 12288 keeps a large GPU busy")  # fmt: skip
     for name in _SIZES:
         add(f"--{name}", type=int, default=getattr(Workload, name), help="size")
     add("--growth_timesteps", type=int, nargs="+", default=list(growth.TIMESTEPS),

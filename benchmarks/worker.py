@@ -59,7 +59,8 @@ class Worker:
                 what to give it besides the number of the call.
 
         Returns:
-            a dict: peak (MiB) for "memory", else seconds, of one call, and a method's last result.
+            a dict: for "memory" peak, in MiB, of the GPU if there is one; else seconds, of one
+            call, and a method's last result.
         """
         self._process.stdin.write(json.dumps({"task": task, **arguments}) + "\n")
         self._process.stdin.flush()
@@ -92,7 +93,8 @@ def serve(name, workload):
     for line in sys.stdin:
         request = json.loads(line)
         if request["task"] == "memory":
-            answer({"peak": memory("VmHWM") - held_before})
+            on_device = implementation.device_peak()
+            answer({"peak": on_device or memory("VmHWM") - held_before})
         elif request["task"] == "product":
             answer({"seconds": implementation.product_seconds(request["size"])})
         else:

@@ -13,7 +13,8 @@ else it wants, by its source, and a caller need not know:
 - A kernel keeps, for each shape, what it set up for the first rows it saw. With time first that
   depends on whether those were padded, with the batch first it does not.
 - It takes no row of length 0: such a row runs one step, which is then forgotten.
-- Padded steps give zeros, where Keras and the portable loop repeat the row's last output.
+- Padded steps give zeros, where Keras and the portable loop repeat the row's last output. The
+  gradient by their inputs is whatever was in the memory (seen in float64).
 """
 
 import tensorflow as tf
@@ -52,6 +53,9 @@ def lstm_cudnn(
     arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]
     if lengths is not None:
         lengths = tf.cast(lengths, tf.int32)
+        is_padding = (tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths)[..., tf.newaxis]
+        # What is not chosen here has no gradient.
+        arguments[0] = tf.where(is_padding, tf.zeros((), dtype), arguments[0])
     operation = _inference if recompute else _cudnn
     outputs, final_h, final_c = operation(*arguments, lengths)
     outputs = tf.cast(outputs, inputs.dtype)
@@ -60,8 +64,7 @@ def lstm_cudnn(
         is_empty = (lengths == 0)[:, tf.newaxis]
         final_h = tf.where(is_empty, initial_h, final_h)
         final_c = tf.where(is_empty, initial_c, final_c)
-        is_padding = tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths
-        outputs = tf.where(is_padding[..., tf.newaxis], tf.cast(final_h, outputs.dtype), outputs)
+        outputs = tf.where(is_padding, tf.cast(final_h, outputs.dtype), outputs)
     return outputs, final_h, final_c
 
 

@@ -7,6 +7,7 @@ Each file that is named below has a class `Implementation(workload)` with
   the loss in nats per word, without the penalties;
 - `evaluate(index) -> float`: one window forward, the loss; no dropout, nothing kept for a gradient;
 - `generate(index) -> int`: one word in, the most probable next one out, the state carried;
+- `device_peak() -> float`: most memory taken on the GPU, MiB; 0 where there is none;
 - `product_seconds(size) -> float`: seconds of one square float product in the workload's dtype;
 - where its growth is measured, `resize(index, batch_size, timesteps)`: other windows from now on.
 

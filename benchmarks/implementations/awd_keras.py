@@ -76,6 +76,11 @@ class Implementation:
         logits, states = self.model(word, states)
         return tf.argmax(logits, axis=-1, output_type=tf.int32), states
 
+    def device_peak(self):
+        if not tf.config.list_logical_devices("GPU"):
+            return 0.0
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+
     def product_seconds(self, size):
         matrix = tf.cast(tf.random.stateless_normal((size, size), (1, 2)), self.workload.dtype)
         product = tf.function(tf.matmul)

@@ -30,7 +30,7 @@ class Implementation(torch_lstm.Implementation):
         decoder = LinearDecoder(
             workload.vocabulary_size, workload.embedding_dim, workload.output_dropout,
             tie_encoder=encoder.encoder)  # fmt: skip
-        self.network = SequentialRNN(encoder, decoder)
+        self.network = SequentialRNN(encoder, decoder).to(torch_lstm.DEVICE)
         self.network.reset()
         self.optimizer = torch.optim.SGD(
             self.parameters(),
@@ -40,7 +40,7 @@ class Implementation(torch_lstm.Implementation):
         )
 
     def _window(self, index):  # fastai's models are batch-major
-        text = torch.from_numpy(self.workload.text(index).astype("int64"))
+        text = torch.tensor(self.workload.text(index), dtype=torch.int64, device=torch_lstm.DEVICE)
         return text[:, :-1].contiguous(), text[:, 1:].contiguous()
 
     def train_step(self, index):

@@ -61,8 +61,7 @@ class TestSplitOfRatio:
 
 class TestMeasure:
     @pytest.fixture(autouse=True)
-    def small_product(self, monkeypatch):
-        monkeypatch.setattr(comparison, "PRODUCT_SIZE", 64)
+    def no_pauses(self, monkeypatch):
         monkeypatch.setattr(turns, "PAUSE_SECONDS", 0.0)
 
     @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ class TestMeasure:
     def test_measures_side_by_side(self, task):
         names = ["awd_keras", "keras_lstm"] if task == "train_step" else ["awd_keras"]
         pythons = dict.fromkeys(names, sys.executable)
-        rows = comparison.measure([TINY], names, pythons, task, rounds=2)
+        rows = comparison.measure([TINY], names, pythons, task, rounds=2, product_size=64)
         for measured in rows:
             assert "problem" not in measured
             assert len(measured["seconds"]) == 2 and min(measured["seconds"]) > 0

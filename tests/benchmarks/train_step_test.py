@@ -51,6 +51,11 @@ def test_a_task_by_itself_in_other_sizes(monkeypatch, called):
     assert workloads[0].hidden_dim == 7
 
 
+def test_the_size_of_the_product(monkeypatch, called):
+    run(monkeypatch, "--task", "generate", "--product_size=12288")
+    assert called[0][1][-1] == 12288
+
+
 def test_a_task_that_fails_is_named_and_the_next_one_runs(monkeypatch, called, capsys):
     def fail(*_):
         raise RuntimeError("no memory left")

@@ -15,6 +15,15 @@ def unpack_parameters(parameters, features, units):
     return tf.concat(matrices[:4], axis=1), tf.concat(matrices[4:], axis=1), bias
 
 
+@tf.custom_gradient
+def _without_gradient_of_padding(inputs, is_real):
+    """The inputs; by padded ones the gradient is no number: cuDNN leaves that memory as it was."""
+    return inputs, lambda upstream: (
+        tf.where(is_real, upstream, tf.constant(float("nan"), upstream.dtype)),
+        None,
+    )
+
+
 def cudnn_rnn_v3(
     input, input_h, input_c, params, sequence_lengths, rnn_mode, is_training, time_major
 ):
@@ -38,6 +47,7 @@ def cudnn_rnn_v3(
         params, inputs.shape[2], input_h.shape[2]
     )
     is_real = (tf.range(timesteps)[:, tf.newaxis] < sequence_lengths)[..., tf.newaxis]
+    inputs = _without_gradient_of_padding(inputs, is_real)
 
     def step(state, elements):
         (h, c), (x, real) = state, elements
