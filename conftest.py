@@ -41,6 +41,14 @@ def parse_absl_flags():
 
 
 @pytest.fixture(autouse=True)
+def full_float32():
+    """A GPU rounds factors of float32 products to TF32; tests ask for that where they want it."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and hasattr(tensorflow, "config"):
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@pytest.fixture(autouse=True)
 def keras_defaults():
     """Undoes what a test changed of Keras's global state; costs nothing where Keras is not used."""
     yield

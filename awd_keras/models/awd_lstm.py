@@ -159,7 +159,11 @@ class AWDLSTM(keras.Model):
 
     def call(self, token_ids, states=None, training=False, seed=None, time_major=False):
         def layer_seed(index):
-            return None if seed is None else fold_in(seed, index)
+            if seed is None:
+                return None
+            # Two integers: telling a GPU of the operations takes longer than doing them here.
+            with tf.device("CPU:0"):
+                return fold_in(seed, index)
 
         def how(index):
             return {"training": training, "seed": layer_seed(index), "time_major": True}

@@ -39,8 +39,8 @@ def pack_parameters(kernel, recurrent_kernel, bias):
     >>> pack_parameters(tf.zeros((3, 8)), tf.zeros((2, 8)), tf.zeros(8)).shape
     TensorShape([56])
     """
-    matrices = tf.split(kernel, 4, axis=1) + tf.split(recurrent_kernel, 4, axis=1)
-    flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in matrices]
+    # The gates are columns here: after one transposition they follow each other, each transposed.
+    flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in (kernel, recurrent_kernel)]
     return tf.concat([*flat, tf.zeros_like(bias), bias], axis=0)
 
 

@@ -55,9 +55,11 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     def update(inputs, targets, states, step):
         inputs, targets = (transposed_ids(replica_rows(ids)) for ids in (inputs, targets))
         states = tf.nest.map_structure(replica_rows, states)
+        with tf.device("CPU:0"):  # two integers
+            step_seed = fold_in(base_seed, step)
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
-                inputs, states, training=True, seed=fold_in(base_seed, step), time_major=True
+                inputs, states, training=True, seed=step_seed, time_major=True
             )
             total, num_tokens = sequence_cross_entropy(
                 dropped, model.decoder.matrix, model.decoder.bias, targets
