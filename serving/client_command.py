@@ -7,7 +7,8 @@ import sys
 
 from absl import flags
 
-from serving import command
+from awd_keras import command
+from awd_keras.start_up import start_tensorflow
 from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
 
@@ -44,9 +45,11 @@ def main(connect):
     flags.DEFINE_integer("top_k", 0, "generate: draw from so many of the likeliest words; 0: all")
     flags.DEFINE_float("top_p", 1.0, "generate: draw from the fewest words that have it together")
     flags.DEFINE_integer("seed", 0, "generate: of the draws")
-    command.main(
-        functools.partial(_main, connect), max_arguments=None,
-        errors=lambda: (StatusError, ValueError), tensorflow=False)  # fmt: skip
+    command.main(functools.partial(_main, connect), None, _errors, tensorflow=False)
+
+
+def _errors():
+    return dict.fromkeys((StatusError, ValueError), command.EXIT_BAD_INPUT)
 
 
 def _main(connect, action=None, *texts):
@@ -55,7 +58,7 @@ def _main(connect, action=None, *texts):
         raise ValueError(f"expected one of {', '.join(actions)}. Received: {action}. See --help.")
     sys.stdout.reconfigure(encoding="utf-8")
     if FLAGS.server.partition("://")[0] not in ("http", "https"):
-        command.start_tensorflow()
+        start_tensorflow()
     with connect(
         FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.label, FLAGS.deadline,
         FLAGS.max_attempts, FLAGS.certificate, _waiting()) as client:  # fmt: skip

@@ -17,8 +17,8 @@ import os
 
 from absl import flags
 
+from awd_keras import command
 from awd_keras.config import ConfigError
-from serving import command
 from serving.limit_settings import Limits
 
 FLAGS = flags.FLAGS
@@ -57,7 +57,8 @@ def _errors():
     from awd_keras.training import CheckpointError, RunFolderError
     from serving.version_folder import VersionError
 
-    return (ConfigError, CorpusError, CheckpointError, RunFolderError, VersionError)
+    bad_input = (ConfigError, CorpusError, CheckpointError, RunFolderError, VersionError)
+    return dict.fromkeys(bad_input, command.EXIT_BAD_INPUT)
 
 
 def _main():

@@ -18,7 +18,7 @@ import tempfile
 
 from absl import flags
 
-from serving import command
+from awd_keras import command
 
 FLAGS = flags.FLAGS
 
@@ -48,7 +48,8 @@ def _errors():
     from serving.status import StatusError
 
     # A package without its model; a warm-up request that fails.
-    return (ModelFolderError, RunFolderError, StatusError)
+    bad_input = (ModelFolderError, RunFolderError, StatusError)
+    return dict.fromkeys(bad_input, command.EXIT_BAD_INPUT)
 
 
 def _serve():

@@ -38,7 +38,7 @@ START_A_SERVER = "Start one, such as `python -m serving.local`, or name another 
 
 
 class StatusError(Exception):
-    """A request that was not answered.
+    """A request that was not answered. As a string it is one line.
 
     Args:
         code: name of a gRPC status code, such as `"INVALID_ARGUMENT"`.
@@ -54,7 +54,7 @@ class StatusError(Exception):
         # By gRPC it travels in a header, and one beyond 8 KiB may be refused in its place.
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]} ..."
-        super().__init__(f"{code}: {message}")
+        super().__init__(" ".join(f"{code}: {message}".split()))
         self.code = code
         self.message = message
 

@@ -13,6 +13,7 @@ import warnings
 
 from absl import flags, logging
 
+from awd_keras.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from awd_keras.config import ConfigError, TrainingConfig
 from awd_keras.presets import PRESETS, RECIPES, preset
 from awd_keras.start_up import EXIT_BROKEN_PIPE, run_command, start_tensorflow, written_out
@@ -20,10 +21,8 @@ from awd_keras.start_up import EXIT_BROKEN_PIPE, run_command, start_tensorflow, 
 # Flags defined here belong to the command that calls: its --help shows them.
 flags.disclaim_key_flags()
 
-EXIT_BAD_INPUT = 1
 EXIT_NOT_FINITE = 3
 EXIT_WORKER_LOST = 4
-EXIT_INTERRUPTED = 130
 
 
 def define_flags(default_preset):

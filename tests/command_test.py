@@ -1,4 +1,4 @@
-"""How the commands of serving end."""
+"""How the commands begin and end."""
 
 import errno
 import warnings
@@ -6,8 +6,7 @@ import warnings
 import pytest
 import tensorflow as tf
 
-from serving import command
-from serving.status import StatusError
+from awd_keras import command
 from tests.trainers.in_process import assert_one_line, run_main
 
 
@@ -62,7 +61,7 @@ class TestTensorFlow:
         return calls
 
     def errors_of(self, order):
-        return lambda: order.append("errors") or (StatusError,)
+        return lambda: order.append("errors") or {}
 
     def test_it_is_loaded_before_the_errors_and_the_work(self, call, order):
         assert call(lambda: order.append("work"), errors=self.errors_of(order)).code == 0
@@ -85,11 +84,15 @@ class TestTensorFlow:
 
 
 class TestErrors:
-    def test_bad_input_is_one_line(self, call):
-        error = StatusError("NOT_FOUND", "of\nmany\n  lines")
-        ended = call(raising(error), errors=lambda: (ValueError, StatusError))
-        assert (ended.code, ended.stderr) == (1, "error: NOT_FOUND: of many lines\n")
-        assert ended.stdout == "so far\n"
+    def test_each_has_its_code(self, call):
+        def errors():
+            return {LookupError: 1, ArithmeticError: 3}
+
+        ended = call(raising(IndexError("what was expected")), errors=errors)
+        assert (ended.code, ended.stdout) == (1, "so far\n")
+        assert ended.stderr == "error: what was expected\n"
+        ended = call(raising(OverflowError("inf")), errors=errors)
+        assert (ended.code, ended.stderr) == (3, "error: inf\n")
 
     def test_files(self, call):
         ended = call(raising(OSError(errno.ENOSPC, "No space left on device", "big.json")))
@@ -107,7 +110,7 @@ class TestErrors:
 
     def test_others_are_not_hidden(self, call):
         with pytest.raises(ZeroDivisionError):
-            call(raising(ZeroDivisionError()), errors=lambda: (ValueError,))
+            call(raising(ZeroDivisionError()), errors=lambda: {ValueError: 1})
         with pytest.raises(ValueError):
             call(raising(ValueError()))
 
