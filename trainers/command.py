@@ -7,6 +7,8 @@ from awd_keras import command
 from awd_keras.config import ConfigError
 from trainers import common
 
+_FILES_OF_A_RUN = ("config.json", "vocabulary.txt", "metrics.csv", "results.json")
+
 
 def main(function, max_arguments=0):
     """`awd_keras.command.main`, for which bad input is what a run, a text or a setting may be.
@@ -40,12 +42,17 @@ def check_writable(path):
         path: the file to be written.
 
     Raises:
-        ConfigError: if its folder is missing or read-only, or it is a folder itself.
+        ConfigError: if its folder is missing or read-only, or it is a folder itself, or a file that
+            a run is made of.
     """
-    folder = pathlib.Path(path).absolute().parent
+    path = pathlib.Path(path)
+    folder = path.absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
     if os.path.isdir(path):
         raise ConfigError(f"{path} cannot be written: it is a folder.")
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"{path} cannot be written: the folder {folder} is read-only.")
+    is_run = (folder / "config.json").exists() and (folder / "checkpoints").is_dir()
+    if is_run and path.name in _FILES_OF_A_RUN:
+        raise ConfigError(f"{path} cannot be written: the run in {folder} needs it.")

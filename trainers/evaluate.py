@@ -15,8 +15,10 @@ with either.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
+import os
 import pathlib
 
 from absl import flags
@@ -44,6 +46,8 @@ def _evaluate():
     output = pathlib.Path(values.output or pathlib.Path(values.workdir, _default_output()))
     for path in filter(None, (output, values.per_token)):
         command.check_writable(path)
+    if values.per_token and pathlib.Path(values.per_token).resolve() == output.resolve():
+        raise ConfigError(f"--output and --per_token name one file: {output}. Name two.")
     batch_size = evaluation_flags.batch_size(config)
     caches = evaluation_flags.caches(config)
     dynamic_evaluations = evaluation_flags.dynamic_evaluations(model)
@@ -109,7 +113,10 @@ def _default_output():
     values = flags.FLAGS
     text = values.split
     if values.data_file:
-        text = f"file-{pathlib.Path(values.data_file).name}"
+        path = pathlib.Path(values.data_file)
+        # Files of one name in other folders are other texts.
+        digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+        text = f"file-{path.name}-{digest[:6]}"
     kinds = [kind for kind in ("cache", "dyneval", "search") if values[kind].value]
     return "-".join(["evaluation", text, *kinds]) + ".json"
 

@@ -39,5 +39,5 @@ def check_same_text(workdir, recorded, facts, source):
     if any(recorded.get(name, facts[name]) != facts[name] for name in NAMES):
         raise RunFolderError(
             f"{workdir} was begun with another text than that of {source}. Name its own by "
-            "--data_dir, or choose another folder by --workdir; nothing was changed."
+            "--data_dir, or choose another folder; nothing was changed."
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from awd_keras.data import EOS, UNK, CorpusError, load_corpus
 from awd_keras.data.text_files import read_lines
+from awd_keras.data.vocabulary_check import check_vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +44,20 @@ def load_run_corpus(config, facts, vocabulary, data_dir=None):
     # Imported here, since it brings TensorFlow: --help does not wait for it.
     from awd_keras.training.run_folder import text_digest
 
-    corpus = load_corpus(
-        config.corpus,
-        data_dir or config.data_dir,
-        config.max_vocabulary_size,
-        config.max_train_tokens,
-    )
+    try:
+        corpus = load_corpus(
+            config.corpus,
+            data_dir or config.data_dir,
+            config.max_vocabulary_size,
+            config.max_train_tokens,
+        )
+    except CorpusError as error:
+        problem, *advice = str(error).splitlines()
+        if not advice:
+            raise
+        # What is advised is for training: another corpus would not be the run's.
+        problem = problem.removesuffix(" Do one of these:")
+        raise CorpusError(f"{problem} Name the folder of the run's texts by --data_dir.") from None
     if corpus.vocabulary != vocabulary:
         raise CorpusError(
             f"The run was trained on another text than {corpus.source}: its vocabulary has "
@@ -90,8 +99,9 @@ def read_text(path, vocabulary):
 
     Raises:
         CorpusError: if the file cannot be read, has no word, or has words outside a vocabulary
-            that has no `<unk>`.
+            that has no `<unk>`; or if the vocabulary has no `<eos>`.
     """
+    check_vocabulary(vocabulary, len(vocabulary))
     words = [word for line in read_lines(path) for word in (*line.split(), EOS)]
     try:
         token_ids = vocabulary.encode(words)

@@ -30,12 +30,12 @@ Where lines were left out, or not UTF-8, the exit code is 1; the others are writ
 
 import collections
 import contextlib
-import os
 import sys
 
 from absl import flags
 
 from awd_keras.config import ConfigError
+from awd_keras.whole_file import whole_file
 from trainers import command
 
 FLAGS = flags.FLAGS
@@ -99,14 +99,8 @@ def _output():
         sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
-    beside = FLAGS.output + ".partial"
-    try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-        os.replace(beside, FLAGS.output)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
+    with whole_file(FLAGS.output, encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 def _write_sorted(lines, scorer, file):

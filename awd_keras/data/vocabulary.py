@@ -2,10 +2,11 @@
 
 import collections
 import hashlib
-import os
 import pathlib
 
 import numpy as np
+
+from awd_keras.whole_file import whole_file
 
 UNK = "<unk>"
 EOS = "<eos>"
@@ -190,16 +191,8 @@ class Vocabulary:
         Args:
             path: The file. An existing one is replaced.
         """
-        path = pathlib.Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(self._content())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path, "wb") as file:
+            file.write(self._content())
 
     @classmethod
     def load(cls, path):

@@ -1,9 +1,9 @@
 """A table with a row for each word of a text, written as the words come."""
 
-import os
-import pathlib
 
 import numpy as np
+
+from awd_keras.whole_file import whole_file
 
 COLUMNS = ("word", "log_probability", "rank")
 
@@ -32,12 +32,12 @@ class TokenTable:
     """
 
     def __init__(self, path, vocabulary):
-        self._path = pathlib.Path(path)
-        self._beside = self._path.with_name(self._path.name + ".partial")
+        self._path = path
         self._words = vocabulary.words
 
     def __enter__(self):
-        self._file = open(self._beside, "w", encoding="utf-8", newline="\n")
+        self._whole = whole_file(self._path, encoding="utf-8", newline="\n")
+        self._file = self._whole.__enter__()
         self._file.write("\t".join(COLUMNS) + "\n")
         return self
 
@@ -55,9 +55,4 @@ class TokenTable:
         )
 
     def __exit__(self, kind, error, traceback):
-        try:
-            self._file.close()
-            if kind is None:
-                os.replace(self._beside, self._path)
-        finally:
-            self._beside.unlink(missing_ok=True)
+        return self._whole.__exit__(kind, error, traceback)

@@ -55,9 +55,14 @@ def infer_sizes(state_dict, source="auto"):
     num_layers = len({layer for _, layer in parts if layer is not None})
     first, last = ("weight_hh", 0), ("weight_hh", num_layers - 1)
     # These two say the rest; what they say is then held against all others.
-    missing = [name_of(part, source) for part in (ENCODER, first) if part not in parts]
-    if missing:
-        raise does_not_fit([f"{name} is missing" for name in missing], unexpected)
+    if not {ENCODER, first} <= set(parts):
+        form = {ENCODER: "(words, embedding_dim)", first: "(4 * hidden_dim, hidden_dim)"}
+        problems = [
+            f"{name_of(part, source)} is missing, expected with shape {shape}"
+            for part, shape in form.items()
+            if part not in parts
+        ]
+        raise does_not_fit(problems, unexpected)
     shapes = {part: tuple(state_dict[names[0]].shape) for part, names in parts.items()}
     for part in (ENCODER, first):
         if len(shapes[part]) != 2 or min(shapes[part]) < 1:

@@ -5,7 +5,6 @@ for its own files.
 """
 
 import importlib
-import os
 import pathlib
 import pickle
 import re
@@ -16,6 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from awd_keras.training.checkpoint import CheckpointError
+from awd_keras.whole_file import whole_file
 
 SAFETENSORS, TORCH = (".safetensors",), (".pt", ".pth")
 # Where other programs keep the state dict in a file that holds more: fastai, PyTorch Lightning.
@@ -70,9 +70,8 @@ def write_state_dict(path, arrays):
     path = pathlib.Path(path)
     torch = _import_torch(path) if _is_torch(path) else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
     try:
-        with open(beside, "wb") as file:
+        with whole_file(path, "wb") as file:
             if torch is None:
                 arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
                 file.write(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
@@ -80,13 +79,8 @@ def write_state_dict(path, arrays):
                 # By identity, so that a tied matrix stays tied.
                 tensors = {id(array): torch.tensor(array) for array in arrays.values()}
                 torch.save({name: tensors[id(array)] for name, array in arrays.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except RuntimeError as error:  # PyTorch's, where it cannot finish a file
         raise OSError(f"{path} cannot be written: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def to_array(name, value):

@@ -5,10 +5,11 @@ rename is atomic: whoever kills the program at any moment finds the old file or 
 """
 
 import json
-import os
 import pathlib
 
 import numpy as np
+
+from awd_keras.whole_file import whole_file
 
 FORMAT_VERSION = 1
 _FACTS = "facts.json"
@@ -32,15 +33,8 @@ def write_checkpoint(path, arrays, facts):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION, **facts})
-    beside = path.with_name(path.name + ".partial")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **arrays, **{_FACTS: np.frombuffer(text.encode(), np.uint8)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path, "wb") as file:
+        np.savez(file, **arrays, **{_FACTS: np.frombuffer(text.encode(), np.uint8)})
 
 
 def read_checkpoint(path):

@@ -1,7 +1,6 @@
 """The pictures of runs: perplexity against epochs, and loss against the learning rate."""
 
-import os
-import pathlib
+from awd_keras.whole_file import whole_file
 
 _COLORS = ("#1f5f99", "#c2571a", "#3b7d3a", "#7a4fa0", "#a1303a", "#5f6b76")
 _VALIDATION = "validation (averaged once triggered)"
@@ -75,12 +74,8 @@ def save_figure(figure, path):
         figure: a `matplotlib.figure.Figure`.
         path: the file.
     """
-    beside = pathlib.Path(f"{path}.partial")
-    try:
-        figure.savefig(beside, format="png", dpi=120)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
@@ -160,6 +155,7 @@ def _plot_run(axes, rows, color, label, training):
         started = averaging.index(True)
         raw = column("raw_validation_perplexity")[started:]
         plot("validation, raw weights", epochs[started:], raw, marker=".", linestyle="--")
-        axes.axvline(epochs[max(started - 1, 0)], color=color, linestyle=":")
+        # With the step after the check before, or with the first of all.
+        axes.axvline(epochs[started - 1] if started else 0.0, color=color, linestyle=":")
         used["averaging starts"] = {"linestyle": ":"}
     return used

@@ -50,7 +50,7 @@ def folder_lock(path, wait=False):
         except BlockingIOError:
             raise RunFolderError(
                 f"Another process works in {path}, or has not ended yet. Wait for it, or "
-                "choose another folder by --workdir."
+                "choose another folder."
             ) from None
         except OSError as error:
             if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):

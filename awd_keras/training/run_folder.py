@@ -10,6 +10,7 @@ import shutil
 
 from awd_keras.config import TrainingConfig
 from awd_keras.data.vocabulary import Vocabulary
+from awd_keras.whole_file import PARTIAL, whole_file
 
 METRICS_COLUMNS = (
     "epoch",
@@ -25,9 +26,6 @@ METRICS_COLUMNS = (
     "tokens_per_second",
 )
 
-_PARTIAL = ".partial"
-
-
 class RunFolderError(ValueError):
     """A folder that is no run's, or another run's."""
 
@@ -39,16 +37,8 @@ def write_beside(path, text):
         path: the file.
         text: its content.
     """
-    path = pathlib.Path(path)
-    beside = path.with_name(path.name + _PARTIAL)
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path, encoding="utf-8") as file:
+        file.write(text)
 
 
 class RunFolder:
@@ -90,14 +80,17 @@ class RunFolder:
         if not self.path.exists():
             return False
         if not self.path.is_dir():
-            raise RunFolderError(f"{self.path} is a file. Choose another folder by --workdir.")
+            raise RunFolderError(
+                f"{self.path} is a file, expected the folder of a run. `python -m trainers.convert "
+                "--input=FILE` makes one from a file of weights."
+            )
         # A run that was killed as it began leaves at most this.
-        if not {path.name for path in self.path.iterdir()} - {self.config_file.name + _PARTIAL}:
+        if not {path.name for path in self.path.iterdir()} - {self.config_file.name + PARTIAL}:
             return False
         if not self.config_file.exists():
             raise RunFolderError(
                 f"{self.path} is not empty and holds no config.json, so it is not a run. Choose "
-                "another folder by --workdir; nothing was changed."
+                "another folder; nothing was changed."
             )
         if config is not None:
             recorded = self.read_config()[0]
@@ -107,7 +100,7 @@ class RunFolder:
             if differences:
                 raise RunFolderError(
                     f"{self.path} holds a run with other settings ({'; '.join(differences)}). "
-                    "Continue it with its own, or choose another folder by --workdir."
+                    "Continue it with its own, or choose another folder."
                 )
         return True
 
@@ -236,7 +229,7 @@ class RunFolder:
 
     def set_best_aside(self):
         """Keeps the best weights on record, before others that are on no record replace them."""
-        beside = self.best_on_record.with_name(self.best_on_record.name + _PARTIAL)
+        beside = self.best_on_record.with_name(self.best_on_record.name + PARTIAL)
         try:
             shutil.copyfile(self.best_checkpoint, beside)
             os.replace(beside, self.best_on_record)

@@ -217,6 +217,16 @@ class TestRefusals:
             with pytest.raises(io.StateDictError, match="is missing"):
                 io.infer_sizes(rest)
 
+    def test_a_missing_weight_that_says_the_sizes(self):
+        state_dict = read("authors")
+        forms = {"encoder.weight": "(words, embedding_dim)",
+                 "rnns.0.module.weight_hh_l0_raw": "(4 * hidden_dim, hidden_dim)"}  # fmt: skip
+        for key, form in forms.items():
+            rest = {other: array for other, array in state_dict.items() if other != key}
+            with pytest.raises(io.StateDictError) as error:
+                io.infer_sizes(rest)
+            assert f"{key} is missing, expected with shape {form}" in str(error.value)
+
     @pytest.mark.parametrize("name", ["authors", "fastai"])
     def test_each_wrong_shape_is_named(self, name):
         state_dict = read(name)

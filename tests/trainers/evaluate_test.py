@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from awd_keras.data import load_corpus
+from awd_keras.data import CorpusError, load_corpus
 from awd_keras.evaluation import ContinuousCache, evaluate, search
 from awd_keras.training import RunFolder
 from awd_keras.training.run_folder import text_digest
@@ -16,6 +16,7 @@ from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run, replace_facts, replace_words
 from tests.trainers.training_command import snapshot
 from tests.training.tiny import make_texts
+from trainers import run_text
 
 MODULE = "trainers.evaluate"
 STAGES = ["model", "cache", "dynamic_evaluation", "dynamic_evaluation_and_cache"]
@@ -121,7 +122,18 @@ class TestPlain:
         assert lines[-1].startswith("letter.txt perplexity: ")
         assert not list(run.workdir.glob("evaluation-*"))
         evaluated(f"--data_file={path}")
-        assert run.read("evaluation-file-letter.txt.json") == results
+        (written,) = run.workdir.glob("evaluation-file-letter.txt-??????.json")
+        assert run.read(written.name) == results
+
+    def test_files_of_one_name_do_not_replace_each_other(self, run, evaluated, tmp_path):
+        for folder in ("a", "b", "b"):
+            path = tmp_path / folder / "letter.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("w3 w9\n")
+            evaluated(f"--data_file={path}")
+        written = run.workdir.glob("evaluation-file-letter.txt-??????.json")
+        texts = [run.read(path.name)["text"] for path in written]
+        assert sorted(texts) == [f"file: {tmp_path / folder / 'letter.txt'}" for folder in "ab"]
 
     def test_per_token(self, run, evaluated, tmp_path):
         path = tmp_path / "words.tsv"
@@ -248,6 +260,7 @@ BAD = {
     "no file": (["--data_file=nowhere.txt"], "nowhere.txt cannot be read"),
     "no folder": (["--output=nowhere/x.json"], "there is no folder"),
     "a folder": (["--per_token=."], "it is a folder"),
+    "one file for both": (["--output=x", "--per_token=./x"], "name one file"),
     "no texts": (["--data_dir=nowhere"], "nowhere does not exist"),
     "stray": (["words"], "expected flags only"),
 }
@@ -261,6 +274,38 @@ class TestBadInput:
         ended = run_command(capfd, MODULE, f"--workdir={run.workdir}", *arguments)
         assert_one_line(ended, expected)
         assert snapshot(run.workdir) == before
+
+    @pytest.mark.parametrize("flag", ["output", "per_token"])
+    def test_files_of_the_run_remain(self, flag, run, capfd):
+        before = snapshot(run.workdir)
+        path = run.workdir / "config.json"
+        ended = run_command(capfd, MODULE, f"--workdir={run.workdir}", f"--{flag}={path}")
+        assert_one_line(ended, f"{path} cannot be written", "needs it")
+        assert snapshot(run.workdir) == before
+
+    def test_weights_in_place_of_a_run(self, capfd, tmp_path):
+        path = tmp_path / "weights.safetensors"
+        path.write_bytes(b"")
+        ended = run_command(capfd, MODULE, f"--workdir={path}")
+        assert_one_line(ended, "is a file", "python -m trainers.convert --input=FILE")
+
+    def test_a_corpus_that_cannot_be_had(self, run, capfd, monkeypatch):
+        def fail(*_):
+            raise CorpusError("It cannot be downloaded. Do one of these:\n  - train on another")
+
+        monkeypatch.setattr(run_text, "load_corpus", fail)
+        ended = run_command(capfd, MODULE, f"--workdir={run.workdir}")
+        assert_one_line(ended, "It cannot be downloaded. Name the folder", "--data_dir")
+
+    def test_a_vocabulary_without_the_end_of_lines(self, capfd, tmp_path):
+        make_run(tmp_path / "run", words="w1 <unk>")
+        path = tmp_path / "run" / "vocabulary.txt"
+        path.write_text(path.read_text().replace("<eos>", "end"))
+        replace_facts(tmp_path / "run", vocabulary_digest=None)
+        file = tmp_path / "text.txt"
+        file.write_text("w1 w1\n")
+        ended = run_command(capfd, MODULE, f"--workdir={tmp_path / 'run'}", f"--data_file={file}")
+        assert_one_line(ended, "begins and ends with <eos>")
 
     def test_no_run(self, run, capfd, tmp_path):
         assert_one_line(run_command(capfd, MODULE), "--workdir is missing")

@@ -2,9 +2,11 @@
 
 import functools
 import math
+import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -115,6 +117,18 @@ def test_many_bad_lines_make_one_short_line(command, run, tmp_path):
         f"warning: lines {', '.join(map(str, range(1, 21)))} and 980 more are empty, "
         "without a score\n"
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_pipe_as_output_stays_one(command, run, tmp_path):
+    file, pipe, read = tmp_path / "lines.txt", tmp_path / "pipe", []
+    file.write_text("w1\n")
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert command(f"--workdir={run[0]}", f"--output={pipe}", str(file)).code == 0
+    reader.join(timeout=10)
+    assert pipe.is_fifo() and read[0].count("\n") == 1
 
 
 def test_nbest(command, run, tmp_path):

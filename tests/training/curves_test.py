@@ -34,6 +34,19 @@ class TestPictures:
         assert curves.draw_curves(tmp_path / "a.png", rows, "title", ("baseline", 10.0))
         assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
+    @pytest.mark.parametrize(("averaging", "mark"), [("011", 1.0), ("001", 2.0), ("111", 0.0)])
+    def test_the_mark_is_where_the_averaging_starts(self, monkeypatch, averaging, mark):
+        pytest.importorskip("matplotlib")
+        columns = ("validation_perplexity", "raw_validation_perplexity", "train_loss")
+        rows = [
+            {**dict.fromkeys(columns, "5.0"), "epoch": f"{epoch}", "averaging": state}
+            for epoch, state in enumerate(averaging, 1)
+        ]
+        marks = []
+        monkeypatch.setattr("matplotlib.axes.Axes.axvline", lambda _, x, **style: marks.append(x))
+        curves.make_figure({"": rows})
+        assert marks == [mark]
+
     def test_nothing_to_draw(self, tmp_path):
         pytest.importorskip("matplotlib")
         assert not curves.draw_curves(tmp_path / "a.png", [], "title")

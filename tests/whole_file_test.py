@@ -1,0 +1,83 @@
+"""Tests of files that are there whole or not at all."""
+
+import os
+import threading
+
+import pytest
+
+from awd_keras.whole_file import whole_file
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+    return path
+
+
+def write(path, text="after"):
+    with whole_file(path, encoding="utf-8") as file:
+        file.write(text)
+
+
+def test_it_replaces_what_was_there_and_leaves_nothing_beside(path):
+    write(path)
+    assert path.read_text() == "after"
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_bytes(path):
+    with whole_file(path, "wb") as file:
+        file.write(b"\x00")
+    assert path.read_bytes() == b"\x00"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_exception_the_one_before_remains(path, error):
+    with pytest.raises(error), whole_file(path) as file:
+        file.write("half")
+        raise error
+    assert path.read_text() == "before"
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_disk_that_is_full_at_the_end(path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="space"):
+        write(path)
+    assert path.read_text() == "before" and os.listdir(path.parent) == [path.name]
+
+
+def test_a_link_stays_a_link(path, tmp_path):
+    link = tmp_path / "elsewhere" / "link.txt"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    write(link)
+    assert link.is_symlink() and path.read_text() == "after"
+
+
+def test_a_link_to_nothing(tmp_path):
+    link = tmp_path / "link.txt"
+    link.symlink_to("target.txt")
+    write(link)
+    assert link.is_symlink() and (tmp_path / "target.txt").read_text() == "after"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_pipe_stays_a_pipe(tmp_path):
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.append(path.read_text()))
+    reader.start()
+    write(path)
+    reader.join(timeout=10)
+    assert read == ["after"] and path.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        write(tmp_path)
