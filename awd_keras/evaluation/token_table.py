@@ -20,7 +20,7 @@ class TokenTable:
 
     Example:
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> from awd_keras.data import Vocabulary
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = pathlib.Path(folder.name, "words.tsv")

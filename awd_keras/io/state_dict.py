@@ -62,7 +62,7 @@ def write_state_dict(path, arrays):
     Example:
 
     >>> import tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "weights.safetensors")
     >>> write_state_dict(path, {"decoder.bias": np.zeros(3, "float32")})
     >>> read_state_dict(path)
     {'decoder.bias': array([0., 0., 0.], dtype=float32)}
