@@ -17,8 +17,8 @@ def main(function, max_arguments=0, errors=dict, tensorflow=True):
     TensorFlow is loaded, without its messages, after the flags are read: `--help` and a wrong flag
     never wait for it. So the function, not its module, imports what needs TensorFlow.
 
-    What is the user's to mend becomes a line on standard error, `error: ...`; Ctrl-C is exit code
-    130.
+    What is the user's to mend becomes a message on standard error, `error: ...`; Ctrl-C is exit
+    code 130.
 
     Args:
         function: takes the arguments that are no flags, reads its flags, returns None or an exit

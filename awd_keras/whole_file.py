@@ -13,7 +13,7 @@ def whole_file(path, mode="w", **options):
     """Opens a file that is written beside its place, and renamed when it is whole.
 
     Where a link leads to is replaced, not the link. What is no regular file (a pipe, /dev/null)
-    is written as it is.
+    is written as it is. One writer at a time: two would write into one file.
 
     Args:
         path: the file; its folder must exist.
@@ -37,11 +37,11 @@ def whole_file(path, mode="w", **options):
     >>> path.read_text()
     'the cat'
     """
-    path = pathlib.Path(path).resolve()
-    if path.exists() and not path.is_file():
+    if is_special(path):
         with open(path, mode, **options) as file:
             yield file
         return
+    path = pathlib.Path(os.path.realpath(path))
     beside = path.with_name(path.name + PARTIAL)
     try:
         with open(beside, mode, **options) as file:
@@ -51,3 +51,15 @@ def whole_file(path, mode="w", **options):
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_special(path):
+    """Whether a path leads to something that is there and no regular file, such as a pipe.
+
+    Example:
+
+    >>> is_special(os.devnull), is_special("nowhere.txt")
+    (True, False)
+    """
+    # By the name as it is given: what /dev/fd/1 is linked to may have none.
+    return os.path.exists(path) and not os.path.isfile(path)

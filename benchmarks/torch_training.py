@@ -61,7 +61,7 @@ def workload_of(config, vocabulary_size):
 
 def windows(columns, lengths):
     """Yields time-major `(inputs, targets)` of an int array (batch_size, num_steps + 1)."""
-    text = torch.tensor(columns.T, dtype=torch.int64, device=DEVICE)
+    text = torch.tensor(columns, dtype=torch.int64, device=DEVICE).t().contiguous()
     start = 0
     for length in lengths:
         yield text[start : start + length], text[start + 1 : start + length + 1]

@@ -78,6 +78,22 @@ def test_a_pipe_stays_a_pipe(tmp_path):
     assert os.listdir(tmp_path) == ["pipe"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd here")
+def test_a_pipe_without_a_name():
+    readable, writable = os.pipe()
+    write(f"/dev/fd/{writable}")
+    os.close(writable)
+    with open(readable) as file:
+        assert file.read() == "after"
+
+
+def test_a_link_to_itself_is_replaced(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    write(loop)
+    assert loop.read_text() == "after" and os.listdir(tmp_path) == ["loop"]
+
+
 def test_a_folder(tmp_path):
     with pytest.raises(IsADirectoryError):
         write(tmp_path)

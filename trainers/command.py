@@ -5,9 +5,11 @@ import pathlib
 
 from awd_keras import command
 from awd_keras.config import ConfigError
+from awd_keras.whole_file import is_special
 from trainers import common
 
-_FILES_OF_A_RUN = ("config.json", "vocabulary.txt", "metrics.csv", "results.json")
+_PARTS_OF_A_RUN = ("config.json", "vocabulary.txt", "metrics.csv", "results.json", "log.txt",
+                   "checkpoints", "events")  # fmt: skip
 
 
 def main(function, max_arguments=0):
@@ -45,14 +47,20 @@ def check_writable(path):
         ConfigError: if its folder is missing or read-only, or it is a folder itself, or a file that
             a run is made of.
     """
-    path = pathlib.Path(path)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
     if os.path.isdir(path):
         raise ConfigError(f"{path} cannot be written: it is a folder.")
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise ConfigError(f"{path} cannot be written: permission denied.")
+        return
+    # A link is followed, as `whole_file` follows it.
+    target = pathlib.Path(os.path.realpath(path))
+    folder = target.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {folder}.")
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"{path} cannot be written: the folder {folder} is read-only.")
-    is_run = (folder / "config.json").exists() and (folder / "checkpoints").is_dir()
-    if is_run and path.name in _FILES_OF_A_RUN:
-        raise ConfigError(f"{path} cannot be written: the run in {folder} needs it.")
+    for run in target.parents:
+        is_run = (run / "config.json").exists() and (run / "checkpoints").is_dir()
+        if is_run and target.relative_to(run).parts[0] in _PARTS_OF_A_RUN:
+            raise ConfigError(f"{path} cannot be written: the run in {run} needs it.")

@@ -9,7 +9,8 @@
   python -m trainers.evaluate --workdir=runs/ptb --data_file=FILE --per_token=WORDS.tsv
 
 The result is a table, and JSON in the run folder, in a file for each text and each of the ways
-above (evaluation-test.json, evaluation-test-cache-search.json); the run itself is not changed. With
+above (evaluation-test.json, evaluation-test-cache-search.json; evaluation-file-NAME-DIGEST.json, of
+the file's path); the run itself is not changed. With
 the cache and dynamic evaluation, published results are comparable at --batch_size=1, the default
 with either.
 """
@@ -46,7 +47,7 @@ def _evaluate():
     output = pathlib.Path(values.output or pathlib.Path(values.workdir, _default_output()))
     for path in filter(None, (output, values.per_token)):
         command.check_writable(path)
-    if values.per_token and pathlib.Path(values.per_token).resolve() == output.resolve():
+    if values.per_token and os.path.realpath(values.per_token) == os.path.realpath(output):
         raise ConfigError(f"--output and --per_token name one file: {output}. Name two.")
     batch_size = evaluation_flags.batch_size(config)
     caches = evaluation_flags.caches(config)
@@ -115,7 +116,7 @@ def _default_output():
     if values.data_file:
         path = pathlib.Path(values.data_file)
         # Files of one name in other folders are other texts.
-        digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
         text = f"file-{path.name}-{digest[:6]}"
     kinds = [kind for kind in ("cache", "dyneval", "search") if values[kind].value]
     return "-".join(["evaluation", text, *kinds]) + ".json"

@@ -41,7 +41,8 @@ def define():
         "first word of the text is only read, and has none")  # fmt: skip
     flags.DEFINE_string(
         "output", None, "JSON to write; default: RUN/evaluation-<split>.json, with -cache, "
-        "-dyneval and -search after the split where these are on")  # fmt: skip
+        "-dyneval and -search after the split where these are on; of a --data_file "
+        "file-NAME-DIGEST in place of the split")  # fmt: skip
 
     flags.DEFINE_bool("cache", False, "use the continuous cache (Grave et al. 2017)")
     flags.DEFINE_integer(

@@ -52,12 +52,13 @@ def load_run_corpus(config, facts, vocabulary, data_dir=None):
             config.max_train_tokens,
         )
     except CorpusError as error:
-        problem, *advice = str(error).splitlines()
-        if not advice:
+        problem, found, advice = str(error).partition(" Do one of these:")
+        if not found:
             raise
-        # What is advised is for training: another corpus would not be the run's.
-        problem = problem.removesuffix(" Do one of these:")
-        raise CorpusError(f"{problem} Name the folder of the run's texts by --data_dir.") from None
+        # Of what is advised only the first: another corpus would not be the run's.
+        first = advice.strip().splitlines()[0].strip("- ;")
+        problem = " ".join(problem.split())
+        raise CorpusError(f"{problem} Of the run's own texts {first}.") from None
     if corpus.vocabulary != vocabulary:
         raise CorpusError(
             f"The run was trained on another text than {corpus.source}: its vocabulary has "

@@ -81,8 +81,8 @@ class RunFolder:
             return False
         if not self.path.is_dir():
             raise RunFolderError(
-                f"{self.path} is a file, expected the folder of a run. `python -m trainers.convert "
-                "--input=FILE` makes one from a file of weights."
+                f"{self.path} is a file, expected the folder of a run. Choose another folder; of a "
+                "file of weights `python -m trainers.convert --help` says how to make one."
             )
         # A run that was killed as it began leaves at most this.
         if not {path.name for path in self.path.iterdir()} - {self.config_file.name + PARTIAL}:

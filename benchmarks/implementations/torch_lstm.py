@@ -92,7 +92,8 @@ class Implementation(nn.Module):
         return torch.autocast(DEVICE, torch.bfloat16, enabled=self.workload.dtype == "bfloat16")
 
     def _window(self, index):
-        text = torch.tensor(self.workload.text(index).T, dtype=torch.int64, device=DEVICE)
+        text = torch.tensor(self.workload.text(index), dtype=torch.int64, device=DEVICE)
+        text = text.t().contiguous()
         return text[:-1], text[1:]
 
     def train_step(self, index):

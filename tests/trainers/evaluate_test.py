@@ -276,26 +276,35 @@ class TestBadInput:
         assert snapshot(run.workdir) == before
 
     @pytest.mark.parametrize("flag", ["output", "per_token"])
-    def test_files_of_the_run_remain(self, flag, run, capfd):
+    @pytest.mark.parametrize("name", ["config.json", "log.txt", "checkpoints/best/checkpoint.npz"])
+    def test_files_of_the_run_remain(self, flag, name, run, capfd, tmp_path):
         before = snapshot(run.workdir)
-        path = run.workdir / "config.json"
-        ended = run_command(capfd, MODULE, f"--workdir={run.workdir}", f"--{flag}={path}")
-        assert_one_line(ended, f"{path} cannot be written", "needs it")
+        link = tmp_path / "link"
+        link.symlink_to(run.workdir / name)
+        for path in (run.workdir / name, link):
+            ended = run_command(capfd, MODULE, f"--workdir={run.workdir}", f"--{flag}={path}")
+            assert_one_line(ended, f"{path} cannot be written", "needs it")
         assert snapshot(run.workdir) == before
+
+    def test_a_link_into_a_folder_that_is_not_there(self, run, capfd, tmp_path):
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / "nowhere" / "x.json")
+        ended = run_command(capfd, MODULE, f"--workdir={run.workdir}", f"--output={link}")
+        assert_one_line(ended, "there is no folder")
 
     def test_weights_in_place_of_a_run(self, capfd, tmp_path):
         path = tmp_path / "weights.safetensors"
         path.write_bytes(b"")
         ended = run_command(capfd, MODULE, f"--workdir={path}")
-        assert_one_line(ended, "is a file", "python -m trainers.convert --input=FILE")
+        assert_one_line(ended, "is a file", "python -m trainers.convert")
 
     def test_a_corpus_that_cannot_be_had(self, run, capfd, monkeypatch):
         def fail(*_):
-            raise CorpusError("It cannot be downloaded. Do one of these:\n  - train on another")
+            raise CorpusError("It cannot (no\nnet). Do one of these:\n  - put them there;\n  - x")
 
         monkeypatch.setattr(run_text, "load_corpus", fail)
         ended = run_command(capfd, MODULE, f"--workdir={run.workdir}")
-        assert_one_line(ended, "It cannot be downloaded. Name the folder", "--data_dir")
+        assert_one_line(ended, "It cannot (no net). Of the run's own texts put them there.")
 
     def test_a_vocabulary_without_the_end_of_lines(self, capfd, tmp_path):
         make_run(tmp_path / "run", words="w1 <unk>")
