@@ -6,14 +6,17 @@ import pathlib
 
 # What the name of a file ends with for as long as it is not whole.
 PARTIAL = ".partial"
+# What begins so is a file that a process has open.
+_OPEN_ALREADY = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 @contextlib.contextmanager
 def whole_file(path, mode="w", **options):
     """Opens a file that is written beside its place, and renamed when it is whole.
 
-    Where a link leads to is replaced, not the link. What is no regular file (a pipe, /dev/null)
-    is written as it is. One writer at a time: two would write into one file.
+    Where a link leads to is replaced, not the link. What is no regular file (a pipe, /dev/null),
+    and what is open already (/dev/stdout), is written to as it is. One writer at a time: two
+    would write into one file.
 
     Args:
         path: the file; its folder must exist.
@@ -38,7 +41,8 @@ def whole_file(path, mode="w", **options):
     'the cat'
     """
     if is_special(path):
-        with open(path, mode, **options) as file:
+        # Appending, since standard output may have been redirected to a file that has more in it.
+        with open(path, mode.replace("w", "a"), **options) as file:
             yield file
         return
     path = pathlib.Path(os.path.realpath(path))
@@ -54,7 +58,7 @@ def whole_file(path, mode="w", **options):
 
 
 def is_special(path):
-    """Whether a path leads to something that is there and no regular file, such as a pipe.
+    """Whether a path leads to something that is there and cannot be replaced, such as a pipe.
 
     Example:
 
@@ -62,4 +66,5 @@ def is_special(path):
     (True, False)
     """
     # By the name as it is given: what /dev/fd/1 is linked to may have none.
-    return os.path.exists(path) and not os.path.isfile(path)
+    is_open = os.path.abspath(path).startswith(_OPEN_ALREADY)
+    return os.path.exists(path) and (is_open or not os.path.isfile(path))

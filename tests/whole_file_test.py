@@ -87,6 +87,13 @@ def test_a_pipe_without_a_name():
         assert file.read() == "after"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd here")
+def test_a_file_that_is_open_already_keeps_what_it_has(path):
+    with open(path, "a") as file:
+        write(f"/dev/fd/{file.fileno()}")
+    assert path.read_text() == "beforeafter"
+
+
 def test_a_link_to_itself_is_replaced(tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
