@@ -9,8 +9,19 @@ ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["awd_keras", "awd_keras.*", "trainers", "trainers.*", "serving", "serving.*"]
 # awd-train and so on, which trainers/console.py runs.
 COMMANDS = [
-    "train", "finetune", "evaluate", "score", "generate", "convert", "report", "tune", "verify",
-    "export", "serve", "client"]  # fmt: skip
+    "train",
+    "finetune",
+    "evaluate",
+    "score",
+    "generate",
+    "convert",
+    "report",
+    "tune",
+    "verify",
+    "export",
+    "serve",
+    "client",
+]
 TFDS_METADATA = ["README.md", "TAGS.txt", "CITATIONS.bib", "checksums.tsv"]
 
 INSTALL_REQUIRES = [

@@ -1,20 +1,35 @@
 """AWD-LSTM (Merity, Keskar and Socher 2017, arXiv 1708.02182) for Keras 3 and TensorFlow.
 
-Sub-packages are loaded when first used, so that `import awd_keras` costs nothing and a command's
-`--help` never waits for TensorFlow.
+Importing the package imports its sub-packages, which registers every class with Keras.
+`awd_keras.tuning` needs KerasTuner and is imported on demand.
 """
 
-import importlib
+import keras
 
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "awd_keras needs Keras's TensorFlow backend. Received: KERAS_BACKEND="
+        f"{keras.config.backend()}. Set KERAS_BACKEND=tensorflow."
+    )
+
+from awd_keras import (
+    data,
+    evaluation,
+    generation,
+    io,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+)
 from awd_keras.version import __version__
 
-_SUBPACKAGES = (
-    "ablation",
-    "bundled",
-    "config",
+__all__ = [
+    "__version__",
     "data",
     "evaluation",
-    "factory",
     "generation",
     "io",
     "layers",
@@ -23,21 +38,4 @@ _SUBPACKAGES = (
     "models",
     "ops",
     "optimizers",
-    "presets",
-    "reporting",
-    "training",
-    "tuning",
-    "verification",
-)
-
-__all__ = ["__version__", *_SUBPACKAGES]
-
-
-def __getattr__(name):
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"awd_keras.{name}")
-    raise AttributeError(f"module 'awd_keras' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+]

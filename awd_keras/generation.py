@@ -7,8 +7,8 @@ import numbers
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.config import ConfigError
 from awd_keras.data.vocabulary_check import check_vocabulary
+from awd_keras.errors import InputError
 from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import sample_seeds, sampled_words
@@ -34,14 +34,14 @@ class GenerationConfig:
         repeat_unknown: whether `<unk>` may be written after `<unk>`.
 
     Raises:
-        ConfigError: naming the setting, what was expected and what was received.
+        InputError: naming the setting, what was expected and what was received.
 
     Example:
 
     >>> GenerationConfig(temperature=-1.0)
     Traceback (most recent call last):
     ...
-    awd_keras.config.ConfigError: temperature must be a finite number of at least 0. Received: -1.0
+    trainers.config.InputError: temperature must be a finite number of at least 0. Received: -1.0
     """
 
     num_samples: int = 1
@@ -56,18 +56,30 @@ class GenerationConfig:
     def __post_init__(self):
         self._check("num_samples", numbers.Integral, lambda v: 1 <= v < 2**31, "a positive integer")
         self._check("max_words", numbers.Integral, lambda v: 1 <= v < 2**31, "a positive integer")
-        self._check("temperature", numbers.Real, lambda v: 0 <= v < math.inf,
-                    "a finite number of at least 0")  # fmt: skip
-        self._check("top_k", numbers.Integral, lambda v: 0 <= v < 2**31,
-                    "an integer of at least 0; 0 is for all words")  # fmt: skip
+        self._check(
+            "temperature",
+            numbers.Real,
+            lambda v: 0 <= v < math.inf,
+            "a finite number of at least 0",
+        )
+        self._check(
+            "top_k",
+            numbers.Integral,
+            lambda v: 0 <= v < 2**31,
+            "an integer of at least 0; 0 is for all words",
+        )
         self._check("top_p", numbers.Real, lambda v: 0 < v <= 1, "in (0, 1]; 1 is for all words")
-        self._check("seed", numbers.Integral, lambda v: 0 <= v < 2**62,
-                    "an integer of at least 0, below 2**62")  # fmt: skip
+        self._check(
+            "seed",
+            numbers.Integral,
+            lambda v: 0 <= v < 2**62,
+            "an integer of at least 0, below 2**62",
+        )
 
     def _check(self, name, kind, holds, expected):
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
-            raise ConfigError(f"{name} must be {expected}. Received: {value!r}")
+            raise InputError(f"{name} must be {expected}. Received: {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +103,7 @@ class TextGenerator:
         vocabulary: its `Vocabulary`.
 
     Raises:
-        CorpusError: if the vocabulary has no `<eos>`, or not the size of the model's.
+        InputError: if the vocabulary has no `<eos>`, or not the size of the model's.
 
     Example:
 
@@ -162,12 +174,12 @@ class TextGenerator:
             are those of a smaller one: each has random numbers of its own.
 
         Raises:
-            ConfigError: if the vocabulary lacks a word of the prompt and has no `<unk>` for it.
+            InputError: if the vocabulary lacks a word of the prompt and has no `<unk>` for it.
         """
         try:
             ids = self._vocabulary.encode(["<eos>", *prompt.split()])
         except ValueError as error:
-            raise ConfigError(f"The prompt cannot be read: {error}") from error
+            raise InputError(f"The prompt cannot be read: {error}") from error
         return self._generate(ids, config or GenerationConfig())
 
     def _generate(self, prompt_ids, config):

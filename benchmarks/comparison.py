@@ -76,17 +76,19 @@ def table(rows, workload, training):
         peers = rivals(rows, row)
         fastest = min(map(_median, peers), default=None)
         share = workload.multiply_adds(training) / _median(row) / row["product_rate"]
-        lines.append([
-            f"{label} ({row['framework']})",
-            row["dtype"],
-            *milliseconds(row["seconds"]),
-            f"{workload.tokens / _median(row):,.0f}",
-            f"{fastest / _median(row):.2f}" if peers else "no peer",
-            f"{share:.0%}",
-            f"{2e-9 * row['product_rate']:,.0f} GF/s",
-            f"{row['peak']:,.0f}",
-            f"{row['first_seconds']:.1f} s",
-        ])  # fmt: skip
+        lines.append(
+            [
+                f"{label} ({row['framework']})",
+                row["dtype"],
+                *milliseconds(row["seconds"]),
+                f"{workload.tokens / _median(row):,.0f}",
+                f"{fastest / _median(row):.2f}" if peers else "no peer",
+                f"{share:.0%}",
+                f"{2e-9 * row['product_rate']:,.0f} GF/s",
+                f"{row['peak']:,.0f}",
+                f"{row['first_seconds']:.1f} s",
+            ]
+        )
     return markdown(header, lines, text_columns=2)
 
 

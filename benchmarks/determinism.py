@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from awd_keras.presets import PRESETS, preset
+from trainers.presets import PRESETS, preset
 
 
 def worker(arguments):
@@ -23,8 +23,8 @@ def worker(arguments):
     import numpy as np
     import tensorflow as tf
 
-    from awd_keras import factory
-    from awd_keras.training import make_train_step
+    from awd_keras.models.train_step import make_train_step
+    from trainers.training import factory
 
     if arguments.worker == "deterministic":
         tf.config.experimental.enable_op_determinism()
@@ -32,8 +32,13 @@ def worker(arguments):
     model = factory.build_model(config, 10_000)
     optimizer = factory.build_optimizer(config, model)
     step = make_train_step(
-        model, optimizer, ar_alpha=config.ar_alpha, tar_beta=config.tar_beta,
-        global_clipnorm=config.global_clipnorm, seed=config.seed)  # fmt: skip
+        model,
+        optimizer,
+        ar_alpha=config.ar_alpha,
+        tar_beta=config.tar_beta,
+        global_clipnorm=config.global_clipnorm,
+        seed=config.seed,
+    )
     generator = np.random.default_rng(0)
     states = model.initial_state(config.batch_size)
     seconds = []
@@ -42,8 +47,8 @@ def worker(arguments):
         text = tf.constant(generator.integers(0, 10_000, shape), tf.int32)
         start = time.perf_counter()
         loss, _, states = step(
-            text[:, :-1], text[:, 1:], states, tf.constant(config.learning_rate),
-            tf.constant(index))  # fmt: skip
+            text[:, :-1], text[:, 1:], states, tf.constant(config.learning_rate), tf.constant(index)
+        )
         float(loss)
         seconds.append(time.perf_counter() - start)
     digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in model.weights)).hexdigest()
@@ -68,10 +73,13 @@ def main():
         command = [sys.executable, "-m", "benchmarks.determinism", f"--worker={kind}"]
         command += [f"--{name}={getattr(arguments, name)}" for name in ("preset", "steps", "dtype")]
         runs = [
-            json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE,
-                                      stderr=subprocess.DEVNULL).stdout.splitlines()[-1])
+            json.loads(
+                subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                ).stdout.splitlines()[-1]
+            )
             for _ in range(arguments.processes)
-        ]  # fmt: skip
+        ]
         digests = {run["digest"] for run in runs}
         medians[kind] = statistics.median(run["seconds"] for run in runs)
         verdict = "equal bit for bit" if len(digests) == 1 else f"{len(digests)} different results"

@@ -15,9 +15,9 @@ import time
 
 import numpy as np
 
-from awd_keras.start_up import start_tensorflow
 from benchmarks.report import machine, markdown, milliseconds
 from benchmarks.workload import Workload
+from trainers.start_up import start_tensorflow
 
 # What they may cost: the cache's time to the time without, a scored word's to an evaluated one's.
 MOST_CACHE, MOST_SCORE = 1.2, 1.25
@@ -46,12 +46,14 @@ def read_lines(data_dir, num_lines):
 
 def build(workload, lines):
     """A model with random weights, and a vocabulary of its size with the words of the lines."""
-    from awd_keras import factory
-    from awd_keras.config import TrainingConfig
     from awd_keras.data import Vocabulary
+    from trainers.config import TrainingConfig
+    from trainers.training import factory
 
-    sizes = {name: getattr(workload, name) for name in ("embedding_dim", "hidden_dim",
-             "num_layers", "dtype", "seed")}  # fmt: skip
+    sizes = {
+        name: getattr(workload, name)
+        for name in ("embedding_dim", "hidden_dim", "num_layers", "dtype", "seed")
+    }
     model = factory.build_model(TrainingConfig(**sizes), workload.vocabulary_size)
     words = dict.fromkeys(["<unk>", "<eos>", *(word for line in lines for word in line.split())])
     words = list(words)[: workload.vocabulary_size]
@@ -135,17 +137,26 @@ def main():
     rows, sentences = [], []
     for dtype in arguments.dtype:
         workload = Workload(
-            dtype=dtype, embedding_dim=arguments.embedding_dim, hidden_dim=arguments.hidden_dim,
-            num_layers=arguments.num_layers)  # fmt: skip
+            dtype=dtype,
+            embedding_dim=arguments.embedding_dim,
+            hidden_dim=arguments.hidden_dim,
+            num_layers=arguments.num_layers,
+        )
         model, vocabulary = build(workload, lines)
         text = " <eos> ".join(lines).split()[: arguments.cache_tokens]
         ids = vocabulary.encode(text)
         parts = [
-            (measure_cache(model, ids, arguments.rounds), MOST_CACHE,
-             f"{len(text):,} words, batch 1, {dtype}"),
-            (measure_score(model, vocabulary, lines, arguments.batch_size, arguments.rounds),
-             MOST_SCORE, f"{len(lines):,} lines, batch {arguments.batch_size}, {dtype}"),
-        ]  # fmt: skip
+            (
+                measure_cache(model, ids, arguments.rounds),
+                MOST_CACHE,
+                f"{len(text):,} words, batch 1, {dtype}",
+            ),
+            (
+                measure_score(model, vocabulary, lines, arguments.batch_size, arguments.rounds),
+                MOST_SCORE,
+                f"{len(lines):,} lines, batch {arguments.batch_size}, {dtype}",
+            ),
+        ]
         for seconds, most, what in parts:
             more, sentence = report(seconds, what, most)
             rows += more

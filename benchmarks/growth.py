@@ -78,14 +78,16 @@ def table(rows, varied, values, fixed, fixed_value):
         before = None
         for value in values:
             per_token = statistics.median(by_value[value]) / (value * fixed_value)
-            lines.append([
-                f"{NAMES[row['name']]} ({row['framework']})",
-                row["dtype"],
-                str(value),
-                *milliseconds(by_value[value]),
-                f"{1 / per_token:,.0f}",
-                f"{per_token / before:.2f}" if before else "",
-            ])  # fmt: skip
+            lines.append(
+                [
+                    f"{NAMES[row['name']]} ({row['framework']})",
+                    row["dtype"],
+                    str(value),
+                    *milliseconds(by_value[value]),
+                    f"{1 / per_token:,.0f}",
+                    f"{per_token / before:.2f}" if before else "",
+                ]
+            )
             before = per_token
     return markdown(header, lines, text_columns=2)
 

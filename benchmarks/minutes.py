@@ -39,8 +39,9 @@ def make_figure(runs):
         axes.plot(minutes, perplexities, color=color, label=label if first else None)
         axes.plot(minutes[-1], perplexities[-1], "o", color=color)
     best = min(min(perplexities) for _, _, perplexities in runs)
-    axes.set(xlabel="minutes", ylabel="validation perplexity", yscale="log",
-             ylim=(0.95 * best, 4 * best))  # fmt: skip
+    axes.set(
+        xlabel="minutes", ylabel="validation perplexity", yscale="log", ylim=(0.95 * best, 4 * best)
+    )
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.0f}")
     axes.grid(alpha=0.3, which="both")

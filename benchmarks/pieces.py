@@ -23,8 +23,17 @@ AVERAGED_UPDATE = "clip and update, once averaging has started"
 WHOLE = "whole step"
 # The lookup is the stack's: of the embedding's dropout only the mask is counted by itself.
 EMBEDDING_MASK = "embedding mask"
-SUMMED = (INPUT, EMBEDDING_MASK, WEIGHT_MASKS, LOCKED_MASKS, FORWARD, BACKWARD, SOFTMAX, PENALTIES,
-          UPDATE)  # fmt: skip
+SUMMED = (
+    INPUT,
+    EMBEDDING_MASK,
+    WEIGHT_MASKS,
+    LOCKED_MASKS,
+    FORWARD,
+    BACKWARD,
+    SOFTMAX,
+    PENALTIES,
+    UPDATE,
+)
 
 
 def measure(workloads, pythons, rounds):

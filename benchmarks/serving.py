@@ -48,8 +48,15 @@ _ROOT = pathlib.Path(__file__).absolute().parents[1]
 @contextlib.contextmanager
 def local_server(path):
     """`serving.local` on a version's folder; yields (its process id, gRPC and REST addresses)."""
-    command = [sys.executable, "-m", "serving.local", f"--model={path}", "--port=0",
-               "--rest_api_port=0", "--threads=16"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "serving.local",
+        f"--model={path}",
+        "--port=0",
+        "--rest_api_port=0",
+        "--threads=16",
+    ]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             lines = []
@@ -97,8 +104,12 @@ def ask(client, call, workload, index):
     if call == "step":
         return client.step(ids[:, 0])
     return client.generate(
-        [text.split()[0] for text in texts], max_words=workload.timesteps, top_k=20, top_p=0.9,
-        seed=index)  # fmt: skip
+        [text.split()[0] for text in texts],
+        max_words=workload.timesteps,
+        top_k=20,
+        top_p=0.9,
+        seed=index,
+    )
 
 
 def load(address, calls, workload, num_clients, seconds):
@@ -198,12 +209,22 @@ def run_server(arguments, workload, folder):
             sized = dataclasses.replace(workload, batch_size=size)
             times, failures = load(address, [call], sized, num_clients, arguments.seconds)
             p50, p99 = percentiles(times) if times else (float("nan"),) * 2
-            print(f"| {call} | {protocol} | {size} | {num_clients} | "
-                  f"{len(times) / arguments.seconds:,.1f} | {p50:.1f} | {p99:.1f} | "
-                  f"{len(failures)} |", flush=True)  # fmt: skip
-            kept.append({"call": call, "protocol": protocol, "batch_size": size,
-                         "clients": num_clients, "seconds": times,
-                         "failures": failures})  # fmt: skip
+            print(
+                f"| {call} | {protocol} | {size} | {num_clients} | "
+                f"{len(times) / arguments.seconds:,.1f} | {p50:.1f} | {p99:.1f} | "
+                f"{len(failures)} |",
+                flush=True,
+            )
+            kept.append(
+                {
+                    "call": call,
+                    "protocol": protocol,
+                    "batch_size": size,
+                    "clients": num_clients,
+                    "seconds": times,
+                    "failures": failures,
+                }
+            )
     return kept
 
 
@@ -233,8 +254,10 @@ def run_soak(arguments, workload, folder):
     memory = [row["memory_mib"] for row in kept]
     failed = sum(len(row["failures"]) for row in kept)
     half = len(memory) // 2
-    print(f"\n{sum(row['requests'] for row in kept):,} requests, {failed} failed; memory "
-          f"{memory[half]:,.0f} MiB half way, {memory[-1]:,.0f} MiB at the end")  # fmt: skip
+    print(
+        f"\n{sum(row['requests'] for row in kept):,} requests, {failed} failed; memory "
+        f"{memory[half]:,.0f} MiB half way, {memory[-1]:,.0f} MiB at the end"
+    )
     for message in sorted({m for row in kept for m in row["failures"]})[:5]:
         print(f"failed: {message}")
     return kept
@@ -252,8 +275,12 @@ def main():
     parser.add_argument("--batch_size", type=int, nargs="+", default=[1, 8, 64], help="rows")
     parser.add_argument("--requests", type=int, default=100, help="calls: of each implementation")
     parser.add_argument(
-        "--dtype", nargs="+", default=["float32", "int8"], choices=["float32", "bfloat16", "int8"],
-        help="calls: of the products; int8: weights in 8 bits")  # fmt: skip
+        "--dtype",
+        nargs="+",
+        default=["float32", "int8"],
+        choices=["float32", "bfloat16", "int8"],
+        help="calls: of the products; int8: weights in 8 bits",
+    )
     parser.add_argument("--peer_python", default=sys.executable, help="interpreter with torch")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8], help="concurrent clients")
     parser.add_argument("--seconds", type=float, default=10.0, help="server: of each row")
@@ -263,9 +290,13 @@ def main():
     parser.add_argument("--output", help="JSON file for all single times")
     arguments = parser.parse_args()
     workload = Workload(
-        batch_size=1, timesteps=_WORDS, vocabulary_size=arguments.vocabulary_size,
-        embedding_dim=arguments.embedding_dim, hidden_dim=arguments.hidden_dim,
-        num_layers=arguments.num_layers)  # fmt: skip
+        batch_size=1,
+        timesteps=_WORDS,
+        vocabulary_size=arguments.vocabulary_size,
+        embedding_dim=arguments.embedding_dim,
+        hidden_dim=arguments.hidden_dim,
+        num_layers=arguments.num_layers,
+    )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:

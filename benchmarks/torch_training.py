@@ -20,12 +20,18 @@ import torch
 from awd_keras.data import load_corpus
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.optimizers import NonMonotonicTrigger
-from awd_keras.presets import preset
 from benchmarks.implementations.torch_lstm import DEVICE, Implementation
 from benchmarks.workload import Workload
+from trainers.presets import preset
 
-COLUMNS = ("epoch", "validation_loss", "validation_perplexity", "raw_validation_perplexity",
-           "averaging", "seconds")  # fmt: skip
+COLUMNS = (
+    "epoch",
+    "validation_loss",
+    "validation_perplexity",
+    "raw_validation_perplexity",
+    "averaging",
+    "seconds",
+)
 _WINDOW_TOKENS = 2000
 
 
@@ -87,9 +93,15 @@ def train(config, corpus):
     started = time.monotonic()
     for epoch in range(config.epochs):
         lengths = bptt_windows(
-            columns.shape[1] - 1, config.bptt, config.seed, epoch, bptt_std=config.bptt_std,
-            bptt_min=config.bptt_min, bptt_max=config.bptt_max,
-            bptt_full_probability=config.bptt_full_probability)  # fmt: skip
+            columns.shape[1] - 1,
+            config.bptt,
+            config.seed,
+            epoch,
+            bptt_std=config.bptt_std,
+            bptt_min=config.bptt_min,
+            bptt_max=config.bptt_max,
+            bptt_full_probability=config.bptt_full_probability,
+        )
         model.states = model.zero_states(config.batch_size)
         for inputs, targets in windows(columns, lengths):
             loss = model.learn(inputs, targets, rate_scale=len(inputs) / config.bptt)
@@ -102,8 +114,14 @@ def train(config, corpus):
             average.swap()
             averaged = validation_loss(model, corpus.validation, config.validation_batch_size)
             average.swap()
-        values = (epoch + 1, averaged, math.exp(averaged), math.exp(raw), int(average is not None),
-                  round(time.monotonic() - started, 3))  # fmt: skip
+        values = (
+            epoch + 1,
+            averaged,
+            math.exp(averaged),
+            math.exp(raw),
+            int(average is not None),
+            round(time.monotonic() - started, 3),
+        )
         yield dict(zip(COLUMNS, values))
         if average is None and trigger.update(averaged):
             average = Average(model.parameters())
@@ -132,8 +150,11 @@ def main():
         for row in train(config, corpus):
             writer.writerow(row)
             file.flush()
-            print(f"epoch {row['epoch']}: perplexity {row['validation_perplexity']:.2f}, "
-                  f"{row['seconds'] / 60:.1f} minutes", flush=True)  # fmt: skip
+            print(
+                f"epoch {row['epoch']}: perplexity {row['validation_perplexity']:.2f}, "
+                f"{row['seconds'] / 60:.1f} minutes",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -23,8 +23,16 @@ from benchmarks.implementations import NAMES, TORCH
 from benchmarks.report import machine
 from benchmarks.workload import Workload
 
-_TASKS = ("train_step", "evaluate", "generate", "growth", "pieces", "epoch", "start_up",
-          "large_vocabulary")  # fmt: skip
+_TASKS = (
+    "train_step",
+    "evaluate",
+    "generate",
+    "growth",
+    "pieces",
+    "epoch",
+    "start_up",
+    "large_vocabulary",
+)
 _SIZES = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 _GENERATED = 200
 
@@ -38,8 +46,14 @@ def _sized(arguments, **changes):
 def _compare(arguments, task, repeat=1, **size):
     workloads = _sized(arguments, **size)
     rows = comparison.measure(
-        workloads, arguments.implementations, arguments.pythons, task, arguments.rounds, repeat,
-        arguments.product_size)  # fmt: skip
+        workloads,
+        arguments.implementations,
+        arguments.pythons,
+        task,
+        arguments.rounds,
+        repeat,
+        arguments.product_size,
+    )
     workload, is_training = workloads[0], task == "train_step"
     title = f"{task}, batch {workload.batch_size}, {workload.timesteps} time steps"
     lines = [title, "", *comparison.table(rows, workload, is_training)]
@@ -80,8 +94,12 @@ def _large_vocabulary(arguments):
     workload = arguments.workload
     tokens = [size * workload.timesteps for size in arguments.batch_size]
     results = softmax.measure(
-        tokens, workload.vocabulary_size, arguments.large_tokens, arguments.large_vocabulary_size,
-        arguments.rounds)  # fmt: skip
+        tokens,
+        workload.vocabulary_size,
+        arguments.large_tokens,
+        arguments.large_vocabulary_size,
+        arguments.rounds,
+    )
     return results, softmax.report(results)
 
 
@@ -89,8 +107,10 @@ def _plans(arguments):
     """`(task, function)`; a function returns what `--output` keeps, and Markdown lines."""
     compare = functools.partial(_compare, arguments)
     return [
-        *(("train_step", functools.partial(compare, "train_step", batch_size=size))
-          for size in arguments.batch_size),
+        *(
+            ("train_step", functools.partial(compare, "train_step", batch_size=size))
+            for size in arguments.batch_size
+        ),
         ("evaluate", functools.partial(compare, "evaluate", batch_size=10)),
         ("generate", functools.partial(compare, "generate", _GENERATED, batch_size=1, timesteps=1)),
         ("growth", functools.partial(_growth, arguments)),
@@ -98,7 +118,7 @@ def _plans(arguments):
         ("epoch", functools.partial(_epoch, arguments)),
         ("start_up", functools.partial(_start_up, arguments)),
         ("large_vocabulary", functools.partial(_large_vocabulary, arguments)),
-    ]  # fmt: skip
+    ]
 
 
 def _parser():
@@ -109,24 +129,51 @@ def _parser():
     add("--task", nargs="+", default=list(_TASKS), choices=_TASKS, help="what to measure")
     add("--batch_size", type=int, nargs="+", default=[20, 80], help="of the training steps")
     add("--rounds", type=int, default=5, help="measurements of each")
-    add("--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16"],
-        help="of the products; bfloat16 is slow where the CPU does not multiply it")  # fmt: skip
+    add(
+        "--dtype",
+        nargs="+",
+        default=["float32"],
+        choices=["float32", "bfloat16"],
+        help="of the products; bfloat16 is slow where the CPU does not multiply it",
+    )
     add("--implementations", nargs="+", default=list(NAMES), choices=list(NAMES), help="which")
     add("--peer_python", default=sys.executable, help="interpreter with torch and fastai")
-    add("--product_size", type=int, default=comparison.PRODUCT_SIZE,
-        help="of the one large product; 12288 keeps a large GPU busy")  # fmt: skip
+    add(
+        "--product_size",
+        type=int,
+        default=comparison.PRODUCT_SIZE,
+        help="of the one large product; 12288 keeps a large GPU busy",
+    )
     for name in _SIZES:
         add(f"--{name}", type=int, default=getattr(Workload, name), help="size")
-    add("--growth_timesteps", type=int, nargs="+", default=list(growth.TIMESTEPS),
-        help="growth: windows, at batch 20")  # fmt: skip
-    add("--growth_batch_size", type=int, nargs="+", default=list(growth.BATCH_SIZES),
-        help="growth: batches, at --timesteps")  # fmt: skip
+    add(
+        "--growth_timesteps",
+        type=int,
+        nargs="+",
+        default=list(growth.TIMESTEPS),
+        help="growth: windows, at batch 20",
+    )
+    add(
+        "--growth_batch_size",
+        type=int,
+        nargs="+",
+        default=list(growth.BATCH_SIZES),
+        help="growth: batches, at --timesteps",
+    )
     add("--windows", type=int, default=20, help="epoch: windows of the text")
     add("--validation_tokens", type=int, default=10_000, help="epoch: of the validation text")
-    add("--large_vocabulary_size", type=int, default=softmax.LARGE_VOCABULARY,
-        help="large_vocabulary: words where memory is measured")  # fmt: skip
-    add("--large_tokens", type=int, default=softmax.LARGE_TOKENS,
-        help="large_vocabulary: tokens where memory is measured")  # fmt: skip
+    add(
+        "--large_vocabulary_size",
+        type=int,
+        default=softmax.LARGE_VOCABULARY,
+        help="large_vocabulary: words where memory is measured",
+    )
+    add(
+        "--large_tokens",
+        type=int,
+        default=softmax.LARGE_TOKENS,
+        help="large_vocabulary: tokens where memory is measured",
+    )
     add("--output", help="JSON file for all single times")
     return parser
 

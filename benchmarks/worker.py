@@ -45,8 +45,12 @@ class Worker:
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", name, settings],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            text=True)  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
         self.started = self._answer()
 
     def ask(self, task, **arguments):

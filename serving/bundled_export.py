@@ -1,7 +1,7 @@
 """The small model that comes with the package, as a server reads it."""
 
-from awd_keras import bundled
 from serving.saved_model import export_saved_model
+from trainers.training import bundled
 
 NAME = "bundled"
 
@@ -16,12 +16,17 @@ def export_bundled_model(output):
         an `Export`; its path is `output/bundled/VERSION`.
 
     Raises:
-        RunFolderError: if the package has no model.
-        VersionError: as `export_saved_model`.
+        UserError: if the package has no model.
+        UserError: as `export_saved_model`.
     """
     model, vocabulary, config = bundled.load_model(dtype="float32")
     # A user's first minute has no time for requests that nobody makes.
     return export_saved_model(
-        model, vocabulary, output, NAME, weights="int8", warmup=False,
+        model,
+        vocabulary,
+        output,
+        NAME,
+        weights="int8",
+        warmup=False,
         facts={"corpus": config.corpus},
-    )  # fmt: skip
+    )

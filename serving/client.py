@@ -69,8 +69,16 @@ class Client:
     """
 
     def __init__(
-        self, server="http://localhost:8501", model="bundled", version=None, label=None,
-        deadline=30.0, max_attempts=None, certificate=None, on_wait=None):  # fmt: skip
+        self,
+        server="http://localhost:8501",
+        model="bundled",
+        version=None,
+        label=None,
+        deadline=30.0,
+        max_attempts=None,
+        certificate=None,
+        on_wait=None,
+    ):
         if version is not None and label is not None:
             raise ValueError(
                 "expected a version or a label, not both. Received: "
@@ -181,8 +189,7 @@ class Client:
             self._state_size = signatures["step"]["inputs"]["state"][1][1]
         return self._state_size
 
-    def generate(
-        self, prompts, max_words=100, temperature=1.0, top_k=0, top_p=1.0, seed=0):  # fmt: skip
+    def generate(self, prompts, max_words=100, temperature=1.0, top_k=0, top_p=1.0, seed=0):
         """Writes on from prompts.
 
         Args:
@@ -199,9 +206,12 @@ class Client:
         """
         prompt = _strings("prompts", prompts)
         settings = {
-            "max_words": (max_words, np.int32), "temperature": (temperature, np.float32),
-            "top_k": (top_k, np.int32), "top_p": (top_p, np.float32), "seed": (seed, np.int64),
-        }  # fmt: skip
+            "max_words": (max_words, np.int32),
+            "temperature": (temperature, np.float32),
+            "top_k": (top_k, np.int32),
+            "top_p": (top_p, np.float32),
+            "seed": (seed, np.int64),
+        }
         columns = {n: _column(n, value, len(prompt), dt) for n, (value, dt) in settings.items()}
         outputs = self._predict("generate", {"prompt": prompt, **columns})
         return [] if outputs is None else [text.decode("utf-8") for text in outputs["text"]]

@@ -7,10 +7,10 @@ import sys
 
 from absl import flags
 
-from awd_keras import command
-from awd_keras.start_up import start_tensorflow
 from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
+from trainers import cli as command
+from trainers.start_up import start_tensorflow
 
 FLAGS = flags.FLAGS
 # Flags defined here belong to the command that calls: its --help shows them.
@@ -33,8 +33,11 @@ def main(connect):
     flags.DEFINE_string("label", None, "label of a version, in its place")
     flags.DEFINE_float("deadline", 30.0, "seconds in which each request has to be answered")
     flags.DEFINE_integer(
-        "max_attempts", None, "attempts while the server is unavailable; default: until --deadline",
-        1)  # fmt: skip
+        "max_attempts",
+        None,
+        "attempts while the server is unavailable; default: until --deadline",
+        1,
+    )
     flags.DEFINE_string("certificate", None, "file of certificates to trust, in PEM")
     flags.DEFINE_integer("batch_size", 64, "score: texts sent at once; 1 answers each at once", 1)
     flags.DEFINE_bool("text", False, "score: write the text itself too, its tabs as spaces")
@@ -60,8 +63,15 @@ def _main(connect, action=None, *texts):
     if FLAGS.server.partition("://")[0] not in ("http", "https"):
         start_tensorflow()
     with connect(
-        FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.label, FLAGS.deadline,
-        FLAGS.max_attempts, FLAGS.certificate, _waiting()) as client:  # fmt: skip
+        FLAGS.server,
+        FLAGS.model_name,
+        FLAGS.version,
+        FLAGS.label,
+        FLAGS.deadline,
+        FLAGS.max_attempts,
+        FLAGS.certificate,
+        _waiting(),
+    ) as client:
         return actions[action](client, texts)
 
 

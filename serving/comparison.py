@@ -11,8 +11,12 @@ import tensorflow as tf
 from serving.saved_model import export_saved_model
 
 # What can be exported: (dtype, weights).
-FORMS = (("float32", "float32"), ("float32", "int8"), ("bfloat16", "bfloat16"),
-         ("bfloat16", "int8"))  # fmt: skip
+FORMS = (
+    ("float32", "float32"),
+    ("float32", "int8"),
+    ("bfloat16", "bfloat16"),
+    ("bfloat16", "int8"),
+)
 BATCH_SIZES = (1, 8, 64)
 _BATCH = 32
 _REPETITIONS = 15

@@ -17,9 +17,10 @@ import os
 
 from absl import flags
 
-from awd_keras import command
-from awd_keras.config import ConfigError
+from awd_keras.errors import InputError
 from serving.limit_settings import Limits
+from trainers import cli as command
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 # Fields of `Limits`, with what they mean; the defaults are its.
@@ -53,21 +54,18 @@ def main():
 
 
 def _errors():
-    from awd_keras.data import CorpusError
-    from awd_keras.training import CheckpointError, RunFolderError
-    from serving.version_folder import VersionError
 
-    bad_input = (ConfigError, CorpusError, CheckpointError, RunFolderError, VersionError)
+    bad_input = (UserError, InputError, UserError, UserError, UserError)
     return dict.fromkeys(bad_input, command.EXIT_BAD_INPUT)
 
 
 def _main():
-    from awd_keras import bundled
+    from trainers.training import bundled
 
     if FLAGS.workdir == "":
-        raise ConfigError("--workdir must be the folder of a trained run. Received: nothing")
+        raise UserError("--workdir must be the folder of a trained run. Received: nothing")
     if not FLAGS.output and not FLAGS.compare:
-        raise ConfigError("--output is required: the folder to write NAME/VERSION into.")
+        raise UserError("--output is required: the folder to write NAME/VERSION into.")
     limits = _limits()
     model, vocabulary, config = bundled.load_model(FLAGS.workdir, "float32")
     if FLAGS.workdir is None:
@@ -81,13 +79,13 @@ def _limits():
     try:
         return Limits(**{name: getattr(FLAGS, name) for name in _LIMITS})
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _export(model, vocabulary, config, limits):
     from serving.bundled_export import NAME
     from serving.saved_model import export_saved_model
-    from serving.version_folder import VersionError, check_name
+    from serving.version_folder import check_name
 
     name = FLAGS.name
     if name is None:
@@ -95,15 +93,22 @@ def _export(model, vocabulary, config, limits):
         name = os.path.basename(os.path.abspath(path))
         try:
             check_name(name)
-        except VersionError as error:
-            raise VersionError(
+        except UserError as error:
+            raise UserError(
                 f"{error}, the name of the run folder. Choose another by --name."
             ) from None
     export = export_saved_model(
-        model, vocabulary, FLAGS.output, name, version=FLAGS.version, dtype=FLAGS.dtype,
-        weights=FLAGS.weights, limits=limits, warmup=FLAGS.warmup,
+        model,
+        vocabulary,
+        FLAGS.output,
+        name,
+        version=FLAGS.version,
+        dtype=FLAGS.dtype,
+        weights=FLAGS.weights,
+        limits=limits,
+        warmup=FLAGS.warmup,
         facts={"corpus": config.corpus},
-    )  # fmt: skip
+    )
     print(f"written: {export.path}")
     print(
         f"model: {model.count_params():,} parameters, {len(vocabulary):,} words, "
@@ -157,7 +162,7 @@ def _compare(model, vocabulary, config):
 
 def _lines(vocabulary, config):
     """Lines of a text as ids, up to so many words, and as long as a request may be."""
-    from awd_keras.data import CorpusError, load_corpus
+    from awd_keras.data import load_corpus
     from awd_keras.data.text_files import read_lines
 
     if FLAGS.compare_text:
@@ -175,10 +180,10 @@ def _lines(vocabulary, config):
         try:
             lines.append(vocabulary.encode(words).tolist())
         except ValueError as error:
-            raise CorpusError(f"The text cannot be read with this run: {error}") from None
+            raise InputError(f"The text cannot be read with this run: {error}") from None
         num_words += len(words)
     if not lines:
-        raise CorpusError("The text to compare with has no words.")
+        raise InputError("The text to compare with has no words.")
     return lines
 
 

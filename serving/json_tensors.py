@@ -269,9 +269,12 @@ def _decode_base64(text):
 
 
 _READERS = {
-    "f": _read_floats, "i": _read_integers, "u": _read_integers, "b": _read_booleans,
+    "f": _read_floats,
+    "i": _read_integers,
+    "u": _read_integers,
+    "b": _read_booleans,
     "O": _read_strings,
-}  # fmt: skip
+}
 
 
 def _to_json(name, array):

@@ -47,26 +47,26 @@ class RequestChecks:
         checks = [
             _holds(
                 sizes[first] <= largest,
-                f"a request may have {largest} rows at most. Received:", sizes[first],
+                f"a request may have {largest} rows at most. Received:",
+                sizes[first],
             )
-        ]  # fmt: skip
+        ]
         for name in others:
             checks.append(
                 _holds(
                     tf.equal(sizes[name], sizes[first]),
                     f"`{first}` and `{name}` must have as many rows as each other. Received:",
-                    sizes[first], sizes[name],
+                    sizes[first],
+                    sizes[name],
                 )
-            )  # fmt: skip
+            )
         return _behind(checks, *inputs.values())
 
     def text(self, name, text):
         """Checks texts before they are split."""
         lengths = tf.strings.length(text)
         most = self._limits.max_text_bytes
-        check = _rows_hold(
-            lengths <= most, f"a `{name}` may have {most} bytes at most", lengths
-        )  # fmt: skip
+        check = _rows_hold(lengths <= most, f"a `{name}` may have {most} bytes at most", lengths)
         [text] = _behind([check], text)
         # What is not UTF-8 comes out changed.
         read = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
@@ -89,9 +89,10 @@ class RequestChecks:
                 _rows_hold(
                     tf.equal(num_unknown, 0),
                     f"`{name}` must have words of the vocabulary only: there is no <unk> to stand "
-                    "for others", num_unknown,
+                    "for others",
+                    num_unknown,
                 )
-            )  # fmt: skip
+            )
         return _behind(checks, token_ids, lengths)
 
     def padded_ids(self, token_ids, lengths):
@@ -101,9 +102,10 @@ class RequestChecks:
             _holds(width <= most, f"`token_ids` may have {most} columns at most. Received:", width),
             _rows_hold(
                 (lengths >= 0) & (lengths <= width),
-                "`lengths` must be at least 0, and at most the columns of `token_ids`", lengths,
+                "`lengths` must be at least 0, and at most the columns of `token_ids`",
+                lengths,
             ),
-        ]  # fmt: skip
+        ]
         token_ids, lengths = _behind(checks, token_ids, lengths)
         token_ids = tf.where(tf.sequence_mask(lengths, tf.shape(token_ids)[1]), token_ids, 0)
         # One id that is outside shows in the smallest or the largest of its row.
@@ -119,9 +121,10 @@ class RequestChecks:
             _rows_hold(self._is_id(token_ids), self._ids_message(), token_ids),
             _rows_hold(
                 tf.reduce_all(tf.math.is_finite(state), axis=1),
-                "`state` must be finite", tf.reduce_sum(state, axis=1),
+                "`state` must be finite",
+                tf.reduce_sum(state, axis=1),
             ),
-        ]  # fmt: skip
+        ]
         return _behind(checks, token_ids, state)
 
     def next_word(self, k):
@@ -136,22 +139,23 @@ class RequestChecks:
         checks = [
             _rows_hold(
                 (max_words >= 1) & (max_words <= most),
-                f"`max_words` must be from 1 to {most}", max_words,
+                f"`max_words` must be from 1 to {most}",
+                max_words,
             ),
             _rows_hold(
                 tf.math.is_finite(temperature) & (temperature >= 0),
-                "`temperature` must be a finite number of at least 0", temperature,
+                "`temperature` must be a finite number of at least 0",
+                temperature,
             ),
             _rows_hold(top_k >= 0, "`top_k` must be at least 0, which is for all words", top_k),
             # Not so for NaN.
-            _rows_hold(
-                (top_p > 0) & (top_p <= 1), "`top_p` must be above 0, and at most 1", top_p
-            ),
+            _rows_hold((top_p > 0) & (top_p <= 1), "`top_p` must be above 0, and at most 1", top_p),
             _rows_hold(
                 (seed >= 0) & (seed < _LARGEST_SEED),
-                "`seed` must be at least 0, and below 2**62", seed,
+                "`seed` must be at least 0, and below 2**62",
+                seed,
             ),
-        ]  # fmt: skip
+        ]
         return _behind(checks, max_words, temperature, top_k, top_p, seed)
 
     def _is_id(self, ids):

@@ -18,7 +18,8 @@ import tempfile
 
 from absl import flags
 
-from awd_keras import command
+from trainers import cli as command
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -26,9 +27,10 @@ FLAGS = flags.FLAGS
 def main():
     """Parses the command line and serves until Ctrl-C."""
     flags.DEFINE_string(
-        "model", None,
+        "model",
+        None,
         "folder that serving.export wrote; default: the small model that comes with the package",
-    )  # fmt: skip
+    )
     flags.DEFINE_string("model_name", None, "name in requests; default: that of the folder")
     flags.DEFINE_integer("version", None, "version to serve; default: the highest")
     flags.DEFINE_multi_string("label", [], "label that requests may use for the version")
@@ -43,12 +45,11 @@ def main():
 
 
 def _errors():
-    from awd_keras.training import RunFolderError
     from serving.servable import ModelFolderError
     from serving.status import StatusError
 
     # A package without its model; a warm-up request that fails.
-    bad_input = (ModelFolderError, RunFolderError, StatusError)
+    bad_input = (ModelFolderError, UserError, StatusError)
     return dict.fromkeys(bad_input, command.EXIT_BAD_INPUT)
 
 
@@ -69,8 +70,8 @@ def _serve():
 
 
 def _export_bundled(folder):
-    from awd_keras import bundled
     from serving.bundled_export import export_bundled_model
+    from trainers.training import bundled
 
     print(bundled.describe(), flush=True)
     export_bundled_model(folder)
@@ -85,9 +86,15 @@ def _serve_folder(folder):
     servable = Servable(path, FLAGS.model_name or name, version, FLAGS.label)
     with contextlib.closing(servable):
         server = Server(
-            servable, host=FLAGS.host, grpc_port=FLAGS.port, rest_port=FLAGS.rest_api_port,
-            threads=FLAGS.threads, max_requests=FLAGS.max_requests,
-            max_request_bytes=FLAGS.max_request_bytes, timeout=FLAGS.timeout)  # fmt: skip
+            servable,
+            host=FLAGS.host,
+            grpc_port=FLAGS.port,
+            rest_port=FLAGS.rest_api_port,
+            threads=FLAGS.threads,
+            max_requests=FLAGS.max_requests,
+            max_request_bytes=FLAGS.max_request_bytes,
+            timeout=FLAGS.timeout,
+        )
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             num_replayed = replay(servable, path)

@@ -122,10 +122,17 @@ class RestTransport:
 
     def _ask(self, method, suffix, timeout, body=None):
         try:
-            response = _within(timeout, lambda: self._session.request(
-                method, self._url + suffix, data=body, timeout=timeout,
-                verify=self._certificate,  # the session's would give way to REQUESTS_CA_BUNDLE
-                headers={"Content-Type": "application/json"}))  # fmt: skip
+            response = _within(
+                timeout,
+                lambda: self._session.request(
+                    method,
+                    self._url + suffix,
+                    data=body,
+                    timeout=timeout,
+                    verify=self._certificate,  # the session's would give way to REQUESTS_CA_BUNDLE
+                    headers={"Content-Type": "application/json"},
+                ),
+            )
         except requests.Timeout as error:
             raise StatusError("DEADLINE_EXCEEDED", str(error)) from None
         except requests.exceptions.SSLError as error:

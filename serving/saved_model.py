@@ -8,7 +8,6 @@ import tempfile
 
 import tensorflow as tf
 
-from awd_keras.config import ConfigError
 from awd_keras.data.vocabulary_check import check_vocabulary
 from serving.limits import Limits
 from serving.network import Network
@@ -16,6 +15,7 @@ from serving.signatures import Signatures
 from serving.version_folder import new_version
 from serving.vocabulary_table import VocabularyTable
 from serving.warmup import write_warmup
+from trainers.errors import UserError
 
 DTYPES = ("float32", "bfloat16")
 WEIGHTS = ("float32", "bfloat16", "int8")
@@ -80,9 +80,9 @@ def export_saved_model(
         an `Export`.
 
     Raises:
-        ConfigError: if dtype and weights do not go together, or tensorflow-serving-api is missing.
-        CorpusError: if the vocabulary has no `<eos>`, or not the size of the model's.
-        VersionError: if the version exists, or name or number cannot be.
+        UserError: if dtype and weights do not go together, or tensorflow-serving-api is missing.
+        InputError: if the vocabulary has no `<eos>`, or not the size of the model's.
+        UserError: if the version exists, or name or number cannot be.
     """
     weights = weights or dtype
     _check(model, vocabulary, dtype, weights, warmup)
@@ -121,13 +121,13 @@ def export_saved_model(
 
 def _check(model, vocabulary, dtype, weights, warmup):
     if dtype not in DTYPES or weights not in (dtype, "int8"):
-        raise ConfigError(
+        raise UserError(
             f"dtype must be one of {', '.join(DTYPES)}, and weights the same or int8. "
             f"Received: dtype={dtype!r}, weights={weights!r}"
         )
     check_vocabulary(vocabulary, model.backbone.vocabulary_size)
     if warmup and importlib.util.find_spec("tensorflow_serving") is None:
-        raise ConfigError(
+        raise UserError(
             "The warm-up file is written with the package tensorflow-serving-api, which is not "
             "installed. Run: pip install '.[serving]' in a clone of the repository, or leave the "
             "file out by --nowarmup."

@@ -40,8 +40,16 @@ class Server:
     """
 
     def __init__(
-        self, servable, host="127.0.0.1", grpc_port=8500, rest_port=8501, threads=8,
-        max_requests=128, max_request_bytes=16 * 2**20, timeout=30.0):  # fmt: skip
+        self,
+        servable,
+        host="127.0.0.1",
+        grpc_port=8500,
+        rest_port=8501,
+        threads=8,
+        max_requests=128,
+        max_request_bytes=16 * 2**20,
+        timeout=30.0,
+    ):
         address = _address_of(host, grpc_port)
         _check_free(address, grpc_port)
         # Waitress tells at length of a queue in which requests wait, which is what it is for.
@@ -50,9 +58,14 @@ class Server:
         logging.getLogger("grpc").setLevel(logging.CRITICAL)
         try:
             self._http = waitress.create_server(
-                make_application(servable, timeout), host=address, port=rest_port, threads=threads,
+                make_application(servable, timeout),
+                host=address,
+                port=rest_port,
+                threads=threads,
                 connection_limit=max_requests + _OWN_CHANNELS,
-                max_request_body_size=max_request_bytes, ident="serving.local")  # fmt: skip
+                max_request_body_size=max_request_bytes,
+                ident="serving.local",
+            )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OSError(f"REST cannot listen on {host}:{rest_port}: {reason}") from None

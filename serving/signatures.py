@@ -41,7 +41,8 @@ class Signatures(tf.Module):
         inputs = {
             "score": [text],
             "score_tokens": [
-                tf.TensorSpec((None, None), tf.int32, "token_ids"), _vector(tf.int32, "lengths"),
+                tf.TensorSpec((None, None), tf.int32, "token_ids"),
+                _vector(tf.int32, "lengths"),
             ],
             "next_word": [text, _vector(tf.int32, "k")],
             "step": [
@@ -56,7 +57,7 @@ class Signatures(tf.Module):
                 _vector(tf.float32, "top_p"),
                 _vector(tf.int64, "seed"),
             ],
-        }  # fmt: skip
+        }
         # Loops are written as such: nothing is left for AutoGraph, which takes long to find that.
         functions = {
             name: tf.function(getattr(self, name), input_signature=inputs[name], autograph=False)
@@ -174,8 +175,13 @@ class Signatures(tf.Module):
             space between words, without the `<eos>`.
         """
         inputs = self._checks.batch(
-            prompt=prompt, max_words=max_words, temperature=temperature, top_k=top_k, top_p=top_p,
-            seed=seed)  # fmt: skip
+            prompt=prompt,
+            max_words=max_words,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
         prompt, *options = inputs
         max_words, temperature, top_k, top_p, seed = self._checks.generate(*options)
         token_ids, lengths, _ = self._read_text("prompt", prompt, unknown_may_be=False)

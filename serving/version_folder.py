@@ -10,13 +10,11 @@ import pathlib
 import re
 import shutil
 
+from trainers.errors import UserError
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # The server reads versions as int64.
 _LARGEST_VERSION = 2**63 - 1
-
-
-class VersionError(ValueError):
-    """A version that exists, or a name or number that no server takes."""
 
 
 def existing_versions(folder):
@@ -42,10 +40,10 @@ def check_name(name):
         name: the name.
 
     Raises:
-        VersionError: if it may not.
+        UserError: if it may not.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise VersionError(
+        raise UserError(
             "The name of a model must have letters, digits, `_`, `-` and `.` only, and begin with "
             f"a letter, a digit or `_`. Received: {name!r}"
         )
@@ -64,7 +62,7 @@ def new_version(output, name, version=None):
         `(path, place)`: the folder to write to, empty, and the folder it becomes.
 
     Raises:
-        VersionError: if the name or the number cannot be, or the version exists.
+        UserError: if the name or the number cannot be, or the version exists.
     """
     check_name(name)
     folder = pathlib.Path(output) / name
@@ -73,12 +71,12 @@ def new_version(output, name, version=None):
         version = versions[-1] + 1 if versions else 1
     is_integer = isinstance(version, int) and not isinstance(version, bool)
     if not is_integer or not 1 <= version <= _LARGEST_VERSION:
-        raise VersionError(
+        raise UserError(
             f"A version must be an integer from 1 to {_LARGEST_VERSION}. Received: {version!r}"
         )
     place = folder / str(version)
     if version in versions:
-        raise VersionError(
+        raise UserError(
             f"{_describe(folder, version)}, and a server may be reading it. Leave the version out "
             f"to write version {versions[-1] + 1}, or choose another; nothing was changed."
         )
@@ -95,7 +93,7 @@ def new_version(output, name, version=None):
         except OSError as error:
             if not place.exists():
                 raise
-            raise VersionError(
+            raise UserError(
                 f"{place} was written by somebody else meanwhile; nothing was changed."
             ) from error
         _flush(folder)
@@ -112,9 +110,10 @@ def _describe(folder, version):
     if (folder / str(version)).exists():
         return f"{folder / str(version)} exists already"
     (found, *_) = (
-        path for path in folder.iterdir()
+        path
+        for path in folder.iterdir()
         if path.name.isascii() and path.name.isdecimal() and int(path.name) == version
-    )  # fmt: skip
+    )
     return f"{found} exists already, which a server reads as version {version}"
 
 

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from awd_keras.config import ConfigError
-from awd_keras.data import CorpusError, Vocabulary
+from awd_keras.data import Vocabulary
+from awd_keras.errors import InputError
 from awd_keras.generation import GenerationConfig, TextGenerator
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import to_numpy
+from trainers.errors import UserError
 
 WORDS = ["<eos>", "the", "cat", "<unk>", "sat", "on", "a", "mat"]
 VOCABULARY = Vocabulary(WORDS)
@@ -87,8 +88,10 @@ def test_samples_reach_the_whole_vocabulary():
 
 def test_the_same_seed_gives_the_same_texts(generator):
     first = generate(generator, "a", num_samples=5, max_words=20, seed=11)
-    assert generate(TextGenerator(make_model(), VOCABULARY), "a", num_samples=5, max_words=20,
-                    seed=11) == first  # fmt: skip
+    assert (
+        generate(TextGenerator(make_model(), VOCABULARY), "a", num_samples=5, max_words=20, seed=11)
+        == first
+    )
     assert generate(generator, "a", num_samples=5, max_words=20, seed=12) != first
     assert len(set(first)) > 1
 
@@ -164,7 +167,7 @@ class TestUnknown:
         options = {"num_samples": 10, "max_words": 10}
         plain = generate(generator, **options)
         assert generate(generator, unknown=False, repeat_unknown=False, **options) == plain
-        with pytest.raises(ConfigError, match="The prompt cannot be read: The word 'dog'"):
+        with pytest.raises(UserError, match="The prompt cannot be read: The word 'dog'"):
             generator.generate("the dog")
 
 
@@ -203,12 +206,12 @@ def test_one_trace_serves_all():
     ],
 )
 def test_settings_are_checked(name, value):
-    with pytest.raises(ConfigError, match=rf"{name} must be .*Received: {value}"):
+    with pytest.raises(UserError, match=rf"{name} must be .*Received: {value}"):
         GenerationConfig(**{name: value})
 
 
 def test_the_vocabulary_must_be_the_models():
-    with pytest.raises(CorpusError, match="predicts 8 words, the vocabulary has 2"):
+    with pytest.raises(InputError, match="predicts 8 words, the vocabulary has 2"):
         TextGenerator(make_model(), Vocabulary(["<eos>", "the"]))
-    with pytest.raises(CorpusError, match="the vocabulary has none"):
+    with pytest.raises(InputError, match="the vocabulary has none"):
         TextGenerator(make_model(), Vocabulary(["the"]))

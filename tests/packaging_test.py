@@ -137,8 +137,14 @@ def text_files():
 
 # What may lie about in a checkout.
 LEFT_OVER = [
-    "build/lib/awd_keras/old.py", "dist/old.whl", "runs/demo/config.json", "site/index.html",
-    "trainers/__pycache__/ptb.pyc", "awd_keras.egg-info/x.txt", ".venv/bin/python"]  # fmt: skip
+    "build/lib/awd_keras/old.py",
+    "dist/old.whl",
+    "runs/demo/config.json",
+    "site/index.html",
+    "trainers/__pycache__/ptb.pyc",
+    "awd_keras.egg-info/x.txt",
+    ".venv/bin/python",
+]
 
 
 @pytest.fixture(scope="module")

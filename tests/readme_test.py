@@ -24,8 +24,13 @@ def test_the_parts_alone_are_a_model_that_trains_and_comes_back(tmp_path):
     words = np.random.default_rng(0).integers(10_000, size=(4, 7))
     inputs, targets = words[:, :-1], words[:, 1:]
     history = model.fit(
-        inputs, targets, validation_data=(inputs, targets), epochs=2, verbose=0,
-        callbacks=[optimizers.NonMonotonicTriggerCallback()])  # fmt: skip
+        inputs,
+        targets,
+        validation_data=(inputs, targets),
+        epochs=2,
+        verbose=0,
+        callbacks=[optimizers.NonMonotonicTriggerCallback()],
+    )
     assert np.all(np.isfinite(history.history["val_loss"]))
     model.save(tmp_path / "model.keras")
     revived = keras.saving.load_model(tmp_path / "model.keras")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 # What users verify their machines with is what the tests compare with.
-from awd_keras.verification import floatx, plain_lstm, relative_error, to_numpy  # noqa: F401
+from trainers.verification import floatx, plain_lstm, relative_error, to_numpy  # noqa: F401
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 

@@ -29,10 +29,11 @@ import time
 
 from absl import flags
 
-from awd_keras.ablation import ABLATION_ROWS, ablation_row
-from awd_keras.config import ConfigError, TrainingConfig
 from trainers import command, common, recorded_text, side_by_side
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
 from trainers.record import read_record
+from trainers.search.ablation_rows import ABLATION_ROWS, ablation_row
 
 FLAGS = flags.FLAGS
 _RECORD = "ablation.json"
@@ -46,16 +47,18 @@ def main():
     flags.DEFINE_list("rows", list(ABLATION_ROWS), "rows of the table")
     flags.DEFINE_list("seeds", None, "seeds of each row; default: that of the preset")
     flags.DEFINE_integer(
-        "finetune_epochs", None, "most epochs of fine-tuning; default: --epochs; 0: no row is "
-        "fine-tuned", lower_bound=0)  # fmt: skip
+        "finetune_epochs",
+        None,
+        "most epochs of fine-tuning; default: --epochs; 0: no row is fine-tuned",
+        lower_bound=0,
+    )
     flags.DEFINE_integer("processes", 1, "runs side by side", lower_bound=1)
     command.main(_ablation)
 
 
 def _ablation():
     from awd_keras.data import load_corpus
-    from awd_keras.training import RunFolderError
-    from awd_keras.training.folder_lock import folder_lock
+    from trainers.training.folder_lock import folder_lock
 
     config = common.config_from_flags()
     workdir = os.path.normpath(FLAGS.workdir or common.default_workdir() + "-ablation")
@@ -65,7 +68,7 @@ def _ablation():
     rows, seeds = _check_rows(config, finetune_epochs), _check_seeds(config)
     plan = _Plan(config, finetune_epochs, rows, seeds, workdir)
     if _check_folder(plan) and not FLAGS.resume:
-        raise RunFolderError(
+        raise UserError(
             f"{workdir} holds an ablation already. Leave --noresume out to go on with it, or "
             "choose another folder by --workdir."
         )
@@ -79,8 +82,10 @@ def _ablation():
         plan.begin(_read_record(workdir))
         jobs = plan.jobs()
         print(f"folder: {workdir}")
-        print(f"{len(jobs)} runs: {len(rows)} rows, {len(seeds)} seeds; {config.epochs} epochs each"
-              f", then at most {finetune_epochs} of fine-tuning")  # fmt: skip
+        print(
+            f"{len(jobs)} runs: {len(rows)} rows, {len(seeds)} seeds; {config.epochs} epochs each"
+            f", then at most {finetune_epochs} of fine-tuning"
+        )
         if plan.diverged:
             print(f"diverged before, not repeated: {', '.join(sorted(plan.diverged))}")
         plan.write_table()
@@ -95,12 +100,12 @@ def _ablation():
 
 def _check_rows(config, finetune_epochs):
     if not FLAGS.rows:
-        raise ConfigError("rows must name at least one row.")
+        raise UserError("rows must name at least one row.")
     for name in FLAGS.rows:
         row = ablation_row(name)
         row.config(config)
         if name == "no_fine_tuning" and not finetune_epochs:
-            raise ConfigError(
+            raise UserError(
                 "With --finetune_epochs=0 no row is fine-tuned: leave no_fine_tuning out of --rows."
             )
     # In the paper's order, each once.
@@ -115,7 +120,7 @@ def _check_seeds(config):
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(
+        raise UserError(
             "seeds must be different integers with commas between them. Received: "
             f"{','.join(FLAGS.seeds)}"
         )
@@ -138,9 +143,10 @@ class _Plan:
         self.settings = {**(self.settings or self.all_settings()), **self.text}
         # Its folder was deleted: then it is to be made again.
         self.diverged = {
-            folder for folder in record.get("diverged", ())
+            folder
+            for folder in record.get("diverged", ())
             if os.path.isdir(os.path.join(self.workdir, folder))
-        }  # fmt: skip
+        }
         self._write_record()
 
     def all_settings(self):
@@ -154,7 +160,7 @@ class _Plan:
         self._write_record()
 
     def _write_record(self):
-        from awd_keras.training.run_folder import write_beside
+        from trainers.training.run_folder import write_beside
 
         content = {**self.settings, "diverged": sorted(self.diverged)}
         write_beside(os.path.join(self.workdir, _RECORD), json.dumps(content, indent=2) + "\n")
@@ -192,17 +198,21 @@ class _Plan:
         for name in self._table_rows():
             asked = self.seeds if name in self.rows else []
             others = [seed for seed in self._seeds_on_disk(name) if seed not in asked]
-            made = [run for run in (self._run(name, seed) for seed in others)
-                    if run.perplexities or run.diverged]  # fmt: skip
+            made = [
+                run
+                for run in (self._run(name, seed) for seed in others)
+                if run.perplexities or run.diverged
+            ]
             runs[name] = [*(self._run(name, seed) for seed in asked), *made]
         return {name: of_row for name, of_row in runs.items() if of_row}
 
     def _table_rows(self):
         """All rows, but one that has the same numbers as another."""
         return [
-            name for name in ABLATION_ROWS
+            name
+            for name in ABLATION_ROWS
             if name in self.rows or self.finetune_epochs or ablation_row(name).trained_as is None
-        ]  # fmt: skip
+        ]
 
     def _seeds_on_disk(self, name):
         folder = os.path.join(self.workdir, ablation_row(name).trained_as or name)
@@ -210,7 +220,7 @@ class _Plan:
         return sorted(int(match[1]) for match in map(_SEED.fullmatch, names) if match)
 
     def _run(self, name, seed):
-        from awd_keras.reporting import AblationRun
+        from trainers.reporting import AblationRun
 
         folder = self.folder(name, seed)
         perplexities = self._perplexities(folder)
@@ -221,7 +231,7 @@ class _Plan:
 
     def _perplexities(self, folder):
         """(validation, test) of a finished run, else None."""
-        from awd_keras.training import RunFolder
+        from trainers.training import RunFolder
 
         results = RunFolder(os.path.join(self.workdir, folder)).read_results()
         if not results or results["reason"] != "finished":
@@ -242,13 +252,13 @@ class _Plan:
         )
 
     def markdown(self):
-        from awd_keras.reporting import ablation_markdown
+        from trainers.reporting import ablation_markdown
 
         return ablation_markdown(self.runs(), self.config.corpus, self._description())
 
     def write_table(self):
-        from awd_keras.reporting import ablation_html
-        from awd_keras.training.run_folder import write_beside
+        from trainers.reporting import ablation_html
+        from trainers.training.run_folder import write_beside
 
         write_beside(os.path.join(self.workdir, "ablation.md"), self.markdown())
         page = ablation_html(self.runs(), self.config.corpus, self._description())
@@ -262,8 +272,6 @@ def _read_record(workdir):
 
 def _check_folder(plan):
     """Says whether the folder holds this ablation; an error if it holds anything else."""
-    from awd_keras.training import RunFolderError
-
     recorded = _read_record(plan.workdir)
     if recorded:
         # Settings that came later have their defaults.
@@ -275,16 +283,16 @@ def _check_folder(plan):
             if name not in harmless and recorded.get(name) != value
         ]
         if differences:
-            raise RunFolderError(
+            raise UserError(
                 f"{plan.workdir} holds an ablation with other settings ({'; '.join(differences)}). "
                 "Go on with its own, or choose another folder by --workdir."
             )
         return True
     if os.path.isfile(plan.workdir):
-        raise RunFolderError(f"{plan.workdir} is a file. Choose another folder by --workdir.")
+        raise UserError(f"{plan.workdir} is a file. Choose another folder by --workdir.")
     # One that was killed as it began leaves at most this.
     if os.path.isdir(plan.workdir) and set(os.listdir(plan.workdir)) - {f"{_RECORD}.partial"}:
-        raise RunFolderError(
+        raise UserError(
             f"{plan.workdir} is not empty and holds no ablation.json, so it is not an ablation's. "
             "Choose another folder by --workdir; nothing was changed."
         )
@@ -292,8 +300,7 @@ def _check_folder(plan):
 
 
 def _run(plan, jobs, lock):
-    from awd_keras.training import RunFolderError
-    from awd_keras.training.progress import duration
+    from trainers.training.progress import duration
 
     started, ended, last = time.monotonic(), 0, time.monotonic()
     worked = 0  # jobs that took time: those that were finished before say nothing of the others
@@ -320,7 +327,7 @@ def _run(plan, jobs, lock):
         held = () if lock is None else (lock,)
         return side_by_side.run_side_by_side(jobs, FLAGS.processes, on_end, held)
     except side_by_side.JobError as error:
-        raise RunFolderError(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ serving.local find them when no --workdir is given.
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -21,16 +21,19 @@ FLAGS = flags.FLAGS
 def main():
     flags.DEFINE_string("workdir", None, "run folder (required)")
     flags.DEFINE_string(
-        "output", None, "folder to write: a new or an empty one, or that of an older such "
-        "model; default: that of the package")  # fmt: skip
+        "output",
+        None,
+        "folder to write: a new or an empty one, or that of an older such "
+        "model; default: that of the package",
+    )
     command.main(_bundle)
 
 
 def _bundle():
-    from awd_keras import bundled
+    from trainers.training import bundled
 
     if not FLAGS.workdir:
-        raise ConfigError("--workdir is required: the folder of a trained run.")
+        raise UserError("--workdir is required: the folder of a trained run.")
     folder = FLAGS.output or bundled.FOLDER
     num_bytes = bundled.write_bundled_model(FLAGS.workdir, folder)
     print(f"{bundled.describe(folder)}: {num_bytes / 1e6:.2f} MB in {folder}")

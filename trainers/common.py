@@ -13,10 +13,12 @@ import warnings
 
 from absl import flags, logging
 
-from awd_keras.command import EXIT_BAD_INPUT, EXIT_INTERRUPTED
-from awd_keras.config import ConfigError, TrainingConfig
-from awd_keras.presets import PRESETS, RECIPES, preset
-from awd_keras.start_up import EXIT_BROKEN_PIPE, run_command, start_tensorflow, written_out
+from awd_keras.errors import InputError
+from trainers.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from trainers.config import TrainingConfig
+from trainers.errors import NonFiniteLossError, UserError
+from trainers.presets import PRESETS, RECIPES, preset
+from trainers.start_up import EXIT_BROKEN_PIPE, run_command, start_tensorflow, written_out
 
 # Flags defined here belong to the command that calls: its --help shows them.
 flags.disclaim_key_flags()
@@ -91,7 +93,7 @@ def config_from_flags():
         `TrainingConfig`.
 
     Raises:
-        ConfigError: if they do not hold.
+        UserError: if they do not hold.
     """
     changes = {**RECIPES[flags.FLAGS.recipe].changes, **given_settings()}
     return preset(flags.FLAGS.preset).config.replace(**changes)
@@ -110,7 +112,7 @@ def given_settings():
         a dictionary of name to value.
 
     Raises:
-        ConfigError: if one cannot be read.
+        UserError: if one cannot be read.
     """
     values = flags.FLAGS
     given = {}
@@ -123,7 +125,7 @@ def given_settings():
                 int(epoch) for epoch in given["learning_rate_drop_epochs"]
             )
         except ValueError:
-            raise ConfigError(
+            raise UserError(
                 "learning_rate_drop_epochs must be numbers with commas between them. Received: "
                 f"{','.join(given['learning_rate_drop_epochs'])}"
             ) from None
@@ -140,7 +142,7 @@ def resolve_dtype(dtype, recorded):
     Returns:
         `(dtype, reason)`, as `factory.resolve_dtype`.
     """
-    from awd_keras import factory
+    from trainers.training import factory
 
     if dtype == "auto" and recorded in ("float32", "bfloat16"):
         return recorded, "as the run began"
@@ -167,10 +169,12 @@ def run(default_preset):
     """
     define_flags(default_preset)
     flags.DEFINE_enum(
-        "strategy", "one", ["one", "mirrored", "multi_worker"],
+        "strategy",
+        "one",
+        ["one", "mirrored", "multi_worker"],
         "devices: one, all GPUs of this machine, or those of the machines in TF_CONFIG; they take "
         "the columns of the batch in equal parts, and any number goes on with a run of another",
-    )  # fmt: skip
+    )
     run_command(_main)
 
 
@@ -184,7 +188,7 @@ def _main(argv):
         config = config_from_flags()
         workdir = flags.FLAGS.workdir or default_workdir()
         return train(config, workdir, flags.FLAGS.resume, flags.FLAGS.strategy)
-    except ConfigError as error:
+    except UserError as error:
         return _bad_input(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -211,7 +215,7 @@ def train(config, workdir, may_resume, strategy="one"):
         return _train_together(config, workdir, may_resume)
 
     def make():
-        from awd_keras.training.strategy import make_strategy
+        from trainers.training.strategy import make_strategy
 
         return make_strategy(strategy)
 
@@ -228,7 +232,7 @@ def _train_together(config, workdir, may_resume):
     code, name = EXIT_BAD_INPUT, "this worker"
 
     def make():
-        from awd_keras.training.strategy import check_cluster, make_strategy
+        from trainers.training.strategy import check_cluster, make_strategy
 
         check_cluster(os.environ.get("TF_CONFIG"))
         print("waiting for the workers of TF_CONFIG ...", flush=True)
@@ -236,7 +240,7 @@ def _train_together(config, workdir, may_resume):
 
     try:
         strategy = start_tensorflow(make)
-        from awd_keras.training.workers import Workers
+        from trainers.training.workers import Workers
 
         workers = Workers(strategy)
         name = f"worker {workers.index} of {workers.num_workers}"
@@ -251,7 +255,7 @@ def _train_together(config, workdir, may_resume):
             if code in (0, EXIT_INTERRUPTED):
                 with contextlib.suppress(*_lost_errors()):
                     workers.any(False)  # nobody leaves while another still needs it
-    except ConfigError as error:
+    except UserError as error:
         _bad_input(error)
     except BrokenPipeError:
         code = EXIT_BROKEN_PIPE
@@ -278,21 +282,25 @@ def _lost_errors():
     """What TensorFlow raises where another process does not answer."""
     from tensorflow import errors
 
-    return (errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError,
-            errors.FailedPreconditionError, errors.InternalError, errors.UnavailableError,
-            errors.UnknownError)  # fmt: skip
+    return (
+        errors.AbortedError,
+        errors.CancelledError,
+        errors.DeadlineExceededError,
+        errors.FailedPreconditionError,
+        errors.InternalError,
+        errors.UnavailableError,
+        errors.UnknownError,
+    )
 
 
 def _check_agreement(config, corpus, workers):
     """Refuses workers that were started with other settings than the chief, or another text."""
-    from awd_keras.training.run_folder import text_digest
-
     free = {field.name for field in dataclasses.fields(config) if field.metadata["may_change"]}
     settings = {name: value for name, value in config.to_dict().items() if name not in free}
     settings["epochs"] = config.epochs
-    mine = json.dumps([settings, text_digest(corpus)], sort_keys=True).encode()
+    mine = json.dumps([settings, corpus.digest], sort_keys=True).encode()
     if workers.any(workers.bytes_of_chief(mine) != mine):
-        raise ConfigError(
+        raise UserError(
             "The workers have not all the same settings and the same texts. Start each with the "
             "chief's command, on a copy of its text."
         )
@@ -300,16 +308,9 @@ def _check_agreement(config, corpus, workers):
 
 def _train(config, workdir, may_resume, workers=None):
     # Imported here, so that --help and a wrong flag never wait for TensorFlow.
-    from awd_keras import factory
-    from awd_keras.data import CorpusError, load_corpus
-    from awd_keras.training import (
-        CheckpointError,
-        NonFiniteLossError,
-        RunFolder,
-        RunFolderError,
-        train_and_evaluate,
-    )
-    from awd_keras.training.progress import Progress
+    from awd_keras.data import load_corpus
+    from trainers.training import RunFolder, factory, train_and_evaluate
+    from trainers.training.progress import Progress
 
     try:
         folder = RunFolder(workdir)
@@ -318,7 +319,7 @@ def _train(config, workdir, may_resume, workers=None):
         if workers is not None:
             dtype = workers.bytes_of_chief(dtype.encode()).decode()
             if config.initial_run is not None and workers.num_workers > 1:
-                raise ConfigError(
+                raise UserError(
                     "initial_run is for one machine: --strategy=one or mirrored. Received: "
                     f"strategy=multi_worker, initial_run={config.initial_run}"
                 )
@@ -328,7 +329,7 @@ def _train(config, workdir, may_resume, workers=None):
             config = config.replace(initial_run=os.path.abspath(config.initial_run))
         exists = folder.check(config)
         if exists and not may_resume:
-            raise RunFolderError(
+            raise UserError(
                 f"{workdir} holds a run already. Leave --noresume out to continue it, or choose "
                 "another folder by --workdir."
             )
@@ -365,7 +366,7 @@ def _train(config, workdir, may_resume, workers=None):
             model, optimizer, corpus, config, folder, picture, header=header
         )
         _print_results(result.to_dict(), Progress(folder.log_file))
-    except (ConfigError, CorpusError, RunFolderError, CheckpointError) as error:
+    except (UserError, InputError) as error:
         return _bad_input(error)
     except BrokenPipeError:
         raise  # `run_command` ends it

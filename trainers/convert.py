@@ -19,9 +19,10 @@ import sys
 
 from absl import flags
 
-from awd_keras.config import CORPORA, ConfigError
-from awd_keras.presets import PRESETS, preset
 from trainers import command
+from trainers.config import CORPORA
+from trainers.errors import UserError
+from trainers.presets import PRESETS, preset
 
 FLAGS = flags.FLAGS
 _OUT, _IN = ("workdir", "output"), ("input", "vocabulary", "output_workdir")
@@ -63,7 +64,7 @@ def _convert():
     missing = [f"--{name}" for name in needed if not getattr(FLAGS, name)]
     extra = [f"--{name}" for name in foreign if FLAGS[name].present]
     if missing or extra:
-        raise ConfigError(
+        raise UserError(
             "Expected --workdir and --output, or --input, --vocabulary and --output_workdir. "
             f"Missing: {', '.join(missing) or 'none'}. Too much: {', '.join(extra) or 'none'}"
         )
@@ -71,7 +72,8 @@ def _convert():
 
 
 def _write():
-    from awd_keras import factory, io
+    from awd_keras import io
+    from trainers.training import factory
 
     model, _, _ = factory.load_run(FLAGS.workdir, dtype="float32")
     state_dict = io.to_pytorch(model, FLAGS.format or "authors")
@@ -81,8 +83,10 @@ def _write():
 
 
 def _read():
-    from awd_keras import factory, io
+    from awd_keras import io
     from awd_keras.data import EOS, UNK, Vocabulary
+    from trainers.training import factory
+    from trainers.training.trained_run import write_trained_run
 
     source = FLAGS.format or "auto"
     state_dict = io.read_state_dict(FLAGS.input)
@@ -91,9 +95,9 @@ def _read():
     try:
         vocabulary = Vocabulary.load(FLAGS.vocabulary)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise UserError(str(error)) from error
     if len(vocabulary) != vocabulary_size:
-        raise ConfigError(
+        raise UserError(
             f"{FLAGS.vocabulary} must have {vocabulary_size:,} words, one for each row of the "
             f"embedding in {FLAGS.input}. Received: {len(vocabulary):,} words"
         )
@@ -102,7 +106,7 @@ def _read():
     settings = settings.replace(corpus=corpus, data_dir=FLAGS.data_dir, dtype="float32", **sizes)
     model = factory.build_model(settings, vocabulary_size)
     io.from_pytorch(model, state_dict, source)
-    io.write_trained_run(FLAGS.output_workdir, model, vocabulary, settings, corpus, FLAGS.input)
+    write_trained_run(FLAGS.output_workdir, model, vocabulary, settings, corpus, FLAGS.input)
     described = ", ".join(f"{name}={value}" for name, value in sizes.items())
     print(f"model: {model.count_params():,} parameters, {vocabulary_size:,} words, {described}")
     for word, what in ((UNK, "unknown words"), (EOS, "ends of lines")):

@@ -24,8 +24,8 @@ import pathlib
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command, evaluation_flags, evaluation_steps, run_text
+from trainers.errors import UserError
 from trainers.table import format_table
 
 _SHOWN_TRIALS = 10
@@ -37,9 +37,9 @@ def main():
 
 
 def _evaluate():
-    from awd_keras import factory
-    from awd_keras.training.progress import Progress
-    from awd_keras.training.run_folder import RunFolder, write_beside
+    from trainers.training import factory
+    from trainers.training.progress import Progress
+    from trainers.training.run_folder import RunFolder, write_beside
 
     values = flags.FLAGS
     evaluation_flags.check()
@@ -48,7 +48,7 @@ def _evaluate():
     for path in filter(None, (output, values.per_token)):
         command.check_writable(path)
     if values.per_token and os.path.realpath(values.per_token) == os.path.realpath(output):
-        raise ConfigError(f"--output and --per_token name one file: {output}. Name two.")
+        raise UserError(f"--output and --per_token name one file: {output}. Name two.")
     batch_size = evaluation_flags.batch_size(config)
     caches = evaluation_flags.caches(config)
     dynamic_evaluations = evaluation_flags.dynamic_evaluations(model)
@@ -68,16 +68,28 @@ def _evaluate():
         _check_length("validation", validation, batch_size)
     if values.dyneval:
         evaluation_steps.collect_statistics(
-            dynamic_evaluations[-1], corpus.train, values.dyneval_statistics_batch_size,
-            values.dyneval_statistics_windows, progress)  # fmt: skip
+            dynamic_evaluations[-1],
+            corpus.train,
+            values.dyneval_statistics_batch_size,
+            values.dyneval_statistics_windows,
+            progress,
+        )
     trials = []
     if values.search:
         trials = evaluation_steps.search(
-            model, validation, caches, dynamic_evaluations, batch_size, progress)  # fmt: skip
+            model, validation, caches, dynamic_evaluations, batch_size, progress
+        )
         caches, dynamic_evaluations = [trials[0].cache], [trials[0].dynamic_evaluation]
     stages = evaluation_steps.measure(
-        model, vocabulary, text, batch_size, caches[0], dynamic_evaluations[0], values.per_token,
-        progress)  # fmt: skip
+        model,
+        vocabulary,
+        text,
+        batch_size,
+        caches[0],
+        dynamic_evaluations[0],
+        values.per_token,
+        progress,
+    )
 
     stages = {name: _figures(summary, vocabulary) for name, summary in stages.items()}
     results = {
@@ -124,7 +136,7 @@ def _default_output():
 
 def _check_length(name, token_ids, batch_size):
     if len(token_ids) < 2 * batch_size:
-        raise ConfigError(
+        raise UserError(
             f"The {name} text has {len(token_ids):,} tokens, expected at least {2 * batch_size:,}: "
             f"2 for each column. Received: batch_size={batch_size}"
         )
@@ -190,8 +202,13 @@ def _print_search(search):
     trials = search["trials"]
     shown = trials[:_SHOWN_TRIALS]
     alone = [t for t in trials[_SHOWN_TRIALS:] if not (t["cache"] or t["dynamic_evaluation"])]
-    names = {"window": "cache", "theta": "cache", "lambda_": "cache",
-             "learning_rate": "dynamic_evaluation", "decay_rate": "dynamic_evaluation"}  # fmt: skip
+    names = {
+        "window": "cache",
+        "theta": "cache",
+        "lambda_": "cache",
+        "learning_rate": "dynamic_evaluation",
+        "decay_rate": "dynamic_evaluation",
+    }
     names = {name: kind for name, kind in names.items() if any(t[kind] for t in trials)}
     rows = [[*(name.strip("_").replace("_", " ") for name in names), "validation perplexity"]]
     for trial in shown + alone:

@@ -3,7 +3,7 @@
 import contextlib
 import math
 
-from awd_keras.config import ConfigError
+from trainers.errors import NonFiniteLossError, UserError
 
 
 def collect_statistics(dynamic_evaluation, token_ids, batch_size, max_windows, progress):
@@ -15,7 +15,7 @@ def collect_statistics(dynamic_evaluation, token_ids, batch_size, max_windows, p
         progress: `Progress`.
 
     Raises:
-        ConfigError: if the text is too short, or the gradients are not finite.
+        UserError: if the text is too short, or the gradients are not finite.
     """
     progress.line("dynamic evaluation: collecting the statistics of the training text ...")
     try:
@@ -26,7 +26,7 @@ def collect_statistics(dynamic_evaluation, token_ids, batch_size, max_windows, p
             lambda done, total: progress.live(lambda: f"statistics: {done:,} of {total:,} windows"),
         )
     except ValueError as error:
-        raise ConfigError(f"--dyneval: {error}") from None
+        raise UserError(f"--dyneval: {error}") from None
 
 
 def search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
@@ -45,7 +45,6 @@ def search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
         NonFiniteLossError: if the model diverged in all of them.
     """
     from awd_keras import evaluation
-    from awd_keras.training import NonFiniteLossError
 
     readings = "once" if len(dynamic_evaluations) == 1 else f"{len(dynamic_evaluations)} times"
     progress.line(
@@ -96,8 +95,15 @@ def measure(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_
     last = list(readings)[-1]
     for name, learning in readings.items():
         alone, mixed = _read(
-            model, vocabulary, text, batch_size, cache, learning,
-            per_token if name == last else None, progress)  # fmt: skip
+            model,
+            vocabulary,
+            text,
+            batch_size,
+            cache,
+            learning,
+            per_token if name == last else None,
+            progress,
+        )
         stages[name or "model"] = alone
         if cache:
             stages[f"{name}_and_cache" if name else "cache"] = mixed
@@ -107,7 +113,6 @@ def measure(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_
 def _read(model, vocabulary, text, batch_size, cache, dynamic_evaluation, per_token, progress):
     """Reads the text once; the sums without and with the cache."""
     from awd_keras.evaluation import Scorer, Summary, TokenTable, perplexity
-    from awd_keras.training import NonFiniteLossError
 
     num_tokens = batch_size * (len(text.token_ids) // batch_size - 1)
     alone, mixed = Summary(vocabulary.unk_id), Summary(vocabulary.unk_id)

@@ -20,8 +20,9 @@ import pathlib
 
 from absl import flags
 
-from awd_keras.config import ConfigError, TrainingConfig
 from trainers import command, common
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 # Another model or other words would not fit the weights.
@@ -32,11 +33,15 @@ _FIXED = ("initial_run", "trigger")
 def main():
     flags.DEFINE_string("workdir", None, "run folder to start from (required)")
     flags.DEFINE_string(
-        "output_workdir", None, "run folder of the fine-tuning; default: that of --workdir with "
-        "-finetuned after it")  # fmt: skip
+        "output_workdir",
+        None,
+        "run folder of the fine-tuning; default: that of --workdir with -finetuned after it",
+    )
     flags.DEFINE_bool(
-        "resume", True, "go on with the run in --output_workdir; with --noresume an existing run "
-        "is an error")  # fmt: skip
+        "resume",
+        True,
+        "go on with the run in --output_workdir; with --noresume an existing run is an error",
+    )
     for field in dataclasses.fields(TrainingConfig):
         is_fixed = field.metadata["section"] in _FIXED_SECTIONS or field.name in _FIXED
         if not is_fixed or field.name == "data_dir":
@@ -45,20 +50,20 @@ def main():
 
 
 def _finetune():
-    from awd_keras.training import RunFolder, RunFolderError
+    from trainers.training import RunFolder
 
     if not FLAGS.workdir:
-        raise ConfigError("--workdir is required: the folder of a trained run.")
+        raise UserError("--workdir is required: the folder of a trained run.")
     initial_run = os.path.normpath(FLAGS.workdir)
     output = os.path.normpath(FLAGS.output_workdir or f"{initial_run}-finetuned")
     if pathlib.Path(output).resolve().is_relative_to(pathlib.Path(initial_run).resolve()):
-        raise ConfigError(
+        raise UserError(
             f"The fine-tuning needs a folder of its own, outside {initial_run}, which stays as it "
             f"is. Received: output_workdir={output}"
         )
     folder = RunFolder(initial_run)
     if not folder.check():
-        raise RunFolderError(f"There is no run in {initial_run} to start from. Train one first.")
+        raise UserError(f"There is no run in {initial_run} to start from. Train one first.")
     settings, _ = folder.read_config()
     config = settings.fine_tuning(initial_run, **common.given_settings())
     return common.train(config, output, FLAGS.resume)

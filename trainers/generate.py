@@ -15,12 +15,20 @@ import sys
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
-_SETTINGS = ("num_samples", "max_words", "temperature", "top_k", "top_p", "seed", "unknown",
-             "repeat_unknown")  # fmt: skip
+_SETTINGS = (
+    "num_samples",
+    "max_words",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+    "unknown",
+    "repeat_unknown",
+)
 
 
 def main():
@@ -39,22 +47,25 @@ def main():
     flags.DEFINE_bool("unknown", True, "may write <unk>; with --nounknown it never does")
     flags.DEFINE_bool("repeat_unknown", True, "may write <unk> after <unk>")
     flags.DEFINE_enum(
-        "dtype", "float32", ["float32", "bfloat16"], "precision of the products; in bfloat16 all "
-        "weights are rounded for each word, which takes longer than multiplying them"
-    )  # fmt: skip
+        "dtype",
+        "float32",
+        ["float32", "bfloat16"],
+        "precision of the products; in bfloat16 all "
+        "weights are rounded for each word, which takes longer than multiplying them",
+    )
     command.main(_generate)
 
 
 def _generate():
-    from awd_keras import bundled
     from awd_keras.generation import GenerationConfig, TextGenerator
+    from trainers.training import bundled
 
     if FLAGS.workdir == "":
-        raise ConfigError("--workdir must be the folder of a trained run. Received: nothing")
+        raise UserError("--workdir must be the folder of a trained run. Received: nothing")
     try:
         FLAGS.prompt.encode("utf-8")
     except UnicodeEncodeError:
-        raise ConfigError(f"--prompt must be UTF-8. Received: {FLAGS.prompt!a}") from None
+        raise UserError(f"--prompt must be UTF-8. Received: {FLAGS.prompt!a}") from None
     config = GenerationConfig(**{name: getattr(FLAGS, name) for name in _SETTINGS})
     model, vocabulary, _ = bundled.load_model(FLAGS.workdir, FLAGS.dtype)
     if FLAGS.workdir is None:

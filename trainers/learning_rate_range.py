@@ -17,8 +17,8 @@ import os
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command, common
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 # Lowest and highest learning rate, by optimizer.
@@ -35,16 +35,15 @@ def main():
 
 
 def _range_test():
-    from awd_keras import factory
     from awd_keras.data import load_corpus
-    from awd_keras.training import (
+    from trainers.search.learning_rate_range import (
         LearningRateRange,
-        RunFolderError,
+        RangeFolder,
         learning_rate_range_test,
     )
-    from awd_keras.training.curves import draw_learning_rate_range
-    from awd_keras.training.learning_rate_range import RangeFolder
-    from awd_keras.training.progress import Progress
+    from trainers.training import factory
+    from trainers.training.curves import draw_learning_rate_range
+    from trainers.training.progress import Progress
 
     config = common.config_from_flags()
     lowest, highest = _RANGES[config.optimizer]
@@ -57,13 +56,13 @@ def _range_test():
         # There is no cycle here: the momentum is the one at the peak of the learning rate.
         config = config.replace(momentum=config.momentum_min or None, momentum_min=None)
     if config.initial_run is not None:
-        raise ConfigError("The range test starts from random weights; leave initial_run out.")
+        raise UserError("The range test starts from random weights; leave initial_run out.")
     workdir = FLAGS.workdir or common.default_workdir() + "-learning_rate_range"
     folder = RangeFolder(workdir)
     recorded = folder.read_config()[0].dtype if folder.check() else None
     config = config.replace(dtype=common.resolve_dtype(config.dtype, recorded)[0])
     if folder.check(config) and not FLAGS.resume:
-        raise RunFolderError(
+        raise UserError(
             f"{workdir} holds a range test already. Leave --noresume out to continue it, or choose "
             "another folder by --workdir."
         )
@@ -89,7 +88,7 @@ def _range_test():
 
 
 def _report(folder, rows, draw, title):
-    from awd_keras.training import suggest_learning_rates
+    from trainers.search.learning_rate_range import suggest as suggest_learning_rates
 
     suggested = suggest_learning_rates(rows)
     picture = os.path.join(folder.path, "learning_rate_range.png")

@@ -2,6 +2,8 @@
 
 import json
 
+from trainers.errors import UserError
+
 
 def read_record(path):
     """Reads the file.
@@ -13,14 +15,12 @@ def read_record(path):
         a dictionary; empty without the file.
 
     Raises:
-        RunFolderError: if it holds anything else.
+        UserError: if it holds anything else.
     """
-    from awd_keras.training import RunFolderError
-
     try:
         with open(path, encoding="utf-8") as file:
             return dict(json.load(file))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, TypeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from None
+        raise UserError(f"{path} cannot be read: {error}") from None

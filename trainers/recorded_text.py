@@ -4,6 +4,8 @@ A text may move, so its folder may change from one call to the next. Its words m
 different texts do not belong in one table.
 """
 
+from trainers.errors import UserError
+
 NAMES = ("vocabulary_digest", "text_digest")
 
 
@@ -16,9 +18,7 @@ def text_facts(corpus):
     Returns:
         a dictionary of `NAMES` to strings.
     """
-    from awd_keras.training.run_folder import text_digest
-
-    facts = (corpus.vocabulary.digest, text_digest(corpus))
+    facts = (corpus.vocabulary.digest, corpus.digest)
     return dict(zip(NAMES, facts, strict=True))
 
 
@@ -32,12 +32,10 @@ def check_same_text(workdir, recorded, facts, source):
         source: where the text was read from.
 
     Raises:
-        RunFolderError: if it was begun with another.
+        UserError: if it was begun with another.
     """
-    from awd_keras.training import RunFolderError
-
     if any(recorded.get(name, facts[name]) != facts[name] for name in NAMES):
-        raise RunFolderError(
+        raise UserError(
             f"{workdir} was begun with another text than that of {source}. Name its own by "
             "--data_dir, or choose another folder; nothing was changed."
         )

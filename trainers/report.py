@@ -15,8 +15,8 @@ import pathlib
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command, evaluation_flags, run_text
+from trainers.errors import NonFiniteLossError, UserError
 
 FLAGS = flags.FLAGS
 _LEAST = {"max_tokens": 0, "num_samples": 0, "max_words": 1, "num_words": 1, "min_count": 1}
@@ -27,8 +27,11 @@ def main():
     flags.DEFINE_string("output", None, "page to write; default: RUN/report.html of the first run")
     flags.DEFINE_string("data_dir", None, "folder of the runs' corpus, if it is elsewhere by now")
     flags.DEFINE_integer(
-        "max_tokens", 20_000, "of the validation text, read the first so many; 0: leave the tables "
-        "of words out, which needs no text")  # fmt: skip
+        "max_tokens",
+        20_000,
+        "of the validation text, read the first so many; 0: leave the tables "
+        "of words out, which needs no text",
+    )
     flags.DEFINE_integer("num_words", 20, "rows of a table of words")
     flags.DEFINE_integer("min_count", 5, "how often a word must come to be called hard each time")
     flags.DEFINE_integer("num_samples", 3, "how many texts to write by each run")
@@ -38,9 +41,9 @@ def main():
 
 
 def _report():
-    from awd_keras import reporting
-    from awd_keras.training.progress import Progress
-    from awd_keras.training.run_folder import write_beside
+    from trainers import reporting
+    from trainers.training.progress import Progress
+    from trainers.training.run_folder import write_beside
 
     folders = _check_folders()
     generation = _check_numbers()
@@ -67,21 +70,21 @@ def _report():
 
 def _check_folders():
     """The run folders, after what can be said of them before any work."""
-    from awd_keras.training import CheckpointError, RunFolder, RunFolderError
+    from trainers.training import RunFolder
 
     if not FLAGS.workdir or not all(FLAGS.workdir):
-        raise ConfigError("--workdir is required: the folder of a trained run.")
+        raise UserError("--workdir is required: the folder of a trained run.")
     if len({os.path.realpath(workdir) for workdir in FLAGS.workdir}) < len(FLAGS.workdir):
-        raise ConfigError(f"--workdir names a run twice. Received: {', '.join(FLAGS.workdir)}")
+        raise UserError(f"--workdir names a run twice. Received: {', '.join(FLAGS.workdir)}")
     folders = [RunFolder(workdir) for workdir in FLAGS.workdir]
     digests = []
     for folder in folders:
         if not folder.check():
-            raise RunFolderError(
+            raise UserError(
                 f"There is no run in {folder.path}. Train one first, or name its folder."
             )
         if not folder.best_checkpoint.exists():
-            raise CheckpointError(
+            raise UserError(
                 f"{folder.best_checkpoint} is missing: the run in {folder.path} has no trained "
                 "weights yet."
             )
@@ -89,7 +92,7 @@ def _check_folders():
         digests.append((vocabulary.digest, len(vocabulary)))
     for folder, (digest, size) in zip(folders, digests):
         if digest != digests[0][0]:
-            raise RunFolderError(
+            raise UserError(
                 "The runs of one page need one vocabulary, or their perplexities could not be "
                 f"compared. Received: {folders[0].path} with {digests[0][1]:,} words (sha256 "
                 f"{digests[0][0][:12]}), {folder.path} with {size:,} ({digest[:12]})"
@@ -103,11 +106,11 @@ def _check_numbers():
 
     for name, least in _LEAST.items():
         if FLAGS[name].value < least:
-            raise ConfigError(
+            raise UserError(
                 f"{name} must be an integer of at least {least}. Received: {FLAGS[name].value}"
             )
     if FLAGS.max_tokens == 1:
-        raise ConfigError("max_tokens must be 0 or at least 2: the first is only read. Received: 1")
+        raise UserError("max_tokens must be 0 or at least 2: the first is only read. Received: 1")
     config = GenerationConfig(max(FLAGS.num_samples, 1), FLAGS.max_words, seed=FLAGS.seed)
     return config if FLAGS.num_samples else None
 
@@ -120,8 +123,9 @@ def _names(folders):
 
 def _read_run(name, folder, generation, progress):
     """Everything that the page tells of a run."""
-    from awd_keras import factory, reporting
     from awd_keras.generation import TextGenerator
+    from trainers import reporting
+    from trainers.training import factory
 
     facts = folder.read_config()[1]
     stages = reporting.read_stages(folder)
@@ -152,22 +156,19 @@ def _read_run(name, folder, generation, progress):
 
 def _read_metrics(folder):
     """The rows of metrics.csv, which hold nothing but numbers."""
-    from awd_keras.training import RunFolderError
-
     rows = folder.read_metrics()
     try:
         for value in (value for row in rows for value in row.values()):
             float(value)
     except ValueError as error:
-        raise RunFolderError(f"{folder.metrics_file} cannot be read: {error}") from None
+        raise UserError(f"{folder.metrics_file} cannot be read: {error}") from None
     return rows
 
 
 def _read_words(model, vocabulary, config, folder, validation, progress):
     """Reads the beginning of the validation text, without the cache and with it."""
     from awd_keras.evaluation import ContinuousCache, Scorer, perplexity
-    from awd_keras.reporting import WordLosses, WordTables, read_cache_settings
-    from awd_keras.training import NonFiniteLossError
+    from trainers.reporting import WordLosses, WordTables, read_cache_settings
 
     settings = read_cache_settings(folder)
     origin = "as it was evaluated with" if settings else "settings of the authors'"
@@ -179,7 +180,7 @@ def _read_words(model, vocabulary, config, folder, validation, progress):
     try:
         cache = ContinuousCache(**settings)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"The cache with which {folder.path} was evaluated: {error}") from None
+        raise UserError(f"The cache with which {folder.path} was evaluated: {error}") from None
     token_ids = validation[: FLAGS.max_tokens]
     words = WordLosses(vocabulary)
 

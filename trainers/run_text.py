@@ -5,9 +5,10 @@ import pathlib
 
 import numpy as np
 
-from awd_keras.data import EOS, UNK, CorpusError, load_corpus
+from awd_keras.data import EOS, UNK, load_corpus
 from awd_keras.data.text_files import read_lines
 from awd_keras.data.vocabulary_check import check_vocabulary
+from awd_keras.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +40,9 @@ def load_run_corpus(config, facts, vocabulary, data_dir=None):
         a `Corpus`.
 
     Raises:
-        CorpusError: if it cannot be loaded, or its words or texts are not those of the run.
+        InputError: if it cannot be loaded, or its words or texts are not those of the run.
     """
     # Imported here, since it brings TensorFlow: --help does not wait for it.
-    from awd_keras.training.run_folder import text_digest
-
     try:
         corpus = load_corpus(
             config.corpus,
@@ -51,25 +50,25 @@ def load_run_corpus(config, facts, vocabulary, data_dir=None):
             config.max_vocabulary_size,
             config.max_train_tokens,
         )
-    except CorpusError as error:
+    except InputError as error:
         problem, found, advice = str(error).partition(" Do one of these:")
         if not found:
             raise
         # Of what is advised only the first: another corpus would not be the run's.
         first = advice.strip().splitlines()[0].strip("- ;")
         problem = " ".join(problem.split())
-        raise CorpusError(f"{problem} Of the run's own texts {first}.") from None
+        raise InputError(f"{problem} Of the run's own texts {first}.") from None
     if corpus.vocabulary != vocabulary:
-        raise CorpusError(
+        raise InputError(
             f"The run was trained on another text than {corpus.source}: its vocabulary has "
             f"{len(vocabulary):,} words (sha256 {vocabulary.digest[:12]}), that of the text "
             f"{len(corpus.vocabulary):,} (sha256 {corpus.vocabulary.digest[:12]}). Name the run's "
             "own text by --data_dir, or any text at all by --data_file."
         )
     # The words are those of the training text: they say nothing of the others, nor of the order.
-    recorded, received = facts.get("text_digest"), text_digest(corpus)
+    recorded, received = facts.get("text_digest"), corpus.digest
     if recorded not in (None, received):
-        raise CorpusError(
+        raise InputError(
             f"The texts of {corpus.source} have the run's words, but one of them is another than "
             f"the run's: expected {_counts(facts.get('num_tokens', {}))} tokens (sha256 "
             f"{recorded[:12]}). Received: {_counts(corpus.token_counts)} tokens (sha256 "
@@ -99,7 +98,7 @@ def read_text(path, vocabulary):
         a `Text`.
 
     Raises:
-        CorpusError: if the file cannot be read, has no word, or has words outside a vocabulary
+        InputError: if the file cannot be read, has no word, or has words outside a vocabulary
             that has no `<unk>`; or if the vocabulary has no `<eos>`.
     """
     check_vocabulary(vocabulary, len(vocabulary))
@@ -107,7 +106,7 @@ def read_text(path, vocabulary):
     try:
         token_ids = vocabulary.encode(words)
     except ValueError as error:
-        raise CorpusError(f"The file {path} cannot be read with this run: {error}") from None
+        raise InputError(f"The file {path} cannot be read with this run: {error}") from None
     num_unknown = 0
     if vocabulary.unk_id is not None:
         num_unknown = int(np.count_nonzero(token_ids == vocabulary.unk_id)) - words.count(UNK)

@@ -34,9 +34,10 @@ import sys
 
 from absl import flags
 
-from awd_keras.config import ConfigError
-from awd_keras.whole_file import whole_file
+from awd_keras.atomic_write import atomic_write
+from awd_keras.errors import InputError
 from trainers import command
+from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
 _SHOWN = 20
@@ -62,8 +63,8 @@ def main():
 
 
 def _score(path="-"):
-    from awd_keras import bundled
     from awd_keras.evaluation import LineScorer, decoded_lines
+    from trainers.training import bundled
 
     _check_flags()
     if FLAGS.output:
@@ -83,13 +84,13 @@ def _score(path="-"):
 
 def _check_flags():
     if FLAGS.workdir == "":
-        raise ConfigError("--workdir must be the folder of a trained run. Received: nothing")
+        raise UserError("--workdir must be the folder of a trained run. Received: nothing")
     if not 0 <= FLAGS.lm_weight <= 1:
-        raise ConfigError(f"lm_weight must be in [0, 1]. Received: {FLAGS.lm_weight}")
+        raise UserError(f"lm_weight must be in [0, 1]. Received: {FLAGS.lm_weight}")
     if FLAGS["lm_weight"].present and not FLAGS.nbest:
-        raise ConfigError("--lm_weight needs --nbest.")
+        raise UserError("--lm_weight needs --nbest.")
     if FLAGS.text and FLAGS.nbest:
-        raise ConfigError("--text does not go with --nbest, which writes the text anyway.")
+        raise UserError("--text does not go with --nbest, which writes the text anyway.")
 
 
 @contextlib.contextmanager
@@ -99,12 +100,11 @@ def _output():
         sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
-    with whole_file(FLAGS.output, encoding="utf-8", newline="\n") as file:
+    with atomic_write(FLAGS.output, encoding="utf-8", newline="\n") as file:
         yield file
 
 
 def _write_sorted(lines, scorer, file):
-    from awd_keras.data import CorpusError
     from awd_keras.evaluation import rerank
 
     bad, reasons = _LineNumbers(), []
@@ -120,7 +120,7 @@ def _write_sorted(lines, scorer, file):
 
     def report():
         if bad.count:
-            raise CorpusError(f"{bad} left out, the others are sorted. {reasons[0]}")
+            raise InputError(f"{bad} left out, the others are sorted. {reasons[0]}")
 
     return report
 
@@ -152,17 +152,18 @@ def _write_scores(lines, scorer, file):
         print(row, file=file, flush=not read_ahead)
 
     def report():
-        from awd_keras.data import CorpusError
         from awd_keras.evaluation import perplexity
 
         if num_words:
             value = perplexity(-total / num_words)
-            print(f"{num_words:,} words, {num_unknown:,} of them unknown: perplexity {value:.2f}",
-                  file=sys.stderr)  # fmt: skip
+            print(
+                f"{num_words:,} words, {num_unknown:,} of them unknown: perplexity {value:.2f}",
+                file=sys.stderr,
+            )
         if empty.count:
             print(f"warning: {empty} empty, without a score", file=sys.stderr)
         if undecodable.count:
-            raise CorpusError(f"{undecodable} not UTF-8, without a score; the others have theirs")
+            raise InputError(f"{undecodable} not UTF-8, without a score; the others have theirs")
 
     return report
 

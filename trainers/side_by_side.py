@@ -12,8 +12,9 @@ import tempfile
 import threading
 import time
 
-from awd_keras.config import ConfigError, TrainingConfig
 from trainers import common
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
 
 _WORKER = "from trainers.side_by_side import work; work()"
 _POLL_SECONDS = 0.2
@@ -158,9 +159,14 @@ class _Process:
         self._errors = tempfile.TemporaryFile()
         # A session of its own: Ctrl-C comes to us, and through the pipe to the process, once.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=self._errors, env=environment, pass_fds=keep_open,
-            start_new_session=True)  # fmt: skip
+            [sys.executable, "-c", _WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            env=environment,
+            pass_fds=keep_open,
+            start_new_session=True,
+        )
         stages = [(config.to_dict(), workdir) for config, workdir in job.stages]
         with contextlib.suppress(BrokenPipeError):  # it has ended: its code says how
             self.process.stdin.write(json.dumps(stages).encode() + b"\n")
@@ -203,7 +209,7 @@ def work():
         code = _run_stages(
             (TrainingConfig.from_dict(settings), workdir) for settings, workdir in stages
         )
-    except ConfigError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = common.EXIT_BAD_INPUT
     except KeyboardInterrupt:

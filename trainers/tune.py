@@ -33,9 +33,10 @@ import time
 
 from absl import flags
 
-from awd_keras.config import ConfigError, TrainingConfig
-from awd_keras.presets import preset
 from trainers import command, common, recorded_text
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
+from trainers.presets import preset
 from trainers.record import read_record
 from trainers.table import format_table
 
@@ -54,13 +55,18 @@ def main():
     common.define_flags("ptb")
     FLAGS["workdir"].help = "folder of the search; default: runs/<preset>-tune"
     flags.DEFINE_list(
-        "tune", ["dropout_multiplier", "learning_rate", "weight_decay", "ar_alpha", "tar_beta"],
-        "settings, or groups of them")  # fmt: skip
+        "tune",
+        ["dropout_multiplier", "learning_rate", "weight_decay", "ar_alpha", "tar_beta"],
+        "settings, or groups of them",
+    )
     flags.DEFINE_enum("tuner", "random", _TUNERS, "how to search")
     flags.DEFINE_integer("max_trials", 20, "trials of random and bayesian", lower_bound=1)
     flags.DEFINE_integer(
-        "hyperband_factor", 3, "hyperband: one trial in so many goes on, for so many times the "
-        "epochs", lower_bound=2)  # fmt: skip
+        "hyperband_factor",
+        3,
+        "hyperband: one trial in so many goes on, for so many times the epochs",
+        lower_bound=2,
+    )
     flags.DEFINE_integer("hyperband_iterations", 1, "how often to do hyperband", lower_bound=1)
     flags.DEFINE_integer("search_seed", 1, "of what is tried", lower_bound=1)
     command.main(_tune)
@@ -68,9 +74,8 @@ def main():
 
 def _tune():
     from awd_keras.data import load_corpus
-    from awd_keras.training import RunFolderError
-    from awd_keras.training.folder_lock import folder_lock
-    from awd_keras.tuning import TrialError, expand
+    from trainers.search import TrialError, expand
+    from trainers.training.folder_lock import folder_lock
 
     role = _role()
     _check_address(role)
@@ -89,7 +94,7 @@ def _tune():
             _wait_for_file(os.path.join(workdir, "search.json"))
             _check_folder(workdir, config, tune)
     elif exists and not FLAGS.resume:
-        raise RunFolderError(
+        raise UserError(
             f"{workdir} holds a search already. Leave --noresume out to go on with it, or choose "
             "another folder by --workdir."
         )
@@ -128,7 +133,7 @@ def _role():
     if len(missing) == len(_ENVIRONMENT):
         return "alone"
     if missing:
-        raise ConfigError(
+        raise UserError(
             f"Several workers need {', '.join(_ENVIRONMENT)}, all three. Missing: "
             f"{', '.join(missing)}"
         )
@@ -150,14 +155,14 @@ def _check_address(role):
         return
     port = os.environ[_ENVIRONMENT[2]]
     if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise ConfigError(f"{_ENVIRONMENT[2]} must be a port, from 1 to 65535. Received: {port!r}")
+        raise UserError(f"{_ENVIRONMENT[2]} must be a port, from 1 to 65535. Received: {port!r}")
     if role == "chief":
         host, port = _host_and_port()
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             socket.create_server((host, port), family=family).close()
         except OSError as error:
-            raise ConfigError(
+            raise UserError(
                 f"The chief cannot listen on {_address()} ({error.strerror or error}). Give this "
                 f"machine's address by {_ENVIRONMENT[1]} and a free port by {_ENVIRONMENT[2]}, to "
                 "the chief and to its workers."
@@ -179,7 +184,7 @@ def _wait_for_file(path):
     end = time.monotonic() + _WAIT_SECONDS
     while not os.path.exists(path):
         if time.monotonic() >= end:
-            raise ConfigError(
+            raise UserError(
                 f"The chief at {_address()} has not written {path}. Start it with the same "
                 "--workdir, on a file system that both see."
             )
@@ -188,12 +193,12 @@ def _wait_for_file(path):
 
 def _check_search(config, tune):
     """Finds out before there is a folder whether there can be a search."""
-    from awd_keras.tuning import SPACES
+    from trainers.search import SPACES
 
     for name in tune:
         SPACES[name](config).check(name, getattr(config, name))
     if FLAGS.tuner == "bayesian" and not all(map(importlib.util.find_spec, _BAYESIAN)):
-        raise ConfigError(
+        raise UserError(
             "--tuner=bayesian needs scikit-learn and SciPy: pip install '.[tune]' in a clone of "
             "the repository. --tuner=random and --tuner=hyperband do without."
         )
@@ -209,14 +214,12 @@ def _settings(config, tune):
 
 def _check_folder(workdir, config, tune):
     """Says whether the folder holds this search; an error if it holds anything else."""
-    from awd_keras.training import RunFolderError
-
     recorded = _read_settings(workdir)
     if not recorded:
         if os.path.isfile(workdir):
-            raise RunFolderError(f"{workdir} is a file. Choose another folder by --workdir.")
+            raise UserError(f"{workdir} is a file. Choose another folder by --workdir.")
         if os.path.isdir(workdir) and set(os.listdir(workdir)) - {"lock", "search.json.partial"}:
-            raise RunFolderError(
+            raise UserError(
                 f"{workdir} is not empty and holds no search.json, so it is not a search's. "
                 "Choose another folder by --workdir; nothing was changed."
             )
@@ -231,7 +234,7 @@ def _check_folder(workdir, config, tune):
         if name not in may_change | _MAY_CHANGE and recorded.get(name) != value
     ]
     if differences:
-        raise RunFolderError(
+        raise UserError(
             f"{workdir} holds another search ({'; '.join(differences)}). Go on with its own "
             "settings, or choose another folder by --workdir."
         )
@@ -244,14 +247,14 @@ def _read_settings(workdir):
 
 
 def _write_settings(workdir, config, tune, text):
-    from awd_keras.training.run_folder import write_beside
+    from trainers.training.run_folder import write_beside
 
     content = json.dumps({**_settings(config, tune), **text}, indent=2) + "\n"
     write_beside(os.path.join(workdir, "search.json"), content)
 
 
 def _make_tuner(config, vocabulary_size, tune, workdir, watch):
-    from awd_keras import tuning
+    from trainers import search as tuning
 
     hypermodel = tuning.AWDLSTMHyperModel(config, vocabulary_size, tune)
     arguments = {
@@ -286,11 +289,12 @@ class _Watch:
         tuner.oracle.on_trial_end = self.on_end
 
     def _count(self):
-        return sum(trial.status in ("COMPLETED", "FAILED")
-                   for trial in self.tuner.oracle.trials.values())  # fmt: skip
+        return sum(
+            trial.status in ("COMPLETED", "FAILED") for trial in self.tuner.oracle.trials.values()
+        )
 
     def on_trial_begin(self, trial):
-        from awd_keras.tuning.results import short
+        from trainers.search.results import short
 
         values = trial.hyperparameters.values
         settings = ", ".join(
@@ -304,7 +308,7 @@ class _Watch:
 
     def on_trial_end(self, trial):
         """Called where the trial was made."""
-        from awd_keras.tuning import TrialResult, write_hparams
+        from trainers.search import TrialResult, write_hparams
 
         if trial.status != "COMPLETED":
             print(f"trial {trial.trial_id} failed: {trial.message or trial.status}")
@@ -316,7 +320,7 @@ class _Watch:
 
     def on_end(self, trial):
         """Called where the oracle is: in the chief, if there is one."""
-        from awd_keras.training.progress import duration
+        from trainers.training.progress import duration
 
         self._write()
         done, oracle = self._count(), self.tuner.oracle
@@ -329,13 +333,13 @@ class _Watch:
         print(f"{text}, about {duration(left)} left", flush=True)
 
     def results(self):
-        from awd_keras.tuning import trial_results
+        from trainers.search import trial_results
 
         return trial_results(self.tuner.oracle, self.config.epochs)
 
     def _write(self):
-        from awd_keras.training.run_folder import write_beside
-        from awd_keras.tuning import draw_search, trials_csv
+        from trainers.search import draw_search, trials_csv
+        from trainers.training.run_folder import write_beside
 
         results = self.results()
         write_beside(os.path.join(self.workdir, "trials.csv"), trials_csv(results))
@@ -344,7 +348,7 @@ class _Watch:
         return draw_search(os.path.join(self.workdir, "search.png"), results, self.config)
 
     def _flags(self, best):
-        from awd_keras.tuning import flags_of
+        from trainers.search import flags_of
 
         start = preset(FLAGS.preset).config
         config = self.config.replace(**best.settings, epochs=best.epochs)
@@ -359,7 +363,7 @@ class _Watch:
         return flags_of(config, FLAGS.preset, start, comments)
 
     def report(self):
-        from awd_keras.tuning import importance, trials_table
+        from trainers.search import importance, trials_table
 
         is_drawn = self._write()
         results = self.results()
@@ -370,7 +374,7 @@ class _Watch:
             print("what mattered: " + ", ".join(f"{n} {s:.0%}" for n, s in shares.items()))
         files = ["trials.csv"]
         if not results or results[0].perplexity is None:
-            raise ConfigError(
+            raise UserError(
                 "Every trial failed; there is nothing to choose from. Try a smaller learning rate."
             )
         files += ["best.flags", *["search.png"] * is_drawn]

@@ -23,8 +23,8 @@ import time
 
 from absl import flags
 
-from awd_keras.config import ConfigError
 from trainers import command, common
+from trainers.errors import UserError
 from trainers.table import format_table
 
 FLAGS = flags.FLAGS
@@ -39,13 +39,13 @@ def main():
 def _verify():
     unknown = [name for name in FLAGS.checks if name not in _CHECKS]
     if unknown or not FLAGS.checks:
-        raise ConfigError(
+        raise UserError(
             f"--checks must be some of {','.join(_CHECKS)}. Received: {','.join(FLAGS.checks)}"
         )
     import tensorflow as tf
 
-    from awd_keras import verification
-    from awd_keras.training.progress import Progress
+    from trainers import verification
+    from trainers.training.progress import Progress
 
     # Each check traces functions of its own, of which TensorFlow would warn.
     tf.get_logger().setLevel("ERROR")
@@ -60,8 +60,11 @@ def _verify():
             checks.append(check)
             progress.live(lambda: f"{len(checks)} checks made, last {checks[-1].name}")
     progress.close()
-    print(format_table([["check", "result", "figure", "at most", "where"], *map(_row, checks)],
-                       left=(0, 1, 4)))  # fmt: skip
+    print(
+        format_table(
+            [["check", "result", "figure", "at most", "where"], *map(_row, checks)], left=(0, 1, 4)
+        )
+    )
     failed, skipped, passed = (
         sum(getattr(check, kind) for check in checks) for kind in ("failed", "skipped", "passed")
     )

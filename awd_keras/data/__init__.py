@@ -4,11 +4,12 @@ The builders for TensorFlow Datasets stand apart, in `awd_keras.data.datasets`.
 """
 
 from awd_keras.data.batching import batchify, bptt_windows
-from awd_keras.data.corpus import Corpus, CorpusError
+from awd_keras.data.corpus import Corpus
 from awd_keras.data.load import CORPORA, load_corpus
 from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
 from awd_keras.data.text_files import read_text_folder
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+from awd_keras.errors import InputError
 
 __all__ = [
     "CORPORA",
@@ -16,7 +17,7 @@ __all__ = [
     "KNESER_NEY_TRIGRAM",
     "UNK",
     "Corpus",
-    "CorpusError",
+    "InputError",
     "Vocabulary",
     "batchify",
     "bptt_windows",

@@ -1,16 +1,14 @@
 """A corpus: three texts as ids, and the vocabulary they share."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+from awd_keras.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-
-
-class CorpusError(ValueError):
-    """Raised for data that cannot be used; the message says what to do about it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,30 +65,30 @@ class Corpus:
             A `Corpus`.
 
         Raises:
-            CorpusError: If a text is missing or has no word, or words of the validation or test
+            InputError: If a text is missing or has no word, or words of the validation or test
                 text are not in the training text and it has no `<unk>`.
         """
         if set(texts) != set(SPLITS):
-            raise CorpusError(
+            raise InputError(
                 f"A corpus needs the texts {list(SPLITS)}. Received: {sorted(texts)} ({source})"
             )
         lines = {}
         for split in SPLITS:
             if isinstance(texts[split], (str, bytes)):
-                raise CorpusError(
+                raise InputError(
                     f"The {split} text must be an iterable of lines, not one string: call "
                     f"`.split('\\n')` on it. Received: {texts[split][:80]!r}"
                 )
             lines[split] = list(texts[split])
             if not any(line.split() for line in lines[split]):
-                raise CorpusError(
+                raise InputError(
                     f"The {split} text of {name!r} ({source}) has no word in its "
                     f"{len(lines[split])} lines. Give a text with words separated by white space."
                 )
         try:
             vocabulary = Vocabulary.build(_tokens(lines["train"]), max_vocabulary_size)
         except ValueError as error:
-            raise CorpusError(f"The vocabulary of {name!r} cannot be built: {error}") from error
+            raise InputError(f"The vocabulary of {name!r} cannot be built: {error}") from error
 
         arrays, unknown_counts = {}, {}
         for split in SPLITS:
@@ -107,6 +105,14 @@ class Corpus:
     def token_counts(self):
         """The number of tokens of each split, `<eos>` included, as a dict."""
         return {split: len(getattr(self, split)) for split in SPLITS}
+
+    @property
+    def digest(self):
+        """SHA-256 of the three texts as ids, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            digest.update(getattr(self, split).astype("<i4").tobytes())
+        return digest.hexdigest()
 
     def truncated(self, max_train_tokens):
         """The corpus with the beginning of its training text alone.
@@ -169,7 +175,7 @@ def _encode(split, lines, vocabulary, source):
         ids = vocabulary.encode(_tokens(lines))
     except ValueError:
         unknown = [word for word in _tokens(lines) if word not in vocabulary]
-        raise CorpusError(
+        raise InputError(
             f"{len(unknown):,} tokens of the {split} text ({source}) are not in the training "
             f"text, the first {unknown[0]!r}, and there is no {UNK!r} to stand for them. Limit "
             f"the vocabulary (`max_vocabulary_size`), so that rare words become {UNK!r}, or "

@@ -6,9 +6,10 @@ import pathlib
 import threading
 import warnings
 
-from awd_keras.data.corpus import SPLITS, Corpus, CorpusError
+from awd_keras.data.corpus import SPLITS, Corpus
 from awd_keras.data.sotu import VOCABULARY_SIZE, load_sotu
 from awd_keras.data.text_files import read_text_folder
+from awd_keras.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ def load_corpus(
         A `Corpus`.
 
     Raises:
-        CorpusError: If there is no such corpus, or its data is missing, unreadable or not what
+        InputError: If there is no such corpus, or its data is missing, unreadable or not what
             it is known to be. Another corpus is never taken in its place.
     """
     corpus = _load_whole(name, data_dir, max_vocabulary_size, tfds_data_dir)
@@ -73,21 +74,21 @@ def load_corpus(
 def _load_whole(name, data_dir, max_vocabulary_size, tfds_data_dir):
     if name == "text":
         if data_dir is None:
-            raise CorpusError(
+            raise InputError(
                 "The corpus 'text' is your own: pass --data_dir=FOLDER with the files train.txt, "
                 "valid.txt and test.txt."
             )
         return _from_folder(name, data_dir, max_vocabulary_size)
     if name == "sotu":
         if data_dir is not None:
-            raise CorpusError(
+            raise InputError(
                 "The corpus 'sotu' comes with the Python package sotu and takes no data folder. "
                 f"Received: data_dir={str(data_dir)!r}. Leave it out, or pass --corpus=text to "
                 "train on the files in it."
             )
         return load_sotu(VOCABULARY_SIZE if max_vocabulary_size is None else max_vocabulary_size)
     if name not in _PUBLISHED:
-        raise CorpusError(f"There is no corpus {name!r}. Expected one of {list(CORPORA)}.")
+        raise InputError(f"There is no corpus {name!r}. Expected one of {list(CORPORA)}.")
 
     if data_dir is not None:
         corpus = _from_folder(name, data_dir, max_vocabulary_size)
@@ -167,7 +168,7 @@ def _from_tfds(name, max_vocabulary_size, tfds_data_dir):
             texts[split] = [line.decode("utf-8") for batch in batches for line in batch["text"]]
     except tf.errors.OpError as error:
         reason = " ".join(error.message.split())
-        raise CorpusError(
+        raise InputError(
             f"The data that TensorFlow Datasets prepared in {builder.data_path} cannot be read, "
             f"its {split} text at least ({reason}). Delete that folder and run the same command "
             "again to have it prepared anew, or pass the files by --data_dir=FOLDER."
@@ -177,7 +178,7 @@ def _from_tfds(name, max_vocabulary_size, tfds_data_dir):
     )
     difference = _difference(corpus, max_vocabulary_size)
     if difference:
-        raise CorpusError(
+        raise InputError(
             f"The data that TensorFlow Datasets prepared is not {_PUBLISHED[name].title} as "
             f"published: {difference}. Delete {builder.data_path}, and the files in "
             f"{_manual_folder(builder)} if you put them there, and try again with the "
@@ -193,14 +194,14 @@ def _prepare(name, builder, module):
     if not all((manual_folder / file).is_file() for file in module.FILES.values()):
         problem = _probe(module.PROBE_URL)
         if problem:
-            raise CorpusError(_what_to_do(name, module, manual_folder, problem))
+            raise InputError(_what_to_do(name, module, manual_folder, problem))
     download_config = tfds.download.DownloadConfig(manual_dir=manual_folder)
     try:
         builder.download_and_prepare(download_config=download_config)
     # Whatever fails in there (download, checksum, archive, disk), the remedy is the same.
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-        raise CorpusError(_what_to_do(name, module, manual_folder, problem)) from error
+        raise InputError(_what_to_do(name, module, manual_folder, problem)) from error
 
 
 def _manual_folder(builder):

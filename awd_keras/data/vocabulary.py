@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from awd_keras.whole_file import whole_file
+from awd_keras.atomic_write import atomic_write
 
 UNK = "<unk>"
 EOS = "<eos>"
@@ -191,7 +191,7 @@ class Vocabulary:
         Args:
             path: The file. An existing one is replaced.
         """
-        with whole_file(path, "wb") as file:
+        with atomic_write(path, "wb") as file:
             file.write(self._content())
 
     @classmethod

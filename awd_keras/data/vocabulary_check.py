@@ -1,6 +1,6 @@
 """Whether a vocabulary is that of a model that reads lines."""
 
-from awd_keras.data.corpus import CorpusError
+from awd_keras.errors import InputError
 
 
 def check_vocabulary(vocabulary, vocabulary_size):
@@ -11,15 +11,15 @@ def check_vocabulary(vocabulary, vocabulary_size):
         vocabulary_size: words that the model predicts.
 
     Raises:
-        CorpusError: if the vocabulary has no `<eos>`, or another size.
+        InputError: if the vocabulary has no `<eos>`, or another size.
     """
     if vocabulary.eos_id is None:
-        raise CorpusError(
+        raise InputError(
             "A text begins and ends with <eos>, and the vocabulary has none. "
             f"Received: {vocabulary!r}"
         )
     if len(vocabulary) != vocabulary_size:
-        raise CorpusError(
+        raise InputError(
             f"The model predicts {vocabulary_size} words, the vocabulary has {len(vocabulary)}: it "
             "is another model's."
         )

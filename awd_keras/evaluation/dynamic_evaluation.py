@@ -68,8 +68,9 @@ class DynamicEvaluation:
         check("learning_rate", learning_rate, lambda v: 0 <= v < math.inf, number)
         check("decay_rate", decay_rate, lambda v: 0 <= v < math.inf, number)
         check("epsilon", epsilon, lambda v: 0 < v < math.inf, "a finite number above 0")
-        check("bptt", bptt, lambda v: isinstance(v, numbers.Integral) and v >= 1,
-              "a positive integer")  # fmt: skip
+        check(
+            "bptt", bptt, lambda v: isinstance(v, numbers.Integral) and v >= 1, "a positive integer"
+        )
         self.learning_rate, self.decay_rate = learning_rate, decay_rate
         self.epsilon, self.bptt = epsilon, bptt
 

@@ -79,7 +79,7 @@ class Evaluator:
         )
         decoder = self._model.decoder
         total, _ = sequence_cross_entropy(
-            outputs, decoder.matrix, decoder.bias, transposed_ids(targets), recompute=True
+            outputs, decoder.matrix, decoder.bias, transposed_ids(targets), training=False
         )
         return total, states
 

@@ -5,8 +5,7 @@ import dataclasses
 import itertools
 import math
 
-from awd_keras.config import ConfigError
-from awd_keras.data.corpus import CorpusError
+from awd_keras.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +33,11 @@ class Hypothesis:
         """Reads a line.
 
         Raises:
-            CorpusError: if it is None or has another form; `line_number` is in the message.
+            InputError: if it is None or has another form; `line_number` is in the message.
         """
         expected = "Expected: id ||| text ||| score, the score a finite number."
         if line is None:
-            raise CorpusError(f"Line {line_number} is not UTF-8. {expected}")
+            raise InputError(f"Line {line_number} is not UTF-8. {expected}")
         fields = [field.strip() for field in line.split("|||")]
         try:
             identifier, text, score = fields
@@ -46,7 +45,7 @@ class Hypothesis:
         except ValueError:
             score = math.nan
         if not math.isfinite(score) or not identifier:
-            raise CorpusError(f"Line {line_number}: {expected} Received: {line.strip()[:200]!r}")
+            raise InputError(f"Line {line_number}: {expected} Received: {line.strip()[:200]!r}")
         return cls(identifier, text, score)
 
     def __str__(self):
@@ -62,7 +61,7 @@ def rerank(lines, scorer, lm_weight, on_bad_line=None):
         lines: iterable of lines `id ||| text ||| score`; those of an id follow one another.
         scorer: a `LineScorer`.
         lm_weight: w, from 0 (the scores as they are) to 1 (the model alone).
-        on_bad_line: None, or a function of the number of a line and the `CorpusError` that says
+        on_bad_line: None, or a function of the number of a line and the `InputError` that says
             what is wrong with it; the line is left out then.
 
     Yields:
@@ -70,8 +69,8 @@ def rerank(lines, scorer, lm_weight, on_bad_line=None):
         best of each id first, equal ones in their order; the ids in their order.
 
     Raises:
-        ConfigError: if the weight is not in [0, 1].
-        CorpusError: without `on_bad_line`, for a line of another form, or an id that comes back
+        InputError: if the weight is not in [0, 1].
+        InputError: without `on_bad_line`, for a line of another form, or an id that comes back
             after another one. The message has the number of the line.
 
     Example:
@@ -86,7 +85,7 @@ def rerank(lines, scorer, lm_weight, on_bad_line=None):
     a ||| the cat ||| -4.000000
     """
     if not 0 <= lm_weight <= 1:
-        raise ConfigError(f"lm_weight must be in [0, 1]. Received: {lm_weight}")
+        raise InputError(f"lm_weight must be in [0, 1]. Received: {lm_weight}")
     read_ahead = collections.deque()
 
     def texts():
@@ -115,11 +114,11 @@ def _parsed(lines, on_bad_line):
         try:
             hypothesis = Hypothesis.parse(line, number)
             if hypothesis.id in done:
-                raise CorpusError(
+                raise InputError(
                     f"Line {number}: the id {hypothesis.id!r} comes back after another one. The "
                     "lines of an id must follow one another: sort the file by its ids first."
                 )
-        except CorpusError as error:
+        except InputError as error:
             if on_bad_line is None:
                 raise
             on_bad_line(number, error)

@@ -77,8 +77,13 @@ class Scorer:
         cache_window = self._cache.window if self._cache else None
         cache_state = empty_cache(self._cache, self._model, batch_size) if self._cache else None
         with text_windows(
-            self._model, token_ids, batch_size, self._predict, self._dynamic_evaluation,
-            cache_window) as windows:  # fmt: skip
+            self._model,
+            token_ids,
+            batch_size,
+            self._predict,
+            self._dynamic_evaluation,
+            cache_window,
+        ) as windows:
             for targets, log_probabilities, logits, hidden in windows:
                 mixed, ranks = log_probabilities, None
                 words = tf.constant(targets)

@@ -12,8 +12,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.config import ConfigError
 from awd_keras.data.vocabulary_check import check_vocabulary
+from awd_keras.errors import InputError
 from awd_keras.evaluation.token_log_probabilities import window_signature
 
 # A block ends at so many words even if it has few lines.
@@ -56,8 +56,8 @@ class LineScorer:
             read, or the last.
 
     Raises:
-        ConfigError: if a size is below 1.
-        CorpusError: if the vocabulary has no `<eos>`, or not the size of the model's.
+        InputError: if a size is below 1.
+        InputError: if the vocabulary has no `<eos>`, or not the size of the model's.
 
     Example:
 
@@ -73,7 +73,7 @@ class LineScorer:
     def __init__(self, model, vocabulary, batch_size=128, block_lines=8192):
         for name, size in (("batch_size", batch_size), ("block_lines", block_lines)):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ConfigError(f"{name} must be a positive integer. Received: {size!r}")
+                raise InputError(f"{name} must be a positive integer. Received: {size!r}")
         check_vocabulary(vocabulary, model.backbone.vocabulary_size)
         self._model = model
         self._vocabulary = vocabulary

@@ -1,9 +1,8 @@
 """A table with a row for each word of a text, written as the words come."""
 
-
 import numpy as np
 
-from awd_keras.whole_file import whole_file
+from awd_keras.atomic_write import atomic_write
 
 COLUMNS = ("word", "log_probability", "rank")
 
@@ -36,7 +35,7 @@ class TokenTable:
         self._words = vocabulary.words
 
     def __enter__(self):
-        self._whole = whole_file(self._path, encoding="utf-8", newline="\n")
+        self._whole = atomic_write(self._path, encoding="utf-8", newline="\n")
         self._file = self._whole.__enter__()
         self._file.write("\t".join(COLUMNS) + "\n")
         return self

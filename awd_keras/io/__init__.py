@@ -2,17 +2,14 @@
 
 from awd_keras.io.pytorch import from_pytorch, infer_sizes, to_pytorch
 from awd_keras.io.pytorch_names import FORMATS, SOURCES
-from awd_keras.io.state_dict import StateDictError, read_state_dict, write_state_dict
-from awd_keras.io.trained_run import write_trained_run
+from awd_keras.io.state_dict import read_state_dict, write_state_dict
 
 __all__ = [
     "FORMATS",
     "SOURCES",
-    "StateDictError",
     "from_pytorch",
     "infer_sizes",
     "read_state_dict",
     "to_pytorch",
     "write_state_dict",
-    "write_trained_run",
 ]

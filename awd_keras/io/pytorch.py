@@ -7,6 +7,7 @@ in they are summed; going out the first is ours and the second zero.
 
 import numpy as np
 
+from awd_keras.errors import InputError
 from awd_keras.io.pytorch_names import (
     DECODER,
     DECODER_BIAS,
@@ -22,7 +23,7 @@ from awd_keras.io.pytorch_names import (
     match_names,
     name_of,
 )
-from awd_keras.io.state_dict import StateDictError, to_array
+from awd_keras.io.state_dict import to_array
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 
 
@@ -40,7 +41,7 @@ def infer_sizes(state_dict, source="auto"):
         given.
 
     Raises:
-        StateDictError: if weights are missing, unexpected or of shapes that do not fit together.
+        InputError: if weights are missing, unexpected or of shapes that do not fit together.
 
     Example:
 
@@ -107,7 +108,7 @@ def from_pytorch(model, state_dict, source="auto"):
         source: whose names they are: "authors", "fastai" or "auto".
 
     Raises:
-        StateDictError: if weights are missing, unexpected, of another shape, or not finite; all of
+        InputError: if weights are missing, unexpected, of another shape, or not finite; all of
             them are named, and nothing is assigned.
 
     Example:
@@ -156,7 +157,7 @@ def to_pytorch(model, model_format):
         dictionary of NumPy arrays; those of a tied matrix are one array.
 
     Raises:
-        StateDictError: if fastai has no such model: untied, its last LSTM has `embedding_dim`
+        InputError: if fastai has no such model: untied, its last LSTM has `embedding_dim`
             units, where ours has `hidden_dim`.
 
     Example:
@@ -168,7 +169,7 @@ def to_pytorch(model, model_format):
     _check_choice("model_format", model_format, FORMATS)
     sizes, backbone = _sizes_of(model), model.backbone
     if model_format == "fastai" and backbone.output_dim != backbone.embedding_dim:
-        raise StateDictError(
+        raise InputError(
             "fastai's AWD_LSTM has embedding_dim units in its last LSTM, expected "
             f"{backbone.embedding_dim}. Received a model with {backbone.output_dim}: write it in "
             "the authors' format."

@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 
-from awd_keras.io.state_dict import StateDictError, to_array
+from awd_keras.errors import InputError
+from awd_keras.io.state_dict import to_array
 
 FORMATS = ("authors", "fastai")
 SOURCES = ("auto", *FORMATS)
@@ -147,7 +148,7 @@ def match_arrays(state_dict, source, sizes):
         dictionary of part to array. When tied, the decoder's matrix may be missing.
 
     Raises:
-        StateDictError: naming everything that does not fit.
+        InputError: naming everything that does not fit.
     """
     parts, unexpected = match_names(state_dict, source)
     shapes, weights, problems = expected_shapes(**sizes), {}, []
@@ -188,11 +189,11 @@ def does_not_fit(problems, unexpected):
         unexpected: names that no weight has.
 
     Returns:
-        a `StateDictError`.
+        a `InputError`.
     """
     if unexpected:
         problems = [*problems, f"no weight of the model is called {_some(sorted(unexpected))}"]
-    return StateDictError(f"The weights do not fit: {_some(problems, '; ')}. Nothing was assigned.")
+    return InputError(f"The weights do not fit: {_some(problems, '; ')}. Nothing was assigned.")
 
 
 def _some(items, separator=", "):

@@ -14,16 +14,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from awd_keras.training.checkpoint import CheckpointError
-from awd_keras.whole_file import whole_file
+from awd_keras.atomic_write import atomic_write
+from awd_keras.errors import InputError
 
 SAFETENSORS, TORCH = (".safetensors",), (".pt", ".pth")
 # Where other programs keep the state dict in a file that holds more: fastai, PyTorch Lightning.
 _INSIDE = ("model", "state_dict")
-
-
-class StateDictError(CheckpointError):
-    """A state dict that cannot be read, or does not fit."""
 
 
 def read_state_dict(path):
@@ -37,13 +33,13 @@ def read_state_dict(path):
         dictionary of NumPy arrays.
 
     Raises:
-        StateDictError: if there is no such file, it is damaged, or it holds more than tensors (a
+        InputError: if there is no such file, it is damaged, or it holds more than tensors (a
             pickled model): the message says how to convert it.
     """
     path = pathlib.Path(path)
     is_torch = _is_torch(path)
     if not path.is_file():
-        raise StateDictError(f"Expected a file of weights. Received: {path}, which is no file.")
+        raise InputError(f"Expected a file of weights. Received: {path}, which is no file.")
     return _read_torch(path) if is_torch else _read_safetensors(path)
 
 
@@ -56,7 +52,7 @@ def write_state_dict(path, arrays):
             file.
 
     Raises:
-        StateDictError: if the ending is unknown, or PyTorch is needed and not installed.
+        InputError: if the ending is unknown, or PyTorch is needed and not installed.
         OSError: if there is no space or no permission; the file before remains.
 
     Example:
@@ -71,7 +67,7 @@ def write_state_dict(path, arrays):
     torch = _import_torch(path) if _is_torch(path) else None
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with whole_file(path, "wb") as file:
+        with atomic_write(path, "wb") as file:
             if torch is None:
                 arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
                 file.write(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
@@ -94,7 +90,7 @@ def to_array(name, value):
         a NumPy array.
 
     Raises:
-        StateDictError: if it is something else.
+        InputError: if it is something else.
     """
     if hasattr(value, "detach"):
         value = _tensor_to_array(name, value)
@@ -102,13 +98,13 @@ def to_array(name, value):
     if array.dtype.name in ("bfloat16", "float16"):
         return array.astype("float32")
     if array.dtype.name not in ("float32", "float64"):
-        raise StateDictError(f"{name} must be an array of floats. Received: {array.dtype.name}")
+        raise InputError(f"{name} must be an array of floats. Received: {array.dtype.name}")
     return array
 
 
 def _is_torch(path):
     if path.suffix not in SAFETENSORS + TORCH:
-        raise StateDictError(
+        raise InputError(
             f"A file of weights must end in {', '.join(SAFETENSORS + TORCH)}. Received: {path}"
         )
     return path.suffix in TORCH
@@ -120,7 +116,7 @@ def _read_safetensors(path):
         with safetensors.safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:  # also NumPy's, for types that it does not know
-        raise StateDictError(f"{path} cannot be read: {error}. Copy it again.") from error
+        raise InputError(f"{path} cannot be read: {error}. Copy it again.") from error
 
 
 def _import_torch(path):
@@ -128,12 +124,12 @@ def _import_torch(path):
         # By name: PyTorch is optional, so no build target depends on it.
         torch = importlib.import_module("torch")
     except ImportError:
-        raise StateDictError(
+        raise InputError(
             f'{path}: {path.suffix} files need PyTorch: pip install ".[torch]". '
             ".safetensors files do without."
         ) from None
     if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < (2, 6):
-        raise StateDictError(
+        raise InputError(
             f"{path}: expected PyTorch 2.6 or newer, as older ones run code that a file of tensors "
             f"brings along (CVE-2025-32434). Received: {torch.__version__}"
         )
@@ -145,15 +141,15 @@ def _read_torch(path):
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise StateDictError(_how_to_convert(path, str(error))) from None
+        raise InputError(_how_to_convert(path, str(error))) from None
     except Exception as error:  # a damaged file makes PyTorch raise nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise StateDictError(f"{path} cannot be read: {reason}. Copy it again.") from error
+        raise InputError(f"{path} cannot be read: {reason}. Copy it again.") from error
     for key in _INSIDE:
         if isinstance(saved, dict) and isinstance(saved.get(key), dict):
             saved = saved[key]
     if not isinstance(saved, dict):
-        raise StateDictError(
+        raise InputError(
             f"{path} must hold a state dict (names and tensors). Received: {type(saved).__name__}"
         )
     return {str(name): _tensor_to_array(name, tensor) for name, tensor in saved.items()}
@@ -169,7 +165,7 @@ def _tensor_to_array(name, tensor):
         or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
     ):
         kind = f"{type(tensor).__name__} {getattr(tensor, 'layout', '')}".strip()
-        raise StateDictError(f"{name} must be a dense tensor that fills memory. Received: {kind}")
+        raise InputError(f"{name} must be a dense tensor that fills memory. Received: {kind}")
     tensor = tensor.detach().cpu()
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 

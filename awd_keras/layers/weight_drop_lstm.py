@@ -97,8 +97,10 @@ class WeightDropLSTM(StochasticLayer):
         for name, (only, instead) in _REFUSED.items():
             value = kwargs.pop(name, only)
             if value != only:
-                raise ValueError(f"WeightDropLSTM takes {name}={only!r} only. {instead} "
-                                 f"Received: {name}={value!r}")  # fmt: skip
+                raise ValueError(
+                    f"WeightDropLSTM takes {name}={only!r} only. {instead} "
+                    f"Received: {name}={value!r}"
+                )
         # States are float32 in every policy: nothing may cast them on the way in.
         super().__init__(
             seed=seed, autocast=False, activity_regularizer=activity_regularizer, **kwargs
@@ -182,7 +184,7 @@ class WeightDropLSTM(StochasticLayer):
             tf.convert_to_tensor(self.bias),
             lengths=None if mask is None else _lengths(mask),
             time_major=time_major,
-            recompute=not training,
+            training=training,
         )
         if not self.return_sequences:
             outputs = tf.cast(h, outputs.dtype)

@@ -11,7 +11,7 @@ _LEAST_PROBABILITY = 1e-30
 
 
 def sequence_cross_entropy(
-    hidden, embedding, bias, targets, weights=None, chunk_size=None, recompute=False
+    hidden, embedding, bias, targets, weights=None, chunk_size=None, training=True
 ):
     """Total cross-entropy of a softmax over the vocabulary, and the number of tokens.
 
@@ -26,7 +26,7 @@ def sequence_cross_entropy(
         weights: None, or a tensor (...): how often each token counts; 0 for padding.
         chunk_size: tokens whose logits are held at once, at most: chunks are of one size. None
             takes as many as 8 Mi logits are, at least 128.
-        recompute: for inference: makes no gradient on the way. One may still be taken, and then
+        training: if False, no gradient is made on the way. One can still be taken, which then
             computes the logits again.
 
     Returns:
@@ -67,10 +67,10 @@ def sequence_cross_entropy(
         def sums(with_gradients):
             return _sums_over_chunks(*inputs, weights, targets, chunk_size, with_gradients)
 
-        total, losses, *gradients = sums(with_gradients=not recompute)
+        total, losses, *gradients = sums(with_gradients=training)
 
         def gradient(upstream):
-            made = sums(with_gradients=True)[2:] if recompute else gradients
+            made = gradients if training else sums(with_gradients=True)[2:]
             by_inputs = (tf.cast(upstream * g, a.dtype) for g, a in zip(made, inputs, strict=True))
             return (*by_inputs, upstream * losses)
 

@@ -36,7 +36,7 @@ def lstm(
     lengths=None,
     time_major=False,
     implementation="auto",
-    recompute=False,
+    training=True,
 ):
     """Runs an LSTM over a sequence.
 
@@ -53,7 +53,7 @@ def lstm(
         time_major: whether time is the first axis of `inputs` and `outputs`.
         implementation: `"auto"` takes cuDNN where a GPU is visible and the portable loop
             elsewhere; `"portable"`; `"cudnn"`.
-        recompute: for inference: nothing is kept for a gradient. One may still be taken, and then
+        training: if False, nothing is kept for the gradient. One can still be taken, which then
             runs the kernel once more.
 
     Returns:
@@ -92,9 +92,9 @@ def lstm(
         inputs = tf.transpose(inputs, (1, 0, 2))
     arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
     if _use_cudnn(implementation, inputs, recurrent_kernel):
-        outputs, final_h, final_c = lstm_cudnn(*arguments, recompute=recompute)
+        outputs, final_h, final_c = lstm_cudnn(*arguments, training=training)
     else:
-        outputs, final_h, final_c = lstm_portable(*arguments, recompute=recompute)
+        outputs, final_h, final_c = lstm_portable(*arguments, training=training)
     if not time_major:
         outputs = tf.transpose(outputs, (1, 0, 2))
     return outputs, final_h, final_c

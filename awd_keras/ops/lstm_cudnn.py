@@ -45,7 +45,7 @@ def pack_parameters(kernel, recurrent_kernel, bias):
 
 
 def lstm_cudnn(
-    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, recompute=False
+    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
 ):
     """Runs cuDNN's LSTM. Time-major; arguments and results as in `lstm_portable`."""
     dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
@@ -56,7 +56,7 @@ def lstm_cudnn(
         is_padding = (tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths)[..., tf.newaxis]
         # What is not chosen here has no gradient.
         arguments[0] = tf.where(is_padding, tf.zeros((), dtype), arguments[0])
-    operation = _inference if recompute else _cudnn
+    operation = _cudnn if training else _inference
     outputs, final_h, final_c = operation(*arguments, lengths)
     outputs = tf.cast(outputs, inputs.dtype)
     final_h, final_c = tf.cast(final_h, initial_h.dtype), tf.cast(final_c, initial_c.dtype)

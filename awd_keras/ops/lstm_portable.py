@@ -21,7 +21,7 @@ _SATURATED = 1e4
 
 
 def lstm_portable(
-    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, recompute=False
+    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
 ):
     """Runs an LSTM over a time-major sequence.
 
@@ -33,7 +33,7 @@ def lstm_portable(
         recurrent_kernel: tensor (units, 4 * units), dtype of `inputs`.
         bias: tensor (4 * units,), dtype of `inputs`.
         lengths: None or integer tensor (batch_size,).
-        recompute: whether to keep nothing for a gradient, which then runs the loop once more.
+        training: if False, nothing is kept for the gradient, which then runs the loop again.
 
     Returns:
         `(outputs, final_h, final_c)`: (timesteps, batch_size, units) in the dtype of `inputs`, and
@@ -51,7 +51,7 @@ def lstm_portable(
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
     outputs, final_h, final_c = _recurrence(
-        projected, initial_h, initial_c, recurrent_kernel, recompute
+        projected, initial_h, initial_c, recurrent_kernel, training
     )
     outputs.set_shape((inputs.shape[0], known, units))
     if lengths is not None:
@@ -59,14 +59,14 @@ def lstm_portable(
     return outputs, final_h, final_c
 
 
-def _recurrence(projected, initial_h, initial_c, recurrent_kernel, recompute):
+def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
     """The part of an LSTM that must go step by step.
 
     Args:
         projected: tensor (timesteps, batch_size, 4 * units): inputs @ kernel + bias.
         initial_h, initial_c: tensors (batch_size, units), float32 or float64.
         recurrent_kernel: tensor (units, 4 * units).
-        recompute: whether to keep nothing for the gradient, which then runs the loop again.
+        training: if False, nothing is kept for the gradient, which then runs the loop again.
 
     Returns:
         outputs (timesteps, batch_size, units) in the dtype of `projected`, final_h and final_c.
@@ -74,10 +74,10 @@ def _recurrence(projected, initial_h, initial_c, recurrent_kernel, recompute):
 
     @tf.custom_gradient
     def recurrence(*arguments):
-        results, factors = _forward_loop(*arguments, keep_factors=not recompute)
+        results, factors = _forward_loop(*arguments, keep_factors=training)
 
         def gradient(*upstream):
-            kept = _forward_loop(*arguments, keep_factors=True)[1] if recompute else factors
+            kept = factors if training else _forward_loop(*arguments, keep_factors=True)[1]
             return _backward_loop(*arguments, results[0], kept, upstream)
 
         return results, gradient
@@ -117,10 +117,14 @@ def _forward_loop(projected, initial_h, initial_c, recurrent_kernel, keep_factor
         h = tf.cast(o * tanh_c, dtype)
         if factors:
             through_z = tf.concat(
-                [g * i * (1.0 - i), previous_c * f * (1.0 - f), i * (1.0 - g * g),
-                 tanh_c * o * (1.0 - o)],
+                [
+                    g * i * (1.0 - i),
+                    previous_c * f * (1.0 - f),
+                    i * (1.0 - g * g),
+                    tanh_c * o * (1.0 - o),
+                ],
                 axis=1,
-            )  # fmt: skip
+            )
             through_h = o * (1.0 - tanh_c * tanh_c)
             values = (through_z, through_h, f)
             factors = [array.write(t, v) for array, v in zip(factors, values, strict=True)]

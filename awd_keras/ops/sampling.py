@@ -183,8 +183,13 @@ def _likeliest(logits, top_k, top_p):
         find_more,
         find(first),
         shape_invariants=(
-            tf.TensorShape(()), any_number, any_number, any_number, tf.TensorShape((None, 1))),
-    )  # fmt: skip
+            tf.TensorShape(()),
+            any_number,
+            any_number,
+            any_number,
+            tf.TensorShape((None, 1)),
+        ),
+    )
     before = tf.pad(sums, [[0, 0], [1, 0]])[:, :-1]
     # A sum of floats may reach 1 before the last word does.
     kept = (before < asked) | (top_p >= 1.0)

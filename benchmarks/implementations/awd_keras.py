@@ -5,12 +5,12 @@ import time
 
 import tensorflow as tf
 
-from awd_keras import factory
-from awd_keras.allocator import keep_freed_memory
-from awd_keras.config import TrainingConfig
+from awd_keras.models.train_step import make_train_step
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.layout import transposed_ids
-from awd_keras.training import make_train_step
+from trainers.allocator import keep_freed_memory
+from trainers.config import TrainingConfig
+from trainers.training import factory
 
 
 def training_config(workload):
@@ -31,8 +31,13 @@ class Implementation:
         self.model = self.build_model(config)
         self.optimizer = factory.build_optimizer(config, self.model)
         self._step = make_train_step(
-            self.model, self.optimizer, ar_alpha=config.ar_alpha, tar_beta=config.tar_beta,
-            global_clipnorm=config.global_clipnorm, seed=config.seed)  # fmt: skip
+            self.model,
+            self.optimizer,
+            ar_alpha=config.ar_alpha,
+            tar_beta=config.tar_beta,
+            global_clipnorm=config.global_clipnorm,
+            seed=config.seed,
+        )
         self._learning_rate = tf.constant(config.learning_rate)
         self._states = self.model.initial_state(workload.batch_size)
         self._word = tf.zeros((workload.batch_size, 1), tf.int32)
@@ -64,7 +69,7 @@ class Implementation:
         _, hidden, states = self.model.backbone(transposed_ids(inputs), states, time_major=True)
         decoder = self.model.decoder
         total, count = sequence_cross_entropy(
-            hidden, decoder.matrix, decoder.bias, transposed_ids(targets), recompute=True
+            hidden, decoder.matrix, decoder.bias, transposed_ids(targets), training=False
         )
         return total / count, states
 

@@ -14,12 +14,11 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from awd_keras import factory
-from awd_keras.allocator import keep_freed_memory
 from awd_keras.data import Corpus, Vocabulary
-from awd_keras.training import RunFolder, loop, train_and_evaluate
 from benchmarks import epoch
 from benchmarks.implementations import awd_keras
+from trainers.allocator import keep_freed_memory
+from trainers.training import RunFolder, factory, loop, train_and_evaluate
 
 
 class Implementation:
@@ -31,8 +30,12 @@ class Implementation:
         self._workload = workload
         # Checkpoints at the ends of epochs only: those are found again in the times.
         self._config = awd_keras.training_config(workload).replace(
-            epochs=2, checkpoint_minutes=1e6, plot=False, validation_batch_size=10,
-            test_batch_size=1)  # fmt: skip
+            epochs=2,
+            checkpoint_minutes=1e6,
+            plot=False,
+            validation_batch_size=10,
+            test_batch_size=1,
+        )
 
     def epoch(self, index, windows, validation_tokens):
         """Trains.
@@ -73,8 +76,15 @@ class Implementation:
         # The first word of a column is only read.
         train = np.concatenate([train, train[: workload.batch_size]])
         validation = np.resize(train[::-1], validation_tokens)
-        return Corpus("made up", Vocabulary(words), train, validation, validation[:100],
-                      dict.fromkeys(("train", "validation", "test"), 0), "memory")  # fmt: skip
+        return Corpus(
+            "made up",
+            Vocabulary(words),
+            train,
+            validation,
+            validation[:100],
+            dict.fromkeys(("train", "validation", "test"), 0),
+            "memory",
+        )
 
 
 class _Stopwatch:

@@ -10,11 +10,12 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from awd_keras import factory, losses, ops
+from awd_keras import losses, ops
+from awd_keras.models.train_step import clipping_scale
 from awd_keras.ops.layout import transposed_ids
-from awd_keras.training.train_step import clipping_scale
 from benchmarks import pieces
 from benchmarks.implementations import awd_keras
+from trainers.training import factory
 
 _WINDOWS = 8
 _INPUT_REPEATS = 20  # it takes microseconds
@@ -35,8 +36,11 @@ class Implementation(awd_keras.Implementation):
         self.columns = np.concatenate([workload.text(i) for i in range(_WINDOWS)], axis=1)
         # The tape, not the function, takes the gradient: forward and backward are timed apart.
         # Time-major, as the step has it.
-        self._stack = tf.function(lambda inputs, states: self.bare.backbone(
-            transposed_ids(inputs), states, training=True, time_major=True)[1])  # fmt: skip
+        self._stack = tf.function(
+            lambda inputs, states: self.bare.backbone(
+                transposed_ids(inputs), states, training=True, time_major=True
+            )[1]
+        )
         time_and_batch = (workload.timesteps, workload.batch_size)
         sizes = [workload.embedding_dim] + [units for _, units in workload.layer_sizes]
         self._sequences = [self._normal((*time_and_batch, size)) for size in sizes]

@@ -22,14 +22,22 @@ def export(workload, folder):
 
     tf.keras.utils.set_random_seed(workload.seed)
     model = AWDLSTMLanguageModel(
-        workload.vocabulary_size, embedding_dim=workload.embedding_dim,
-        hidden_dim=workload.hidden_dim, num_layers=workload.num_layers)  # fmt: skip
+        workload.vocabulary_size,
+        embedding_dim=workload.embedding_dim,
+        hidden_dim=workload.hidden_dim,
+        num_layers=workload.num_layers,
+    )
     model(np.zeros((1, 1), np.int32))
     words = ["<unk>", "<eos>"] + [f"w{index}" for index in range(2, workload.vocabulary_size)]
     int8 = workload.dtype == "int8"
     return export_saved_model(
-        model, Vocabulary(words), folder, "benchmark", dtype="float32" if int8 else workload.dtype,
-        weights="int8" if int8 else None).path  # fmt: skip
+        model,
+        Vocabulary(words),
+        folder,
+        "benchmark",
+        dtype="float32" if int8 else workload.dtype,
+        weights="int8" if int8 else None,
+    ).path
 
 
 def inputs_of(call, workload, index, state_size):
@@ -47,9 +55,11 @@ def inputs_of(call, workload, index, state_size):
     return {
         "prompt": np.array([row.split()[0] for row in text], object),
         "max_words": np.full(rows, workload.timesteps, np.int32),
-        "temperature": np.ones(rows, np.float32), "top_k": np.full(rows, 20, np.int32),
-        "top_p": np.full(rows, 0.9, np.float32), "seed": np.arange(rows, dtype=np.int64) + index,
-    }  # fmt: skip
+        "temperature": np.ones(rows, np.float32),
+        "top_k": np.full(rows, 20, np.int32),
+        "top_p": np.full(rows, 0.9, np.float32),
+        "seed": np.arange(rows, dtype=np.int64) + index,
+    }
 
 
 class Implementation:

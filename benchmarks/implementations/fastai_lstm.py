@@ -23,13 +23,22 @@ class Implementation(torch_lstm.Implementation):
         self.framework = f"fastai {fastai.__version__}, {self.framework}"
         del self.embedding, self.bias, self.lstms
         encoder = AWD_LSTM(
-            workload.vocabulary_size, workload.embedding_dim, workload.hidden_dim,
-            workload.num_layers, pad_token=0, hidden_p=workload.hidden_dropout,
-            input_p=workload.input_dropout, embed_p=workload.embedding_dropout,
-            weight_p=workload.weight_dropout)  # fmt: skip
+            workload.vocabulary_size,
+            workload.embedding_dim,
+            workload.hidden_dim,
+            workload.num_layers,
+            pad_token=0,
+            hidden_p=workload.hidden_dropout,
+            input_p=workload.input_dropout,
+            embed_p=workload.embedding_dropout,
+            weight_p=workload.weight_dropout,
+        )
         decoder = LinearDecoder(
-            workload.vocabulary_size, workload.embedding_dim, workload.output_dropout,
-            tie_encoder=encoder.encoder)  # fmt: skip
+            workload.vocabulary_size,
+            workload.embedding_dim,
+            workload.output_dropout,
+            tie_encoder=encoder.encoder,
+        )
         self.network = SequentialRNN(encoder, decoder).to(torch_lstm.DEVICE)
         self.network.reset()
         self.optimizer = torch.optim.SGD(

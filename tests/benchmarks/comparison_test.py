@@ -11,8 +11,15 @@ TINY = Workload(batch_size=2, timesteps=3, vocabulary_size=20, embedding_dim=4, 
 
 
 def row(name, seconds, dtype="float32"):
-    return {"name": name, "dtype": dtype, "seconds": seconds, "framework": "F 1.0",
-            "first_seconds": 2.0, "product_rate": 1e9, "peak": 100.0}  # fmt: skip
+    return {
+        "name": name,
+        "dtype": dtype,
+        "seconds": seconds,
+        "framework": "F 1.0",
+        "first_seconds": 2.0,
+        "product_rate": 1e9,
+        "peak": 100.0,
+    }
 
 
 def cells(line):

@@ -52,9 +52,12 @@ def test_lines_and_one_text_take_turns(made):
 
 
 @pytest.mark.parametrize(
-    ("times", "verdict"), [([1.0, 1.2, 9.0], "1.20 of the time; at most 1.25 holds"),
-                           ([1.3, 1.3, 1.3], "1.30 of the time; at most 1.25 DOES NOT HOLD")]
-)  # fmt: skip
+    ("times", "verdict"),
+    [
+        ([1.0, 1.2, 9.0], "1.20 of the time; at most 1.25 holds"),
+        ([1.3, 1.3, 1.3], "1.30 of the time; at most 1.25 DOES NOT HOLD"),
+    ],
+)
 def test_report_judges_by_medians(times, verdict):
     rows, sentence = evaluation.report({"a": [1.0, 1.0, 5.0], "b": times}, "text", 1.25)
     assert sentence.startswith("text: b takes") and verdict in sentence

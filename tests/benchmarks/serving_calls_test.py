@@ -85,7 +85,7 @@ def test_calls_are_timed_and_a_missing_peer_is_named(folder):
     python = sys.executable
     found = serving_calls.compare_calls(
         TINY, 2, ["step", "generate"], names, python, {"float32": folder}
-    )  # fmt: skip
+    )
     for results in found.values():
         by_name = {row["name"]: row for row in results}
         assert len(by_name["exported"]["seconds"]) == 2

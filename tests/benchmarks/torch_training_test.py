@@ -5,15 +5,25 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from awd_keras.config import TrainingConfig  # noqa: E402
 from awd_keras.data import Corpus  # noqa: E402
 from benchmarks import torch_training  # noqa: E402
+from trainers.config import TrainingConfig  # noqa: E402
 
 LINES = ["the cat sat on the mat", "the dog sat on the cat"] * 30
 CONFIG = TrainingConfig(
-    corpus="text", embedding_dim=6, hidden_dim=8, num_layers=2, batch_size=4, bptt=10,
-    validation_batch_size=2, epochs=4, non_monotone_interval=0, dropout_multiplier=0.2,
-    learning_rate=5.0, dtype="float32")  # fmt: skip
+    corpus="text",
+    embedding_dim=6,
+    hidden_dim=8,
+    num_layers=2,
+    batch_size=4,
+    bptt=10,
+    validation_batch_size=2,
+    epochs=4,
+    non_monotone_interval=0,
+    dropout_multiplier=0.2,
+    learning_rate=5.0,
+    dtype="float32",
+)
 
 
 @pytest.fixture

@@ -44,8 +44,18 @@ def test_one_command_measures_everything(monkeypatch, called, tmp_path, capsys):
 
 
 def test_a_task_by_itself_in_other_sizes(monkeypatch, called):
-    run(monkeypatch, "--task", "growth", "--hidden_dim=7", "--implementations", "fastai_lstm",
-        "torch_lstm", "--growth_batch_size", "1", "2")  # fmt: skip
+    run(
+        monkeypatch,
+        "--task",
+        "growth",
+        "--hidden_dim=7",
+        "--implementations",
+        "fastai_lstm",
+        "torch_lstm",
+        "--growth_batch_size",
+        "1",
+        "2",
+    )
     ((name, (workloads, names, _, _, batch_sizes, _)),) = called
     assert (name, names, batch_sizes) == ("growth", ["torch_lstm"], [1, 2])
     assert workloads[0].hidden_dim == 7

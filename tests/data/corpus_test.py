@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from awd_keras.data import EOS, UNK, Corpus, CorpusError
+from awd_keras.data import EOS, UNK, Corpus
+from awd_keras.errors import InputError
 
 TEXTS = {
     "train": ["the cat sat\n", "", "the <unk> sat"],
@@ -49,7 +50,7 @@ def test_one_shot_iterables():
 
 def test_unknown_words_without_unk():
     texts = {"train": ["a b"], "validation": ["b x y x"], "test": ["a"]}
-    with pytest.raises(CorpusError, match="3 tokens of the validation.*'x'.*max_vocabulary_size"):
+    with pytest.raises(InputError, match="3 tokens of the validation.*'x'.*max_vocabulary_size"):
         Corpus.from_texts("letters", texts)
     # Without unknown words `<unk>` is not needed.
     corpus = Corpus.from_texts("letters", texts | {"validation": ["b"]})
@@ -67,17 +68,17 @@ def test_unknown_words_without_unk():
     ],
 )
 def test_bad_texts(change, message):
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(InputError, match=message):
         Corpus.from_texts("cats", TEXTS | change)
 
 
 def test_a_missing_text():
-    with pytest.raises(CorpusError, match="needs the texts"):
+    with pytest.raises(InputError, match="needs the texts"):
         Corpus.from_texts("cats", {"train": ["a"]})
 
 
 def test_a_bad_limit_is_a_corpus_error():
-    with pytest.raises(CorpusError, match="'cats' cannot be built.*max_size"):
+    with pytest.raises(InputError, match="'cats' cannot be built.*max_size"):
         Corpus.from_texts("cats", TEXTS, max_vocabulary_size=1)
 
 

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from awd_keras.data import CorpusError, load, load_corpus
+from awd_keras.data import load, load_corpus
+from awd_keras.errors import InputError
 
 TEXTS = {
     "train": " the cat sat \n\n the <unk> sat \n",
@@ -56,17 +57,17 @@ def test_an_own_text(tmp_path):
 
 
 def test_an_own_text_needs_a_folder():
-    with pytest.raises(CorpusError, match="--data_dir=FOLDER"):
+    with pytest.raises(InputError, match="--data_dir=FOLDER"):
         load_corpus("text")
 
 
 def test_an_unknown_corpus():
-    with pytest.raises(CorpusError, match=r"'ptp'.*\['ptb', 'wikitext2', 'sotu', 'text'\]"):
+    with pytest.raises(InputError, match=r"'ptp'.*\['ptb', 'wikitext2', 'sotu', 'text'\]"):
         load_corpus("ptp")
 
 
 def test_sotu_takes_no_folder(tmp_path):
-    with pytest.raises(CorpusError, match="takes no data folder.*--corpus=text"):
+    with pytest.raises(InputError, match="takes no data folder.*--corpus=text"):
         load_corpus("sotu", data_dir=tmp_path)
 
 
@@ -98,7 +99,7 @@ def test_a_folder_with_the_published_text_is_not(tmp_path, tiny_is_genuine, recw
 )
 def test_without_a_network_the_error_says_what_to_do(tmp_path, no_network, name, file):
     start = time.monotonic()
-    with pytest.raises(CorpusError, match="cannot be downloaded") as error:
+    with pytest.raises(InputError, match="cannot be downloaded") as error:
         load_corpus(name, tfds_data_dir=tmp_path)
     assert time.monotonic() - start < 30
     message = str(error.value)
@@ -152,21 +153,19 @@ def test_tfds_prepares_from_the_manual_folder(tmp_path, no_network, tiny_is_genu
 
 def test_tfds_with_another_text_is_refused(tmp_path, no_network):
     write(tmp_path / "downloads" / "manual", "ptb.{}.txt")
-    with pytest.raises(CorpusError, match="not Penn Treebank as published: 9 train.*Delete"):
+    with pytest.raises(InputError, match="not Penn Treebank as published: 9 train.*Delete"):
         load_corpus("ptb", tfds_data_dir=tmp_path)
 
 
 def test_what_fails_in_tfds_says_what_to_do(tmp_path, no_network):
     manual = write(tmp_path / "downloads" / "manual", "ptb.{}.txt")
     (manual / "ptb.test.txt").write_bytes(b"\xff")
-    with pytest.raises(CorpusError, match=r"(?s)CorpusError: .*not UTF-8.*--data_dir=FOLDER"):
+    with pytest.raises(InputError, match=r"(?s)InputError: .*not UTF-8.*--data_dir=FOLDER"):
         load_corpus("ptb", tfds_data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
-def test_a_damaged_prepared_data_set_says_what_to_do(
-    tmp_path, no_network, tiny_is_genuine, damage
-):
+def test_a_damaged_prepared_data_set_says_what_to_do(tmp_path, no_network, tiny_is_genuine, damage):
     write(tmp_path / "downloads" / "manual", "ptb.{}.txt")
     load_corpus("ptb", tfds_data_dir=tmp_path)
     (file,) = (tmp_path / "penn_treebank").rglob("*-validation.*")
@@ -176,6 +175,6 @@ def test_a_damaged_prepared_data_set_says_what_to_do(
     else:
         file.write_bytes(content[:-3] if damage == "cut" else content[:-6] + b"xxxxxx")
     expected = "validation text.*Delete that folder.*--data_dir"
-    with pytest.raises(CorpusError, match=expected) as error:
+    with pytest.raises(InputError, match=expected) as error:
         load_corpus("ptb", tfds_data_dir=tmp_path)
     assert str(file.parent) in str(error.value) and "\n" not in str(error.value)

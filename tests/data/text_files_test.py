@@ -1,7 +1,8 @@
 import pytest
 
-from awd_keras.data import CorpusError, read_text_folder
+from awd_keras.data import read_text_folder
 from awd_keras.data.text_files import NAMING_SCHEMES, read_lines
+from awd_keras.errors import InputError
 
 
 def write(folder, names):
@@ -18,33 +19,33 @@ def test_each_naming_scheme(tmp_path, scheme):
 
 
 def test_a_missing_folder(tmp_path):
-    with pytest.raises(CorpusError, match="nowhere does not exist.*ptb.train.txt"):
+    with pytest.raises(InputError, match="nowhere does not exist.*ptb.train.txt"):
         read_text_folder(tmp_path / "nowhere")
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     write(tmp_path, ["train.txt"])
-    with pytest.raises(CorpusError, match="is a file, not a folder"):
+    with pytest.raises(InputError, match="is a file, not a folder"):
         read_text_folder(tmp_path / "train.txt")
 
 
 def test_a_missing_file_lists_what_is_there(tmp_path):
-    with pytest.raises(CorpusError, match="Found: nothing"):
+    with pytest.raises(InputError, match="Found: nothing"):
         read_text_folder(tmp_path)
     write(tmp_path, ["train.txt", "ptb.valid.txt", "test.txt"])
-    with pytest.raises(CorpusError, match="Found: ptb.valid.txt, test.txt, train.txt"):
+    with pytest.raises(InputError, match="Found: ptb.valid.txt, test.txt, train.txt"):
         read_text_folder(tmp_path)
 
 
 def test_a_crowded_folder_is_not_listed_whole(tmp_path):
     write(tmp_path, [f"{number:02}.txt" for number in range(40)])
-    with pytest.raises(CorpusError, match=r"Found: 00.txt, .*, 11.txt and 28 more\.$"):
+    with pytest.raises(InputError, match=r"Found: 00.txt, .*, 11.txt and 28 more\.$"):
         read_text_folder(tmp_path)
 
 
 def test_files_of_two_corpora(tmp_path):
     write(tmp_path, NAMING_SCHEMES[0] + NAMING_SCHEMES[2])
-    with pytest.raises(CorpusError, match="files of 2 corpora"):
+    with pytest.raises(InputError, match="files of 2 corpora"):
         read_text_folder(tmp_path)
 
 
@@ -52,21 +53,21 @@ def test_files_of_two_corpora(tmp_path):
 def test_an_empty_file(tmp_path, content):
     write(tmp_path, NAMING_SCHEMES[0])
     (tmp_path / "valid.txt").write_bytes(content)
-    with pytest.raises(CorpusError, match="valid.txt is empty"):
+    with pytest.raises(InputError, match="valid.txt is empty"):
         read_text_folder(tmp_path)
 
 
 def test_a_file_that_is_not_utf_8(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes(b"a line\nna\xefve\n")
-    with pytest.raises(CorpusError, match=r"byte 9 \(line 2\) is 0xef.*iconv"):
+    with pytest.raises(InputError, match=r"byte 9 \(line 2\) is 0xef.*iconv"):
         read_lines(path)
 
 
 def test_an_unreadable_file(tmp_path):
     write(tmp_path, NAMING_SCHEMES[0][:2])
     (tmp_path / "test.txt").mkdir()
-    with pytest.raises(CorpusError, match="test.txt cannot be read"):
+    with pytest.raises(InputError, match="test.txt cannot be read"):
         read_text_folder(tmp_path)
 
 

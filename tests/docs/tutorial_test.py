@@ -74,9 +74,14 @@ def run(script, folder):
     work.mkdir()
     with open(folder / "output.txt", "w+", encoding="utf-8") as output:
         shell = subprocess.Popen(
-            ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=work, env=environment,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True)  # fmt: skip
+            ["bash", "-eu", "-o", "pipefail", "-c", script],
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             code = shell.wait(DEADLINE_SECONDS)
         finally:
@@ -114,9 +119,16 @@ def test_blocks_become_steps():
 
 @pytest.mark.parametrize(
     ("shown", "matches"),
-    [("", True), ("b: 2\n", True), ("a\n...\nc\n", True), ("b: ...\n", True), ("c\na\n", False),
-     ("b: 3\n", False), ("a [x]\n", False)],
-)  # fmt: skip
+    [
+        ("", True),
+        ("b: 2\n", True),
+        ("a\n...\nc\n", True),
+        ("b: ...\n", True),
+        ("c\na\n", False),
+        ("b: 3\n", False),
+        ("a [x]\n", False),
+    ],
+)
 def test_shown_output(shown, matches):
     assert is_shown(shown, "a\nb: 2\nc\n") == matches
 

@@ -29,7 +29,8 @@ def stream(cache, log_probabilities, hidden, targets, lengths):
     for length in lengths:
         part = slice(start, start + length)
         piece, state = cache.mix(
-            log_probabilities[:, part], hidden[:, part], targets[:, part], state)  # fmt: skip
+            log_probabilities[:, part], hidden[:, part], targets[:, part], state
+        )
         pieces.append(piece.numpy())
         start += length
         assert state[0].shape == (len(targets), min(start, cache.window), hidden.shape[-1])

@@ -113,10 +113,11 @@ def test_updates_by_hand(exact, decay_rate):
             score, gradients, states = loss_and_gradients(model, inputs, targets, states)
             scores.append(score)
             weights = [
-                w - learning_rate * g / (r + epsilon)
+                w
+                - learning_rate * g / (r + epsilon)
                 + np.minimum(1, decay_rate * r / mean) * (w0 - w)
                 for w, g, r, w0 in zip(weights, gradients, rms, weights_before)
-            ]  # fmt: skip
+            ]
         for variable, value in zip(variables, weights_before):
             variable.assign(value)
 
@@ -206,8 +207,7 @@ def test_the_weights_are_as_before_with_bfloat16_products():
 def test_other_settings_share_the_statistics(trained):
     first = DynamicEvaluation(trained.model)
     second = first.replace(learning_rate=0.3, bptt=2)
-    assert second.settings == {
-        "learning_rate": 0.3, "decay_rate": 2e-3, "epsilon": 2e-5, "bptt": 2}  # fmt: skip
+    assert second.settings == {"learning_rate": 0.3, "decay_rate": 2e-3, "epsilon": 2e-5, "bptt": 2}
     assert first.settings["learning_rate"] == 5e-5 and first.settings["bptt"] == 5
     first.collect_statistics(make_text(60), batch_size=4)
     for values, others in zip(second.root_mean_squares, first.root_mean_squares, strict=True):

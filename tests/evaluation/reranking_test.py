@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from awd_keras.config import ConfigError
-from awd_keras.data import CorpusError
+from awd_keras.errors import InputError
 from awd_keras.evaluation import Hypothesis, LineScore, rerank
+from trainers.errors import UserError
 
 LINES = [
     "utterance1 ||| the cat sat ||| -10.0",
@@ -85,7 +85,7 @@ def test_a_list_comes_before_the_lists_after_it_are_read():
     ],
 )
 def test_a_malformed_line_is_named_by_its_number(line):
-    with pytest.raises(CorpusError, match=r"Line 3\b.*Expected: id \|\|\| text \|\|\| score"):
+    with pytest.raises(InputError, match=r"Line 3\b.*Expected: id \|\|\| text \|\|\| score"):
         list(rerank(["a ||| x ||| 1", "a ||| y ||| 2", line], Scorer(), 0.5))
 
 
@@ -103,13 +103,13 @@ def test_bad_lines_are_left_out_and_told():
 
 def test_ids_must_be_together():
     lines = ["a ||| x ||| 1", "b ||| x ||| 1", "a ||| y ||| 1"]
-    with pytest.raises(CorpusError, match="Line 3: the id 'a' comes back"):
+    with pytest.raises(InputError, match="Line 3: the id 'a' comes back"):
         list(rerank(lines, Scorer(), 0.5))
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, math.nan])
 def test_the_weight_is_checked(weight):
-    with pytest.raises(ConfigError, match=r"lm_weight must be in \[0, 1\]"):
+    with pytest.raises(UserError, match=r"lm_weight must be in \[0, 1\]"):
         next(rerank(LINES, Scorer(), weight))
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.config import ConfigError
-from awd_keras.data import CorpusError, Vocabulary
+from awd_keras.data import Vocabulary
+from awd_keras.errors import InputError
 from awd_keras.evaluation import LineScore, LineScorer, decoded_lines
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import to_numpy
+from trainers.errors import UserError
 
 WORDS = [f"w{index}" for index in range(20)]
 VOCABULARY = Vocabulary(["<eos>", *WORDS, "<unk>"])
@@ -94,8 +95,10 @@ def test_lines_are_batched_by_length():
     scorer = LineScorer(make_model(), VOCABULARY, batch_size=8)
     computed = []
     step = scorer._step
-    scorer._step = lambda ids, *rest: (computed.append(ids.shape[0] * ids.shape[1]),
-                                       step(ids, *rest))[1]  # fmt: skip
+    scorer._step = lambda ids, *rest: (
+        computed.append(ids.shape[0] * ids.shape[1]),
+        step(ids, *rest),
+    )[1]
     needed = sum(score.num_words for score in scorer.score(lines))
     assert needed <= sum(computed) < 1.2 * needed
 
@@ -161,14 +164,14 @@ def test_bfloat16_scores_are_near():
 
 @pytest.mark.parametrize("option", [{"batch_size": 0}, {"block_lines": 1.5}])
 def test_sizes_must_be_positive_integers(option):
-    with pytest.raises(ConfigError, match=f"{next(iter(option))} must be a positive integer"):
+    with pytest.raises(UserError, match=f"{next(iter(option))} must be a positive integer"):
         LineScorer(make_model(), VOCABULARY, **option)
 
 
 def test_the_vocabulary_must_be_the_models():
-    with pytest.raises(CorpusError, match="predicts 22 words, the vocabulary has 21"):
+    with pytest.raises(InputError, match="predicts 22 words, the vocabulary has 21"):
         LineScorer(make_model(), Vocabulary(["<eos>", *WORDS]))
-    with pytest.raises(CorpusError, match="the vocabulary has none"):
+    with pytest.raises(InputError, match="the vocabulary has none"):
         LineScorer(make_model(), Vocabulary(["<unk>", *WORDS]))
 
 

@@ -69,8 +69,7 @@ def test_caches_with_dynamic_evaluations(model, dynamic_evaluation):
     for value, weights in zip(weights_of(model), before, strict=True):
         assert_equal(value, weights)
     # One window without learning, then segments of 5 and of 3 words.
-    assert [done for done, _, _ in seen] == [
-        55, *range(60, 111, 5), *range(113, 165, 3), 165]  # fmt: skip
+    assert [done for done, _, _ in seen] == [55, *range(60, 111, 5), *range(113, 165, 3), 165]
     assert {total for _, total, _ in seen} == {165}
     assert seen[0][2] == next(
         trial.result.loss for trial in trials if not (trial.cache or trial.dynamic_evaluation)

@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from awd_keras import io
 from awd_keras.io.state_dict import to_array
-from awd_keras.training import CheckpointError
+from trainers.errors import UserError
 
 ARRAYS = {
     "encoder.weight": np.arange(6, dtype="float32").reshape(2, 3),
@@ -101,7 +101,7 @@ class TestSafetensors:
     def test_a_damaged_file_is_named(self, tmp_path, content):
         path = tmp_path / "weights.safetensors"
         path.write_bytes(content)
-        with pytest.raises(io.StateDictError, match=r"weights\.safetensors cannot be read: ."):
+        with pytest.raises(io.InputError, match=r"weights\.safetensors cannot be read: ."):
             io.read_state_dict(path)
 
     def test_every_truncation_is_noticed(self, tmp_path):
@@ -110,7 +110,7 @@ class TestSafetensors:
         content = path.read_bytes()
         for length in range(len(content)):
             path.write_bytes(content[:length])
-            with pytest.raises(io.StateDictError):
+            with pytest.raises(io.InputError):
                 io.read_state_dict(path)
 
 
@@ -118,10 +118,10 @@ class TestPaths:
     @pytest.mark.parametrize("name", ["weights", "weights.npz", "weights.bin", "weights.pt.zip"])
     def test_unknown_endings(self, tmp_path, name):
         expected = r"must end in \.safetensors, \.pt, \.pth\. Received: .*" + name
-        with pytest.raises(io.StateDictError, match=expected):
+        with pytest.raises(io.InputError, match=expected):
             io.write_state_dict(tmp_path / name, ARRAYS)
         (tmp_path / name).write_bytes(b"")
-        with pytest.raises(io.StateDictError, match=expected):
+        with pytest.raises(io.InputError, match=expected):
             io.read_state_dict(tmp_path / name)
 
     @pytest.mark.parametrize("ending", [".safetensors", ".pt"])
@@ -129,11 +129,11 @@ class TestPaths:
         for path in (tmp_path / f"missing{ending}", tmp_path / f"folder{ending}"):
             if "folder" in path.name:
                 path.mkdir()
-            with pytest.raises(io.StateDictError, match="which is no file"):
+            with pytest.raises(io.InputError, match="which is no file"):
                 io.read_state_dict(path)
 
     def test_the_commands_know_the_error(self):
-        assert issubclass(io.StateDictError, CheckpointError)
+        assert issubclass(io.InputError, UserError)
 
 
 class TestWithoutTorch:
@@ -157,22 +157,22 @@ class TestWithoutTorch:
     def test_missing(self, path, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch", None)
         expected = r'\.pt files need PyTorch: pip install "\.\[torch\]"'
-        with pytest.raises(io.StateDictError, match=expected):
+        with pytest.raises(io.InputError, match=expected):
             io.read_state_dict(path)
-        with pytest.raises(io.StateDictError, match=expected):
+        with pytest.raises(io.InputError, match=expected):
             io.write_state_dict(path.with_name("new.pt"), ARRAYS)
         assert not path.with_name("new.pt").exists()
 
     @pytest.mark.parametrize("version", ["2.5.1+cu121", "1.13.1"])
     def test_old(self, path, monkeypatch, version):
         self.fake_torch(monkeypatch, version)
-        with pytest.raises(io.StateDictError, match="PyTorch 2.6 or newer.*" + re.escape(version)):
+        with pytest.raises(io.InputError, match="PyTorch 2.6 or newer.*" + re.escape(version)):
             io.read_state_dict(path)
 
     def test_a_pickle(self, path, monkeypatch):
         error = pickle.UnpicklingError("Unsupported global: GLOBAL model.RNNModel was not allowed")
         self.fake_torch(monkeypatch, error=error)
-        with pytest.raises(io.StateDictError) as caught:
+        with pytest.raises(io.InputError) as caught:
             io.read_state_dict(path)
         message, *lines = str(caught.value).splitlines()
         assert "holds more than tensors (model.RNNModel)" in message
@@ -183,16 +183,16 @@ class TestWithoutTorch:
     def test_a_pickle_of_fastai(self, path, monkeypatch):
         error = pickle.UnpicklingError("Unsupported global: GLOBAL fastcore.foundation.L")
         self.fake_torch(monkeypatch, error=error)
-        with pytest.raises(io.StateDictError, match=r'torch\.save\(saved\["model"\]'):
+        with pytest.raises(io.InputError, match=r'torch\.save\(saved\["model"\]'):
             io.read_state_dict(path)
 
     def test_damaged(self, path, monkeypatch):
         self.fake_torch(monkeypatch, error=RuntimeError("PytorchStreamReader failed\nmore"))
-        with pytest.raises(io.StateDictError, match=r"cannot be read: Pytorch.* failed\. Copy"):
+        with pytest.raises(io.InputError, match=r"cannot be read: Pytorch.* failed\. Copy"):
             io.read_state_dict(path)
 
 
 @pytest.mark.parametrize("value", [np.zeros(2, "int32"), np.array(["a"]), 3, None])
 def test_what_is_no_array_of_floats(value):
-    with pytest.raises(io.StateDictError, match="x must be an array of floats. Received: "):
+    with pytest.raises(io.InputError, match="x must be an array of floats. Received: "):
         to_array("x", value)

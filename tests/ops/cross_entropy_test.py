@@ -43,11 +43,11 @@ class TestSequenceCrossEntropy:
     # Chunks of one token, of a size that divides the 15 tokens, of one that does not, and beyond.
     @pytest.mark.parametrize("chunk_size", [None, 1, 5, 4, 15, 100])
     @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-12), ("float32", 1e-5)])
-    @pytest.mark.parametrize("recompute", [False, True])
-    def test_equals_plain_autodiff(self, chunk_size, dtype, tolerance, recompute):
+    @pytest.mark.parametrize("training", [True, False])
+    def test_equals_plain_autodiff(self, chunk_size, dtype, tolerance, training):
         arguments = make_arguments(dtype)
         loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size, recompute=recompute
+            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size, training=training
         )
         expected_loss, expected = loss_and_gradients(plain_loss, arguments)
         assert loss.shape == () and loss.dtype == dtype
@@ -56,15 +56,19 @@ class TestSequenceCrossEntropy:
             assert actual.dtype == dtype
             assert_close(actual, value, tolerance, name)
 
-    @pytest.mark.parametrize("chunk_size,recompute", [(None, False), (4, False), (4, True)])
-    def test_weights(self, chunk_size, recompute):
+    @pytest.mark.parametrize("chunk_size,training", [(None, True), (4, True), (4, False)])
+    def test_weights(self, chunk_size, training):
         arguments = make_arguments()
         weights = np.random.default_rng(1).random((BATCH, TIME))
         weights[0, :2] = 0.0
         weights = tf.constant(weights)
         loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, weights=weights, chunk_size=chunk_size,
-            recompute=recompute)  # fmt: skip
+            ops.sequence_cross_entropy,
+            arguments,
+            weights=weights,
+            chunk_size=chunk_size,
+            training=training,
+        )
         expected_loss, expected = loss_and_gradients(plain_loss, arguments, weights=weights)
         assert_close(loss, expected_loss, 1e-12)
         for name, actual, value in zip(NAMES, gradients, expected, strict=True):

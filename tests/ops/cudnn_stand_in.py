@@ -43,9 +43,7 @@ def cudnn_rnn_v3(
         inputs = input if time_major else tf.transpose(input, (1, 0, 2))
     axis = 0 if time_major else 1
     initial = tf.squeeze(input_h, axis), tf.squeeze(input_c, axis)
-    kernel, recurrent_kernel, bias = unpack_parameters(
-        params, inputs.shape[2], input_h.shape[2]
-    )
+    kernel, recurrent_kernel, bias = unpack_parameters(params, inputs.shape[2], input_h.shape[2])
     is_real = (tf.range(timesteps)[:, tf.newaxis] < sequence_lengths)[..., tf.newaxis]
     inputs = _without_gradient_of_padding(inputs, is_real)
 

@@ -14,8 +14,17 @@ from tests.ops.cudnn_stand_in import cudnn_rnn_v3, unpack_parameters
 from tests.test_case import assert_close, assert_equal
 
 BATCH, FEATURES, UNITS = 4, 5, 6
-NAMES = ("outputs", "final_h", "final_c", "d inputs", "d initial_h", "d initial_c", "d kernel",
-         "d recurrent_kernel", "d bias")  # fmt: skip
+NAMES = (
+    "outputs",
+    "final_h",
+    "final_c",
+    "d inputs",
+    "d initial_h",
+    "d initial_c",
+    "d kernel",
+    "d recurrent_kernel",
+    "d bias",
+)
 # Rows of all kinds: full, shorter, of one step, and empty.
 LENGTHS = (9, 4, 1, 0)
 
@@ -56,12 +65,12 @@ def assert_same(actual, expected, tolerance):
 class TestGraph:
     """The graph, which needs no GPU to be made."""
 
-    def operations(self, lengths, recompute, dtype="float32", differentiated=True):
+    def operations(self, lengths, training, dtype="float32", differentiated=True):
         arguments = make_arguments(dtype)
 
         def compute(*arguments):
             function = with_gradients if differentiated else lambda f, a, *r, **o: f(*a, *r, **o)
-            return function(lstm_cudnn, arguments, lengths, recompute=recompute)
+            return function(lstm_cudnn, arguments, lengths, training=training)
 
         graph = tf.function(compute).get_concrete_function(*arguments).graph
         return [op for op in graph.get_operations() if op.type.startswith("CudnnRNN")]
@@ -69,7 +78,7 @@ class TestGraph:
     # CudnnRNN and CudnnRNNV2 take no lengths, and cuDNN 9 refuses them.
     @pytest.mark.parametrize("lengths", [None, LENGTHS])
     def test_training(self, lengths):
-        forward, backward = self.operations(lengths, recompute=False)
+        forward, backward = self.operations(lengths, training=True)
         assert (forward.type, backward.type) == ("CudnnRNNV3", "CudnnRNNBackpropV3")
         assert forward.get_attr("is_training")
         # The gradient reads the reserve space of the forward pass.
@@ -80,11 +89,11 @@ class TestGraph:
 
     @pytest.mark.parametrize("lengths", [None, LENGTHS])
     def test_inference(self, lengths):
-        (forward,) = self.operations(lengths, recompute=True, differentiated=False)
+        (forward,) = self.operations(lengths, training=False, differentiated=False)
         assert forward.type == "CudnnRNNV3" and not forward.get_attr("is_training")
 
     def test_gradient_of_inference(self):
-        operations = self.operations(None, recompute=True)
+        operations = self.operations(None, training=False)
         kinds = [op.type for op in operations]
         assert kinds == ["CudnnRNNV3", "CudnnRNNV3", "CudnnRNNBackpropV3"]
         first, second, backward = operations
@@ -93,11 +102,15 @@ class TestGraph:
 
     @pytest.mark.parametrize(
         ("dtype", "inside"),
-        [("float64", "float64"), ("float32", "float32"), ("float16", "float16"),
-         ("bfloat16", "float32")],
-    )  # fmt: skip
+        [
+            ("float64", "float64"),
+            ("float32", "float32"),
+            ("float16", "float16"),
+            ("bfloat16", "float32"),
+        ],
+    )
     def test_dtypes(self, dtype, inside):
-        for operation in self.operations(None, recompute=False, dtype=dtype):
+        for operation in self.operations(None, training=True, dtype=dtype):
             assert operation.get_attr("T") == inside
 
 
@@ -109,19 +122,19 @@ class TestAroundTheOperation:
     def stand_in(self, monkeypatch):
         monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", lambda **a: cudnn_rnn_v3(**a))
 
-    def compare(self, dtype, lengths, recompute, tolerance, traced):
+    def compare(self, dtype, lengths, training, tolerance, traced):
         arguments = make_arguments(dtype)
 
         def compute(*arguments):
-            return with_gradients(lstm_cudnn, list(arguments), lengths, recompute=recompute)
+            return with_gradients(lstm_cudnn, list(arguments), lengths, training=training)
 
         actual = (tf.function(compute) if traced else compute)(*arguments)
         assert_same(actual, with_gradients(lstm_portable, arguments, lengths), tolerance)
 
     @pytest.mark.parametrize("lengths", [None, LENGTHS, (9, 9, 9, 9)])
-    @pytest.mark.parametrize("recompute", [False, True])
-    def test_equals_portable(self, lengths, recompute, traced):
-        self.compare("float64", lengths, recompute, 1e-12, traced)
+    @pytest.mark.parametrize("training", [True, False])
+    def test_equals_portable(self, lengths, training, traced):
+        self.compare("float64", lengths, training, 1e-12, traced)
 
     @pytest.mark.parametrize(
         ("dtype", "tolerance"), [("float32", 5e-6), ("bfloat16", 3e-2), ("float16", 5e-3)]
@@ -183,20 +196,20 @@ class TestOnGPU:
         )
 
     @pytest.mark.parametrize("lengths", [None, LENGTHS, (9, 9, 9, 9)])
-    @pytest.mark.parametrize("recompute", [False, True])
-    def test_equals_portable(self, dtype, tf32, tolerance, lengths, recompute, tensor_float_32):
+    @pytest.mark.parametrize("training", [True, False])
+    def test_equals_portable(self, dtype, tf32, tolerance, lengths, training, tensor_float_32):
         tensor_float_32(tf32)
         arguments = make_arguments(dtype)
 
         # A function of its own: kernels keep what they set up, TF32 or not, for a shape.
         @tf.function
         def compute(*arguments):
-            return with_gradients(self.cudnn, list(arguments), lengths, recompute=recompute)
+            return with_gradients(self.cudnn, list(arguments), lengths, training=training)
 
         assert_same(compute(*arguments), self.measure(arguments, lengths), tolerance)
 
-    @pytest.mark.parametrize("recompute", [False, True])
-    def test_windows_of_changing_length(self, dtype, tf32, tolerance, recompute, tensor_float_32):
+    @pytest.mark.parametrize("training", [True, False])
+    def test_windows_of_changing_length(self, dtype, tf32, tolerance, training, tensor_float_32):
         tensor_float_32(tf32)
         inputs, h, c, *weights = make_arguments(dtype, timesteps=30)
         traces = []
@@ -210,7 +223,7 @@ class TestOnGPU:
         )
         def window(inputs, h, c):
             traces.append(1)
-            return self.cudnn(inputs, h, c, *weights, None, recompute=recompute)
+            return self.cudnn(inputs, h, c, *weights, None, training=training)
 
         outputs, start = [], 0
         for length in (7, 1, 12, 7, 3):

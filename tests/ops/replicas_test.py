@@ -21,8 +21,12 @@ ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "tie_weights": False}
 
 def compare(settings):
     result = subprocess.run(
-        [sys.executable, "-m", "tests.training.two_replicas", json.dumps(settings)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300)  # fmt: skip
+        [sys.executable, "-m", "tests.trainers.training.two_replicas", json.dumps(settings)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 

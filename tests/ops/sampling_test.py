@@ -47,8 +47,14 @@ class TestFilteredLogits:
         assert_equal(actual > 0, np.array(expected) > 0)
 
     def test_each_row_has_its_own_settings(self):
-        settings = [(1.0, 0, 1.0), (0.0, 0, 1.0), (2.0, 3, 1.0), (1.0, 0, 0.5), (0.7, 9, 0.8),
-                    (1.0, 50, 1.0)]  # fmt: skip
+        settings = [
+            (1.0, 0, 1.0),
+            (0.0, 0, 1.0),
+            (2.0, 3, 1.0),
+            (1.0, 0, 0.5),
+            (0.7, 9, 0.8),
+            (1.0, 50, 1.0),
+        ]
         expected = [reference(row, *some) for row, some in zip(LOGITS, settings)]
         actual = probabilities_of(LOGITS, *map(np.array, zip(*settings)))
         np.testing.assert_allclose(actual, expected, atol=1e-6)
@@ -65,7 +71,10 @@ class TestFilteredLogits:
             filtered_logits(np.zeros((3, 5)), [1.0, 0.0, 1.0], [2, 0, 0], [1, 1, 0.5])
         )
         assert [np.flatnonzero(np.isfinite(row)).tolist() for row in filtered] == [
-            [0, 1], [0], [0, 1, 2]]  # fmt: skip
+            [0, 1],
+            [0],
+            [0, 1, 2],
+        ]
 
     @pytest.mark.parametrize("temperature,top_p", [(1e-30, 1.0), (1e-50, 1.0), (1.0, 1e-50)])
     def test_the_smallest_settings_leave_the_likeliest_word(self, temperature, top_p):
@@ -81,21 +90,29 @@ class TestFilteredLogits:
         probabilities = probabilities_of(logits, 0.8, top_k, top_p)
         assert np.all(probabilities[rows, best] == 0)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-6)
-        expected = [reference(np.where(row == -np.inf, -1e9, row), 0.8, top_k, top_p)
-                    for row in logits]  # fmt: skip
+        expected = [
+            reference(np.where(row == -np.inf, -1e9, row), 0.8, top_k, top_p) for row in logits
+        ]
         np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
     def test_in_a_graph_of_unknown_sizes(self):
-        specs = [tf.TensorSpec((None, None)), tf.TensorSpec((None,)),
-                 tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]  # fmt: skip
+        specs = [
+            tf.TensorSpec((None, None)),
+            tf.TensorSpec((None,)),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,)),
+        ]
         function = tf.function(filtered_logits, input_signature=specs)
         settings = [np.float32([0.5] * 6), np.int32([9] * 6), np.float32([0.8] * 6)]
         assert_equal(function(LOGITS, *settings), filtered_logits(LOGITS, *settings))
 
-
     def test_in_a_graph_of_one_row_and_settings_of_unknown_size(self):
-        specs = [tf.TensorSpec((1, 50)), tf.TensorSpec((None,)),
-                 tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,))]  # fmt: skip
+        specs = [
+            tf.TensorSpec((1, 50)),
+            tf.TensorSpec((None,)),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,)),
+        ]
         function = tf.function(filtered_logits, input_signature=specs)
         settings = [np.float32([0.5]), np.int32([9]), np.float32([0.8])]
         assert_equal(function(LOGITS[:1], *settings), filtered_logits(LOGITS[:1], *settings))
@@ -161,9 +178,10 @@ class TestSampledWords:
         assert_equal(words, drawn_words(filtered_logits(logits, *settings), seeds, 3))
         return words
 
-    @pytest.mark.parametrize("top_k,top_p", [
-        (20, 0.9), (0, 0.9), (0, 0.01), (0, 0.9999), (500, 0.5), (1, 1.0), (0, 1.0), (2999, 1.0)
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        "top_k,top_p",
+        [(20, 0.9), (0, 0.9), (0, 0.01), (0, 0.9999), (500, 0.5), (1, 1.0), (0, 1.0), (2999, 1.0)],
+    )
     def test_the_words_that_filtering_and_drawing_give(self, top_k, top_p):
         logits = self.logits()
         words = self.sample(logits, 0.9, top_k, top_p)
@@ -181,8 +199,14 @@ class TestSampledWords:
         one = tf.function(sampled_words, reduce_retracing=True)
         for row in range(0, self.ROWS, 10):
             at = slice(row, row + 1)
-            alone = one(logits[at], np.float32(temperature[at]), np.int32(top_k[at]),
-                        np.float32(top_p[at]), seeds[at], 3)  # fmt: skip
+            alone = one(
+                logits[at],
+                np.float32(temperature[at]),
+                np.int32(top_k[at]),
+                np.float32(top_p[at]),
+                seeds[at],
+                3,
+            )
             assert int(alone[0]) == together[row]
 
     def test_a_word_at_minus_infinity_is_not_drawn(self):

@@ -22,9 +22,13 @@ from tests.serving import tiny_model
 NAN = float("nan")
 STATE = np.zeros((1, tiny_model.STATE_SIZE), np.float32)
 GENERATE = {
-    "prompt": [b"w1"], "max_words": np.int32([3]), "temperature": np.float32([1]),
-    "top_k": np.int32([0]), "top_p": np.float32([1]), "seed": np.int64([0]),
-}  # fmt: skip
+    "prompt": [b"w1"],
+    "max_words": np.int32([3]),
+    "temperature": np.float32([1]),
+    "top_k": np.int32([0]),
+    "top_p": np.float32([1]),
+    "seed": np.int64([0]),
+}
 
 
 def generate(**changes):
@@ -72,7 +76,7 @@ BAD = {
     "top_p that is no number": generate(top_p=np.float32([NAN])),
     "a negative top_k": generate(top_k=np.int32([-1])),
     "a negative seed": generate(seed=np.int64([-1])),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +202,12 @@ class TestGRPC:
                 except grpc.RpcError as error:
                     # INTERNAL: gRPC itself cannot read it.
                     assert error.code().name in (
-                        "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "INTERNAL",
-                        "UNIMPLEMENTED")  # fmt: skip
+                        "INVALID_ARGUMENT",
+                        "NOT_FOUND",
+                        "FAILED_PRECONDITION",
+                        "INTERNAL",
+                        "UNIMPLEMENTED",
+                    )
                     assert "in the server" not in error.details()
 
 
@@ -219,14 +227,27 @@ class TestREST:
     @pytest.mark.parametrize(
         "body",
         [
-            b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe", b'{"instances": ["a"', b"{" * 1000,
-            b'{"instances": ' + b"[" * 1_000_000, b'{"signature_name": 5, "instances": ["a"]}',
-            b'{"signature_name": "explain", "instances": ["a"]}', b'{"instances": []}',
-            b'{"instances": {}}', b'{"instances": [null]}', b'{"instances": ["\\ud800"]}',
-            b'{"instances": ["a"], "inputs": ["a"]}', b'{"instances": [["a"], "a"]}', b"\x00" * 99,
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b'"text"',
+            b"\xff\xfe",
+            b'{"instances": ["a"',
+            b"{" * 1000,
+            b'{"instances": ' + b"[" * 1_000_000,
+            b'{"signature_name": 5, "instances": ["a"]}',
+            b'{"signature_name": "explain", "instances": ["a"]}',
+            b'{"instances": []}',
+            b'{"instances": {}}',
+            b'{"instances": [null]}',
+            b'{"instances": ["\\ud800"]}',
+            b'{"instances": ["a"], "inputs": ["a"]}',
+            b'{"instances": [["a"], "a"]}',
+            b"\x00" * 99,
         ],
         ids=lambda body: repr(body[:30]),
-    )  # fmt: skip
+    )
     def test_bad_bodies(self, local, body):
         code, text = post(local, body)
         assert code == 400, text

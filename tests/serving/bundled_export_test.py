@@ -5,12 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from awd_keras import bundled
 from awd_keras.evaluation import LineScorer
 from awd_keras.generation import GenerationConfig, TextGenerator
 from serving.bundled_export import export_bundled_model
 from tests.serving.exported import Exported
 from tests.test_case import assert_close
+from trainers.training import bundled
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,14 @@ def test_it_writes_what_trainers_generate_writes(served):
     config = GenerationConfig(max_words=12, temperature=0.7, top_p=0.9, seed=3)
     [text] = TextGenerator(served.model, served.vocabulary).generate("the congress", config)
     found = served.call(
-        "generate", prompt=["the congress"], max_words=[12], temperature=[0.7], top_k=[0],
-        top_p=[0.9], seed=[3],
-    )  # fmt: skip
+        "generate",
+        prompt=["the congress"],
+        max_words=[12],
+        temperature=[0.7],
+        top_k=[0],
+        top_p=[0.9],
+        seed=[3],
+    )
     assert found["text"][0].decode() == " ".join(["the congress", *text.words])
 
 

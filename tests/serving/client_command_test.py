@@ -78,13 +78,17 @@ class TestScore:
 
     @pytest.mark.parametrize("protocol", ["rest", "grpc"])
     def test_a_line_above_a_limit_is_named_and_the_others_are_scored(
-        self, command, local, protocol):  # fmt: skip
+        self, command, local, protocol
+    ):
         texts = ["w1", "w2 " * 1025, "w3", "", "a" * 70_000, "w1 w2"]
         stdin = "\n".join(texts).encode() + b"\n\xe9\n"
         ended = command("score", stdin=stdin, server=local.addresses()[protocol])
         lines = ended.stdout.splitlines()
         assert [number for number, line in enumerate(lines, 1) if line == "nan\t0\t0\tnan"] == [
-            2, 5, 7]  # fmt: skip
+            2,
+            5,
+            7,
+        ]
         answered = [line for line in lines if not line.startswith("nan")]
         assert self.parsed("\n".join(answered)) == self.rows("w1", "w3", "", "w1 w2")
         assert ended.code == 1

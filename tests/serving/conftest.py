@@ -43,8 +43,13 @@ def started(*arguments, stderr=subprocess.PIPE):
     """`python -m serving.local` that answers, with the process and the lines it wrote."""
     command = [sys.executable, "-m", "serving.local", "--port=0", "--rest_api_port=0", *arguments]
     with subprocess.Popen(
-        command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=stderr) as process:  # fmt: skip
+        command,
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    ) as process:
         try:
             lines = []
             while not (lines and lines[-1].startswith("REST: ")):
@@ -80,8 +85,13 @@ def tf_serving(model_folder):
             "(host:port,http://host:port)"
         )
     ports = [_free_port(), _free_port()]
-    command = [binary, f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=tiny",
-               f"--model_base_path={model_folder}"]  # fmt: skip
+    command = [
+        binary,
+        f"--port={ports[0]}",
+        f"--rest_api_port={ports[1]}",
+        "--model_name=tiny",
+        f"--model_base_path={model_folder}",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             for port in ports:
@@ -105,9 +115,27 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     files = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-out",
+            files[0],
+            "-keyout",
+            files[1],
+        ],
+        check=True,
+        capture_output=True,
+    )
     return files
 
 

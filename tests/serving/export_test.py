@@ -11,11 +11,11 @@ import sys
 import pytest
 import tensorflow as tf
 
-from awd_keras import bundled
 from serving.limits import Limits
 from tests.serving.conftest import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run, replace_words
+from trainers.training import bundled
 
 MODULE = "serving.export"
 
@@ -44,9 +44,13 @@ def test_a_version_after_the_other(command, workdir, tmp_path):
         ended.stdout,
     ), ended.stdout
     ended = command(
-        f"--workdir={workdir}", f"--output={output}", "--dtype=bfloat16", "--weights=int8",
-        "--nowarmup", "--max_batch_size=3",
-    )  # fmt: skip
+        f"--workdir={workdir}",
+        f"--output={output}",
+        "--dtype=bfloat16",
+        "--weights=int8",
+        "--nowarmup",
+        "--max_batch_size=3",
+    )
     assert ended.code == 0 and f"written: {output}/mine/2\n" in ended.stdout
     assert "bfloat16 products, int8 weights" in ended.stdout
     assert sorted(os.listdir(output / "mine")) == ["1", "2"]
@@ -58,8 +62,13 @@ def test_a_version_after_the_other(command, workdir, tmp_path):
 
 
 def test_name_and_version(command, workdir, tmp_path):
-    ended = command(f"--workdir={workdir}/", f"--output={tmp_path}", "--name=words", "--version=41",
-                    "--nowarmup")  # fmt: skip
+    ended = command(
+        f"--workdir={workdir}/",
+        f"--output={tmp_path}",
+        "--name=words",
+        "--version=41",
+        "--nowarmup",
+    )
     assert ended.code == 0
     assert os.listdir(tmp_path) == ["words"] and os.listdir(tmp_path / "words") == ["41"]
 
@@ -97,8 +106,12 @@ def test_forms_are_compared_and_nothing_is_written(command, workdir, tmp_path, m
     assert re.fullmatch(r"\d+ lines, 40 words; medians of a step in milliseconds", first)
     assert heading.split()[:5] == ["products", "weights", "size", "perplexity", "cost"]
     forms = [tuple(row.split()[:2]) for row in rows]
-    assert forms == [("float32", "float32"), ("float32", "int8"), ("bfloat16", "bfloat16"),
-                     ("bfloat16", "int8")]  # fmt: skip
+    assert forms == [
+        ("float32", "float32"),
+        ("float32", "int8"),
+        ("bfloat16", "bfloat16"),
+        ("bfloat16", "int8"),
+    ]
     perplexities = [float(row.split()[4]) for row in rows]
     assert len(set(perplexities)) > 1
     assert all(value == pytest.approx(perplexities[0], rel=0.05) for value in perplexities)

@@ -111,9 +111,8 @@ class TestWriteOutputs:
     def test_rows(self):
         answer = json.loads(write_outputs(self.OUTPUTS, True))
         assert answer == {
-            "predictions": [
-                {"words": "a", "p": pytest.approx(-3.4)}, {"words": "é", "p": -np.inf}]
-        }  # fmt: skip
+            "predictions": [{"words": "a", "p": pytest.approx(-3.4)}, {"words": "é", "p": -np.inf}]
+        }
 
     def test_columns(self):
         answer = json.loads(write_outputs(self.OUTPUTS, False))["outputs"]

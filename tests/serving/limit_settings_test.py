@@ -22,7 +22,9 @@ def test_every_limit_is_checked_and_named(name):
     assert str(error.value) == f"{name} must be a positive integer below 2**31. Received: -7"
     for value in (1, 2**31 - 1):  # what an int32 of the graph can hold
         assert dataclasses.asdict(Limits(**{name: value})) == {
-            **dataclasses.asdict(Limits()), name: value}  # fmt: skip
+            **dataclasses.asdict(Limits()),
+            name: value,
+        }
 
 
 def test_limits_do_not_change():

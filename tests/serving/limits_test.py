@@ -16,10 +16,14 @@ GOOD = {
     "next_word": {"text": ["w1", "w2 w3"], "k": [1, 2]},
     "step": {"token_ids": [1, 2], "state": None},
     "generate": {
-        "prompt": ["w1", "w2"], "max_words": [3, 5], "temperature": [1.0, 0.5], "top_k": [0, 3],
-        "top_p": [1.0, 0.9], "seed": [0, 1],
+        "prompt": ["w1", "w2"],
+        "max_words": [3, 5],
+        "temperature": [1.0, 0.5],
+        "top_k": [0, 3],
+        "top_p": [1.0, 0.9],
+        "seed": [0, 1],
     },
-}  # fmt: skip
+}
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -91,28 +95,52 @@ class TestValues:
             ("score", "text", [b"fine", b"\xff\xfe"], "`text` must be valid UTF-8. Row:] [1]"),
             ("score", "text", [b"caf\xc3", b""], "must be valid UTF-8. Row:] [0]"),
             ("score", "text", [b"\xed\xa0\x80", b""], "must be valid UTF-8. Row:] [0]"),
-            ("score", "text", [b"w1 " * 400_000, b""],
-             "a `text` may have 5000 bytes at most. Row:] [0] [Received:] [1200000]"),
-            ("score", "text", [b"", b"w1 " * 51],
-             "a `text` may have 50 words at most. Row:] [1] [Received:] [51]"),
+            (
+                "score",
+                "text",
+                [b"w1 " * 400_000, b""],
+                "a `text` may have 5000 bytes at most. Row:] [0] [Received:] [1200000]",
+            ),
+            (
+                "score",
+                "text",
+                [b"", b"w1 " * 51],
+                "a `text` may have 50 words at most. Row:] [1] [Received:] [51]",
+            ),
             ("next_word", "text", [b"", b"\x80"], "`text` must be valid UTF-8. Row:] [1]"),
             ("next_word", "k", [1, 0], "`k` must be from 1 to 30. Row:] [1] [Received:] [0]"),
             ("next_word", "k", [31, 1], "`k` must be from 1 to 30. Row:] [0] [Received:] [31]"),
-            ("score_tokens", "token_ids", [[1, 2, 3], [-1, 0, 0]],
-             "`token_ids` must be at least 0, and below 23. Row:] [1] [Received:] [-1]"),
-            ("score_tokens", "token_ids", [[1, 2, 2**31 - 1], [1, 0, 0]],
-             "below 23. Row:] [0] [Received:] [2147483647]"),
+            (
+                "score_tokens",
+                "token_ids",
+                [[1, 2, 3], [-1, 0, 0]],
+                "`token_ids` must be at least 0, and below 23. Row:] [1] [Received:] [-1]",
+            ),
+            (
+                "score_tokens",
+                "token_ids",
+                [[1, 2, 2**31 - 1], [1, 0, 0]],
+                "below 23. Row:] [0] [Received:] [2147483647]",
+            ),
             ("score_tokens", "token_ids", [[1, 2, 23], [1, 0, 0]], "Row:] [0] [Received:] [23]"),
             ("score_tokens", "lengths", [3, -1], "`lengths` must be at least 0"),
             ("score_tokens", "lengths", [4, 3], "Row:] [0] [Received:] [4]"),
-            ("score_tokens", "token_ids", [[0] * 51] * 2,
-             "`token_ids` may have 50 columns at most. Received:] [51]"),
+            (
+                "score_tokens",
+                "token_ids",
+                [[0] * 51] * 2,
+                "`token_ids` may have 50 columns at most. Received:] [51]",
+            ),
             ("step", "token_ids", [0, -1], "Row:] [1] [Received:] [-1]"),
             ("step", "token_ids", [23, 0], "Row:] [0] [Received:] [23]"),
             ("generate", "prompt", [b"", b"\xc0"], "`prompt` must be valid UTF-8. Row:] [1]"),
             ("generate", "prompt", [b"a" * 2**20, b""], "a `prompt` may have 5000 bytes"),
-            ("generate", "max_words", [10**9, 1],
-             "`max_words` must be from 1 to 20. Row:] [0] [Received:] [1000000000]"),
+            (
+                "generate",
+                "max_words",
+                [10**9, 1],
+                "`max_words` must be from 1 to 20. Row:] [0] [Received:] [1000000000]",
+            ),
             ("generate", "max_words", [1, 0], "Row:] [1] [Received:] [0]"),
             ("generate", "temperature", [1, NAN], "`temperature` must be a finite number of at"),
             ("generate", "temperature", [INFINITY, 1], "Row:] [0] [Received:] [inf]"),
@@ -124,7 +152,7 @@ class TestValues:
             ("generate", "seed", [0, -1], "`seed` must be at least 0, and below 2**62"),
             ("generate", "seed", [2**62, 0], "Row:] [0]"),
         ],
-    )  # fmt: skip
+    )
     def test_what_is_out_of_range_is_named(self, server, good, signature, name, values, message):
         change = server.arrays(signature, **{name: values})
         assert_refused(server, good, signature, message, **change)
@@ -139,9 +167,14 @@ class TestValues:
         text = server.arrays("score", text=["w1 " * 50, "\ud7ff\ufffd\U0010ffff\0", "w" * 5000])
         assert server.call("score", **text)["num_tokens"].tolist() == [51, 2, 2]
         inputs = server.arrays(
-            "generate", prompt=["w1"], max_words=[20], temperature=[1e-30], top_k=[2**31 - 1],
-            top_p=[1e-30], seed=[2**62 - 1],
-        )  # fmt: skip
+            "generate",
+            prompt=["w1"],
+            max_words=[20],
+            temperature=[1e-30],
+            top_k=[2**31 - 1],
+            top_p=[1e-30],
+            seed=[2**62 - 1],
+        )
         assert server.call("generate", **inputs)["text"][0].startswith(b"w1")
         ids = server.arrays("score_tokens", token_ids=[[22] * 50] * 6, lengths=[50] * 6)
         found = server.call("score_tokens", **ids)["log_probabilities"]

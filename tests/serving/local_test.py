@@ -91,8 +91,13 @@ class TestBadInput:
 def test_ctrl_c_while_it_starts(model_folder):
     command = [sys.executable, "-m", "serving.local", f"--model={model_folder}", "--port=0"]
     with subprocess.Popen(
-        command, cwd=ROOT, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        command,
+        cwd=ROOT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         try:
             process.communicate(timeout=4)
         except subprocess.TimeoutExpired:

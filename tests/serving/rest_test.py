@@ -62,8 +62,11 @@ def test_a_single_output_has_no_name(rest):
 
 @pytest.mark.parametrize("which", ["", "/versions/1", "/labels/stable"])
 def test_status(rest, which):
-    expected = {"version": "1", "state": "AVAILABLE",
-                "status": {"error_code": "OK", "error_message": ""}}  # fmt: skip
+    expected = {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
     assert get(rest, f"/v1/models/tiny{which}") == (200, {"model_version_status": [expected]})
 
 

@@ -28,9 +28,7 @@ class World:
         return "answer"
 
     def run(self, **options):
-        retries = Retries(
-            clock=lambda: self.now, sleep=self.sleep, uniform=lambda: 0.0, **options
-        )  # fmt: skip
+        retries = Retries(clock=lambda: self.now, sleep=self.sleep, uniform=lambda: 0.0, **options)
         return retries.run(self.call)
 
 
@@ -87,8 +85,8 @@ def test_the_deadline_holds_for_all_attempts_and_pauses():
 def test_clients_do_not_come_back_at_the_same_moment():
     world = World("UNAVAILABLE")
     retries = Retries(
-        first_pause=1.0, jitter=0.5, clock=lambda: world.now, sleep=world.sleep,
-        uniform=lambda: 0.8)  # fmt: skip
+        first_pause=1.0, jitter=0.5, clock=lambda: world.now, sleep=world.sleep, uniform=lambda: 0.8
+    )
     retries.run(world.call)
     assert world.pauses == [pytest.approx(0.6)]
 

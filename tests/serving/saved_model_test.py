@@ -13,15 +13,15 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from awd_keras.config import ConfigError
-from awd_keras.data import CorpusError, Vocabulary
+from awd_keras.data import Vocabulary
+from awd_keras.errors import InputError
 from serving import saved_model
 from serving.limits import Limits
 from serving.saved_model import FACTS_FILE, export_saved_model
 from serving.signatures import SIGNATURES
-from serving.version_folder import VersionError
 from serving.warmup import warmup_inputs
 from tests.serving.exported import exported, run
+from trainers.errors import UserError
 
 # Operations that the servers of TensorFlow 2.19 have, and a CPU: nothing else may be exported.
 ALLOWED = set(
@@ -109,10 +109,13 @@ class TestFreshProcess:
         processes = [
             subprocess.Popen(
                 [sys.executable, str(script), str(path), str(tmp_path / "requests.json"), answer],
-                cwd="/", env=env, stderr=subprocess.PIPE, text=True,
+                cwd="/",
+                env=env,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             for answer in answers
-        ]  # fmt: skip
+        ]
         for process in processes:
             _, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors
@@ -151,9 +154,16 @@ class TestCommandLineTool:
     def test_run(self):
         tiny = exported()
         text = tool(
-            "run", "--dir", str(tiny.export.path), "--tag_set", "serve",
-            "--signature_def", "score", "--input_exprs", "text=['w1 w2', '']",
-        )  # fmt: skip
+            "run",
+            "--dir",
+            str(tiny.export.path),
+            "--tag_set",
+            "serve",
+            "--signature_def",
+            "score",
+            "--input_exprs",
+            "text=['w1 w2', '']",
+        )
         found = tiny.call("score", text=["w1 w2", ""])
         after = text.partition("key log_probability:")[2].replace("[", "").replace("]", "").split()
         np.testing.assert_allclose(list(map(float, after[:2])), found["log_probability"], rtol=1e-5)
@@ -226,17 +236,27 @@ class TestExport:
         _, model, vocabulary = run()
         limits = Limits(max_batch_size=5)
         export = export_saved_model(
-            model, vocabulary, tmp_path / "models", "tiny", version=12, weights="int8",
-            limits=limits, facts={"corpus": "letters"},
-        )  # fmt: skip
+            model,
+            vocabulary,
+            tmp_path / "models",
+            "tiny",
+            version=12,
+            weights="int8",
+            limits=limits,
+            facts={"corpus": "letters"},
+        )
         assert export.path == tmp_path / "models" / "tiny" / "12"
         assert (export.name, export.version) == ("tiny", 12)
         assert os.listdir(tmp_path / "models" / "tiny") == ["12"]
         assert set(everything_in(export.path)) == {
-            "assets.extra/facts.json", "assets.extra/tf_serving_warmup_requests",
-            "assets/vocabulary.txt", "fingerprint.pb", "saved_model.pb",
-            "variables/variables.data-00000-of-00001", "variables/variables.index",
-        }  # fmt: skip
+            "assets.extra/facts.json",
+            "assets.extra/tf_serving_warmup_requests",
+            "assets/vocabulary.txt",
+            "fingerprint.pb",
+            "saved_model.pb",
+            "variables/variables.data-00000-of-00001",
+            "variables/variables.index",
+        }
         assert Vocabulary.load(export.path / "assets" / "vocabulary.txt") == vocabulary
         assert export.num_bytes == sum(map(len, everything_in(export.path).values()))
         assert export.num_warmup_requests == len(SIGNATURES)
@@ -263,13 +283,13 @@ class TestExport:
     @pytest.mark.parametrize(
         ("arguments", "error", "message"),
         [
-            ({"dtype": "float16"}, ConfigError, "dtype must be one of float32, bfloat16"),
-            ({"weights": "bfloat16"}, ConfigError, "Received: dtype='float32', weights='bfloat16'"),
-            ({"weights": "int4"}, ConfigError, "weights='int4'"),
-            ({"name": "a/b"}, VersionError, "Received: 'a/b'"),
-            ({"version": 0}, VersionError, "Received: 0"),
-            ({"vocabulary": Vocabulary(["<unk>", "a"])}, CorpusError, "vocabulary has none"),
-            ({"vocabulary": Vocabulary(["<eos>", "a"])}, CorpusError, "predicts 23 words, the"),
+            ({"dtype": "float16"}, UserError, "dtype must be one of float32, bfloat16"),
+            ({"weights": "bfloat16"}, UserError, "Received: dtype='float32', weights='bfloat16'"),
+            ({"weights": "int4"}, UserError, "weights='int4'"),
+            ({"name": "a/b"}, UserError, "Received: 'a/b'"),
+            ({"version": 0}, UserError, "Received: 0"),
+            ({"vocabulary": Vocabulary(["<unk>", "a"])}, InputError, "vocabulary has none"),
+            ({"vocabulary": Vocabulary(["<eos>", "a"])}, InputError, "predicts 23 words, the"),
         ],
     )
     def test_what_cannot_be_exported(self, tmp_path, arguments, error, message):
@@ -282,7 +302,7 @@ class TestExport:
     def test_without_the_package_of_the_server(self, tmp_path, monkeypatch):
         _, model, vocabulary = run()
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(ConfigError, match=r"pip install '\.\[serving\]' in .*--nowarmup"):
+        with pytest.raises(UserError, match=r"pip install '\.\[serving\]' in .*--nowarmup"):
             export_saved_model(model, vocabulary, tmp_path, "tiny")
         export = export_saved_model(model, vocabulary, tmp_path, "tiny", warmup=False)
         assert export.num_warmup_requests == 0

@@ -92,10 +92,15 @@ class TestServable:
             ("score", {"text": np.array(b"a", object)}, [], "INVALID_ARGUMENT", "shape"),
             ("score", {"text": strings("a")}, ["x"], "INVALID_ARGUMENT", "not found.*: x"),
             ("score", {"text": strings("a")}, ["perplexity"] * 2, "INVALID_ARGUMENT", "duplicate"),
-            ("step", {"token_ids": ints(999), "state": STATE}, [],
-             "INVALID_ARGUMENT", "`token_ids` must be at least 0"),
+            (
+                "step",
+                {"token_ids": ints(999), "state": STATE},
+                [],
+                "INVALID_ARGUMENT",
+                "`token_ids` must be at least 0",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_refusals(self, servable, signature, inputs, output_filter, code, said):
         with pytest.raises(StatusError, match=said) as error:
             servable.predict(signature, inputs, output_filter)

@@ -12,8 +12,16 @@ from tests.serving.exported import exported, log_probabilities_of
 from tests.test_case import assert_close, assert_equal
 
 # White space of every kind, unknown words, a written <unk>, no word, a long line.
-TEXTS = ["w1 w2 w3", "", " \t", "w1 dog", "caf\xe9 \x0b w4\n<unk>", "w5\xa0w1\x1cw2\u3000dog\x85",
-         "<eos> w2 \ufeffw1", "w1 w2 dog " * 30]  # fmt: skip
+TEXTS = [
+    "w1 w2 w3",
+    "",
+    " \t",
+    "w1 dog",
+    "caf\xe9 \x0b w4\n<unk>",
+    "w5\xa0w1\x1cw2\u3000dog\x85",
+    "<eos> w2 \ufeffw1",
+    "w1 w2 dog " * 30,
+]
 OPTIONS = {"max_words": 9, "temperature": 0.8, "top_k": 15, "top_p": 0.9}
 
 

@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from serving.version_folder import VersionError, existing_versions, new_version
+from serving.version_folder import existing_versions, new_version
+from trainers.errors import UserError
 
 
 def write(output, version=None, name="m"):
@@ -37,25 +38,25 @@ class TestNewVersion:
     def test_an_existing_one_is_refused(self, tmp_path):
         place = write(tmp_path, 4)
         for version in (4, "04"):
-            with pytest.raises(VersionError):
+            with pytest.raises(UserError):
                 write(tmp_path, version)
-        with pytest.raises(VersionError, match="exists already.*would|exists already.*version 5"):
+        with pytest.raises(UserError, match="exists already.*would|exists already.*version 5"):
             write(tmp_path, 4)
         assert os.listdir(tmp_path / "m") == ["4"] and (place / "file").exists()
 
     def test_a_folder_with_zeros_in_front_is_named(self, tmp_path):
         (tmp_path / "m" / "007").mkdir(parents=True)
-        with pytest.raises(VersionError, match="m/007 exists already, which .* as version 7, and"):
+        with pytest.raises(UserError, match="m/007 exists already, which .* as version 7, and"):
             write(tmp_path, 7)
         assert write(tmp_path).name == "8"
 
     def test_an_empty_folder_of_that_name_is_refused_too(self, tmp_path):
         (tmp_path / "m" / "2").mkdir(parents=True)
-        with pytest.raises(VersionError, match="exists already"):
+        with pytest.raises(UserError, match="exists already"):
             write(tmp_path, 2)
 
     def test_somebody_else_was_faster(self, tmp_path):
-        with pytest.raises(VersionError, match="by somebody else"):
+        with pytest.raises(UserError, match="by somebody else"):
             with new_version(tmp_path, "m", 1) as (path, place):
                 (path / "file").write_text("ours")
                 place.mkdir()
@@ -80,12 +81,12 @@ class TestNewVersion:
 
     @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", ".a", "a b", "caf\xe9", None])
     def test_a_name_that_no_server_takes(self, tmp_path, name):
-        with pytest.raises(VersionError, match="The name of a model must have"):
+        with pytest.raises(UserError, match="The name of a model must have"):
             write(tmp_path, name=name)
         assert not os.listdir(tmp_path)
 
     @pytest.mark.parametrize("version", [0, -1, 2**63, 1.0, True, "1"])
     def test_a_version_that_no_server_takes(self, tmp_path, version):
-        with pytest.raises(VersionError, match="A version must be an integer from 1 to 9223"):
+        with pytest.raises(UserError, match="A version must be an integer from 1 to 9223"):
             write(tmp_path, version)
         assert not os.listdir(tmp_path)

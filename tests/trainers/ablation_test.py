@@ -10,14 +10,13 @@ from unittest import mock
 
 import pytest
 
-from awd_keras import factory
-from awd_keras.training import RunFolder, loop
-from awd_keras.training.folder_lock import folder_lock
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.training.tiny import assert_same_run, interrupt_after
 from tests.trainers.training_command import arguments, snapshot, write_texts
-from tests.training.tiny import assert_same_run, interrupt_after
 from trainers import side_by_side
+from trainers.training import RunFolder, factory, loop
+from trainers.training.folder_lock import folder_lock
 
 MODULE = "trainers.ablation"
 SMALL = {"epochs": 1, "logging_interval": 0, "num_layers": 1}
@@ -30,8 +29,12 @@ def data_dir(tmp_path_factory):
 
 def line(data_dir, workdir, *more, rows="full,no_fine_tuning,no_weight_dropping", **changes):
     settings = {**SMALL, **changes}
-    return [*arguments(data_dir, workdir, **settings), f"--rows={rows}", "--finetune_epochs=1",
-            *more]  # fmt: skip
+    return [
+        *arguments(data_dir, workdir, **settings),
+        f"--rows={rows}",
+        "--finetune_epochs=1",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +59,11 @@ def capfd_module(request):
 
 
 def read_table(workdir):
-    rows = [text.strip("| ").split(" | ") for text in (workdir / "ablation.md").read_text()
-            .splitlines() if text.startswith("| ")]  # fmt: skip
+    rows = [
+        text.strip("| ").split(" | ")
+        for text in (workdir / "ablation.md").read_text().splitlines()
+        if text.startswith("| ")
+    ]
     return {row[0]: row for row in rows}
 
 
@@ -68,8 +74,11 @@ class TestFinished:
         runs = {str(path.parent.relative_to(workdir)) for path in workdir.rglob("config.json")}
         # Rows share their training: that without fine-tuning has none of its own.
         assert runs == {
-            f"{row}/seed-{seed}{stage}" for row in ("full", "no_weight_dropping")
-            for seed in (7, 8) for stage in ("", "-finetuned")}  # fmt: skip
+            f"{row}/seed-{seed}{stage}"
+            for row in ("full", "no_weight_dropping")
+            for seed in (7, 8)
+            for stage in ("", "-finetuned")
+        }
 
     def test_each_has_its_settings(self, finished):
         workdir, _ = finished
@@ -278,11 +287,21 @@ class TestBadInput:
 @pytest.mark.slow
 class TestSideBySide:
     def start(self, data_dir, workdir, **changes):
-        arguments = line(data_dir, workdir, "--seeds=7", "--processes=2",
-                         rows="full,no_weight_dropping", **changes)  # fmt: skip
+        arguments = line(
+            data_dir,
+            workdir,
+            "--seeds=7",
+            "--processes=2",
+            rows="full,no_weight_dropping",
+            **changes,
+        )
         return subprocess.Popen(
-            [sys.executable, "-m", MODULE, *arguments], cwd=ROOT, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)  # fmt: skip
+            [sys.executable, "-m", MODULE, *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def test_the_same_runs(self, finished, data_dir, tmp_path):
         process = self.start(data_dir, tmp_path / "ablation")

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from awd_keras import bundled
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
+from trainers.training import bundled
 
 MODULE = "trainers.bundle"
 

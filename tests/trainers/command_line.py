@@ -33,7 +33,11 @@ class CommandLine:
         self._count = 0
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.trainers.command_line"],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def close(self):
         self._server.stdin.close()
@@ -93,8 +97,8 @@ def _child(module, arguments, streams, file_size):
 
 
 def _serve():
-    import awd_keras.factory  # noqa: F401
-    import awd_keras.training  # noqa: F401
+    import trainers.training  # noqa: F401
+    import trainers.training.factory  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

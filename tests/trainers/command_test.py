@@ -3,11 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from awd_keras.config import ConfigError
-from awd_keras.data import CorpusError
-from awd_keras.training import CheckpointError, NonFiniteLossError, RunFolderError
+from awd_keras.errors import InputError
 from tests.trainers.in_process import assert_one_line, run_main
 from trainers import command
+from trainers.errors import NonFiniteLossError, UserError
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def raising(error):
     return function
 
 
-@pytest.mark.parametrize("kind", [ConfigError, CorpusError, RunFolderError, CheckpointError])
+@pytest.mark.parametrize("kind", [UserError, InputError, UserError, UserError])
 def test_bad_input(call, kind):
     ended = call(raising(kind("what was expected")))
     assert (ended.code, ended.stderr) == (1, "error: what was expected\n")

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from awd_keras import factory
-from awd_keras.training import RunFolder, RunFolderError
-from tests.training.tiny import RESULTS, make_config, make_corpus
+from tests.trainers.training.tiny import RESULTS, make_config, make_corpus
 from trainers import common
+from trainers.errors import UserError
+from trainers.training import RunFolder, factory
 
 
 def finish(path, **changes):
@@ -23,8 +23,12 @@ def hardware(monkeypatch):
 
     def pretend(dtype):
         monkeypatch.setattr(
-            factory, "resolve_dtype", lambda asked: (asked, "as asked") if asked != "auto" else
-            (dtype, "this CPU multiplies it"))  # fmt: skip
+            factory,
+            "resolve_dtype",
+            lambda asked: (
+                (asked, "as asked") if asked != "auto" else (dtype, "this CPU multiplies it")
+            ),
+        )
 
     return pretend
 
@@ -96,8 +100,8 @@ class TestInitialRun:
 
         def train(model, optimizer, corpus, config, *_, **__):
             recorded.append(config.initial_run)
-            raise RunFolderError("that is enough")
+            raise UserError("that is enough")
 
-        monkeypatch.setattr("awd_keras.training.train_and_evaluate", train)
+        monkeypatch.setattr("trainers.training.train_and_evaluate", train)
         assert common.train(make_config(initial_run="a/../mine/"), "tuned", True) == 1
         assert recorded == ["loaded", str(tmp_path / "mine")]

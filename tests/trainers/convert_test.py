@@ -7,10 +7,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from awd_keras import factory, io
+from awd_keras import io
 from tests.test_case import assert_close, assert_equal
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
+from trainers.training import factory
 
 MODULE = "trainers.convert"
 REFERENCE = pathlib.Path(__file__).parents[1] / "io" / "reference"
@@ -57,9 +58,14 @@ def test_out_and_in_again(command, run, tmp_path, model_format):
         assert_equal(actual[name], array)
 
     data_dir = factory.load_run(workdir)[2].data_dir
-    ended = command(f"--input={weights}", f"--vocabulary={workdir}/vocabulary.txt",
-                    f"--output_workdir={other}", "--corpus=text", f"--data_dir={data_dir}",
-                    "--preset=wikitext2")  # fmt: skip
+    ended = command(
+        f"--input={weights}",
+        f"--vocabulary={workdir}/vocabulary.txt",
+        f"--output_workdir={other}",
+        "--corpus=text",
+        f"--data_dir={data_dir}",
+        "--preset=wikitext2",
+    )
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
         f"model: {model.count_params():,} parameters, 23 words, embedding_dim=6, hidden_dim=8, "
@@ -79,8 +85,12 @@ def test_out_and_in_again(command, run, tmp_path, model_format):
 )
 def test_weights_of_pytorch(command, tmp_path, words, name, model_format):
     weights = REFERENCE / f"{name}.safetensors"
-    ended = command(f"--input={weights}", f"--vocabulary={words}", f"--format={model_format}",
-                    f"--output_workdir={tmp_path / 'run'}")  # fmt: skip
+    ended = command(
+        f"--input={weights}",
+        f"--vocabulary={words}",
+        f"--format={model_format}",
+        f"--output_workdir={tmp_path / 'run'}",
+    )
     assert (ended.code, ended.stderr) == (0, "")
     model, _, config = factory.load_run(tmp_path / "run")
     assert (config.corpus, config.tie_weights) == ("ptb", name != "authors_untied")
@@ -96,15 +106,24 @@ def test_what_other_commands_make_of_it(command, run, tmp_path, capfd):
     workdir, model = run
     weights, other = tmp_path / "weights.safetensors", tmp_path / "other"
     io.write_state_dict(weights, io.to_pytorch(model, "fastai"))
-    ended = command(f"--input={weights}", f"--vocabulary={workdir}/vocabulary.txt",
-                    f"--output_workdir={other}", "--corpus=text",
-                    f"--data_dir={workdir.parent / 'texts'}")  # fmt: skip
+    ended = command(
+        f"--input={weights}",
+        f"--vocabulary={workdir}/vocabulary.txt",
+        f"--output_workdir={other}",
+        "--corpus=text",
+        f"--data_dir={workdir.parent / 'texts'}",
+    )
     assert ended.code == 0
     results = []
     for folder in (workdir, other):
         output = tmp_path / f"{folder.name}.json"
-        ended = run_command(capfd, "trainers.evaluate", f"--workdir={folder}",
-                            f"--output={output}", "--batch_size=2")  # fmt: skip
+        ended = run_command(
+            capfd,
+            "trainers.evaluate",
+            f"--workdir={folder}",
+            f"--output={output}",
+            "--batch_size=2",
+        )
         assert ended.code == 0, ended.stderr
         results.append(json.loads(output.read_text()))
     assert results[0]["stages"] == results[1]["stages"]
@@ -113,8 +132,11 @@ def test_what_other_commands_make_of_it(command, run, tmp_path, capfd):
 def test_words_that_this_library_needs_are_missed(command, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("".join(f"{word}\n" for word in ["xxunk", *range(18)]), "utf-8")
-    ended = command(f"--input={REFERENCE / 'fastai.safetensors'}", f"--vocabulary={words}",
-                    f"--output_workdir={tmp_path / 'run'}")  # fmt: skip
+    ended = command(
+        f"--input={REFERENCE / 'fastai.safetensors'}",
+        f"--vocabulary={words}",
+        f"--output_workdir={tmp_path / 'run'}",
+    )
     assert ended.code == 0
     assert ended.stderr.splitlines() == [
         f"warning: {words} has no <unk>, which unknown words are read as",
@@ -186,6 +208,9 @@ class TestBadInput:
 
     def test_a_folder_in_use(self, command, run, words):
         workdir, _ = run
-        ended = command(f"--input={REFERENCE / 'authors.safetensors'}", f"--vocabulary={words}",
-                        f"--output_workdir={workdir}")  # fmt: skip
+        ended = command(
+            f"--input={REFERENCE / 'authors.safetensors'}",
+            f"--vocabulary={words}",
+            f"--output_workdir={workdir}",
+        )
         assert_one_line(ended, "must be a new or empty folder", "nothing was changed")

@@ -7,16 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from awd_keras.data import CorpusError, load_corpus
+from awd_keras.data import load_corpus
+from awd_keras.errors import InputError
 from awd_keras.evaluation import ContinuousCache, evaluate, search
-from awd_keras.training import RunFolder
-from awd_keras.training.run_folder import text_digest
 from tests.test_case import assert_close
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run, replace_facts, replace_words
+from tests.trainers.training.tiny import make_texts
 from tests.trainers.training_command import snapshot
-from tests.training.tiny import make_texts
 from trainers import run_text
+from trainers.training import RunFolder
 
 MODULE = "trainers.evaluate"
 STAGES = ["model", "cache", "dynamic_evaluation", "dynamic_evaluation_and_cache"]
@@ -34,7 +34,7 @@ class Run:
         with open(self.data_dir / "test.txt", "a") as file:
             file.write("w1 zebra\nw2 <unk>\n")
         self.corpus = load_corpus("text", self.data_dir)
-        replace_facts(self.workdir, text_digest=text_digest(self.corpus))
+        replace_facts(self.workdir, text_digest=self.corpus.digest)
 
     def read(self, name="evaluation-test.json"):
         return json.loads((self.workdir / name).read_text())
@@ -77,8 +77,10 @@ class TestPlain:
         assert "bits_per_character" not in results and "search" not in results
         assert f"1 ({1 / len(run.corpus.test):.2%}) outside the vocabulary, 2 <unk>" in lines[0]
         assert lines[1].split() == ["loss", "perplexity", "without", "<unk>"]
-        numbers = [f"{results[name]:.{digits}f}" for name, digits in
-                   (("loss", 4), ("perplexity", 2), ("perplexity_without_unk", 2))]  # fmt: skip
+        numbers = [
+            f"{results[name]:.{digits}f}"
+            for name, digits in (("loss", 4), ("perplexity", 2), ("perplexity_without_unk", 2))
+        ]
         assert lines[2].split() == ["model", *numbers]
         assert lines[-1] == f"test perplexity: {numbers[1]}"
         after = snapshot(run.workdir)
@@ -177,10 +179,13 @@ class TestCacheAndDynamicEvaluation:
         results = run.read("evaluation-test-cache-dyneval.json")
         assert list(results["stages"]) == STAGES
         assert results["batch_size"] == 1
-        assert results["cache"] == {
-            "window": 20, "theta": 0.5, "lambda_": 0.2, "only_full": False}  # fmt: skip
+        assert results["cache"] == {"window": 20, "theta": 0.5, "lambda_": 0.2, "only_full": False}
         assert results["dynamic_evaluation"] == {
-            "learning_rate": 0.003, "decay_rate": 2e-3, "epsilon": 2e-5, "bptt": 5}  # fmt: skip
+            "learning_rate": 0.003,
+            "decay_rate": 2e-3,
+            "epsilon": 2e-5,
+            "bptt": 5,
+        }
         losses = [results["stages"][stage]["loss"] for stage in STAGES]
         assert len(set(losses)) == 4
         assert_close(losses[0], evaluate(run.model, run.corpus.test, 1).loss, 1e-5)
@@ -204,19 +209,28 @@ class TestCacheAndDynamicEvaluation:
 
     def test_search(self, run, evaluated):
         lines = evaluated(
-            "--search", "--cache", "--cache_lambda=0.15", "--search_cache_window=5,40",
-            "--search_cache_theta=0.2,0.9", *DYNEVAL, "--search_dyneval_decay_rate=0.001,0.1",
-            "--search_tokens=60", "--dyneval_statistics_windows=3")  # fmt: skip
+            "--search",
+            "--cache",
+            "--cache_lambda=0.15",
+            "--search_cache_window=5,40",
+            "--search_cache_theta=0.2,0.9",
+            *DYNEVAL,
+            "--search_dyneval_decay_rate=0.001,0.1",
+            "--search_tokens=60",
+            "--dyneval_statistics_windows=3",
+        )
         results = run.read("evaluation-test-cache-dyneval-search.json")
         trials = results["search"]["trials"]
         assert results["search"]["num_tokens"] == 59
         # (2 windows x 2 thetas, and no cache) x (2 decay rates, and no dynamic evaluation).
         assert len(trials) == 15
         tried = {
-            (trial["cache"] and (trial["cache"]["window"], trial["cache"]["theta"]),
-             trial["dynamic_evaluation"] and trial["dynamic_evaluation"]["decay_rate"])
+            (
+                trial["cache"] and (trial["cache"]["window"], trial["cache"]["theta"]),
+                trial["dynamic_evaluation"] and trial["dynamic_evaluation"]["decay_rate"],
+            )
             for trial in trials
-        }  # fmt: skip
+        }
         caches = {None, (5, 0.2), (5, 0.9), (40, 0.2), (40, 0.9)}
         assert tried == {(cache, rate) for cache in caches for rate in (None, 0.001, 0.1)}
         for trial in trials:
@@ -225,16 +239,20 @@ class TestCacheAndDynamicEvaluation:
         losses = [trial["loss"] for trial in trials]
         assert losses == sorted(losses)
         alone = evaluate(run.model, run.corpus.validation[:60], 1).loss
-        assert_close(next(t for t in trials if not (t["cache"] or t["dynamic_evaluation"]))["loss"],
-                     alone, 1e-5)  # fmt: skip
+        assert_close(
+            next(t for t in trials if not (t["cache"] or t["dynamic_evaluation"]))["loss"],
+            alone,
+            1e-5,
+        )
         # The winner is what the test text was measured with.
         for kind in ("cache", "dynamic_evaluation"):
             assert results[kind] == trials[0][kind]
         expected = [
-            stage for stage in STAGES
+            stage
+            for stage in STAGES
             if (trials[0]["cache"] or "cache" not in stage)
             and (trials[0]["dynamic_evaluation"] or "dynamic" not in stage)
-        ]  # fmt: skip
+        ]
         assert list(results["stages"]) == expected
         heading = next(line for line in lines if line.endswith("validation perplexity"))
         assert heading.split()[:3] == ["window", "theta", "lambda"]
@@ -244,8 +262,14 @@ class TestCacheAndDynamicEvaluation:
     def test_a_learning_rate_too_large(self, run, capfd, tmp_path):
         path = tmp_path / "words.tsv"
         ended = run_command(
-            capfd, MODULE, f"--workdir={run.workdir}", "--dyneval", f"--per_token={path}",
-            "--dyneval_learning_rate=1e38", "--dyneval_statistics_windows=2")  # fmt: skip
+            capfd,
+            MODULE,
+            f"--workdir={run.workdir}",
+            "--dyneval",
+            f"--per_token={path}",
+            "--dyneval_learning_rate=1e38",
+            "--dyneval_statistics_windows=2",
+        )
         assert ended.code == 3
         assert "no longer finite" in ended.stderr and "--dyneval_learning_rate" in ended.stderr
         assert not list(run.workdir.glob("evaluation-*"))
@@ -300,7 +324,7 @@ class TestBadInput:
 
     def test_a_corpus_that_cannot_be_had(self, run, capfd, monkeypatch):
         def fail(*_):
-            raise CorpusError("It cannot (no\nnet). Do one of these:\n  - put them there;\n  - x")
+            raise InputError("It cannot (no\nnet). Do one of these:\n  - put them there;\n  - x")
 
         monkeypatch.setattr(run_text, "load_corpus", fail)
         ended = run_command(capfd, MODULE, f"--workdir={run.workdir}")

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from absl import flags
 
-from awd_keras.config import ConfigError
 from tests.evaluation.tiny import make_model
-from tests.training.tiny import make_config
+from tests.trainers.training.tiny import make_config
 from trainers import evaluation_flags
+from trainers.errors import UserError
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ class TestCheck:
     @pytest.mark.parametrize("arguments", [[], ["--workdir="]])
     def test_without_a_run(self, given, arguments):
         given(*arguments)
-        with pytest.raises(ConfigError, match="^--workdir is missing. Name the folder of a tr"):
+        with pytest.raises(UserError, match="^--workdir is missing. Name the folder of a tr"):
             evaluation_flags.check()
 
     @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ class TestCheck:
     )
     def test_what_does_not(self, given, arguments, said):
         given("--workdir=RUN", *arguments)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(UserError, match=said):
             evaluation_flags.check()
 
 
@@ -125,8 +125,12 @@ class TestCaches:
 
     def test_a_grid(self, given):
         given(
-            "--cache", "--search", "--search_cache_window=5,40", "--search_cache_theta=0.2,0.9",
-            "--cache_lambda=0.15")  # fmt: skip
+            "--cache",
+            "--search",
+            "--search_cache_window=5,40",
+            "--search_cache_theta=0.2,0.9",
+            "--cache_lambda=0.15",
+        )
         expected = [(window, theta, 0.15, False) for window in (5, 40) for theta in (0.2, 0.9)]
         assert self.caches() == [None, *expected]
 
@@ -144,16 +148,18 @@ class TestCaches:
             (["--cache_theta=nan"], "--cache: `theta` must be"),
             (["--cache_window=0"], "--cache: `window` must be"),
             (["--search", "--search_cache_lambda=0.1,2"], "--cache: .*lambda_=2.0"),
-            (["--search", "--search_cache_theta=1,x"],
-             "search_cache_theta must be numbers with commas between them. "
-             "Received: search_cache_theta=1,x"),
+            (
+                ["--search", "--search_cache_theta=1,x"],
+                "search_cache_theta must be numbers with commas between them. "
+                "Received: search_cache_theta=1,x",
+            ),
             (["--search", "--search_cache_theta="], "Received: search_cache_theta=$"),
             (["--search", "--search_cache_window=1.5"], "search_cache_window must be integers"),
         ],
-    )  # fmt: skip
+    )
     def test_out_of_range(self, given, arguments, said):
         given("--cache", *arguments)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(UserError, match=said):
             self.caches()
 
 
@@ -168,12 +174,20 @@ class TestDynamicEvaluations:
         [found] = evaluation_flags.dynamic_evaluations(model)
         assert found.model is model
         assert found.settings == {
-            "learning_rate": 5e-5, "decay_rate": 0.5, "epsilon": 2e-5, "bptt": 7}  # fmt: skip
+            "learning_rate": 5e-5,
+            "decay_rate": 0.5,
+            "epsilon": 2e-5,
+            "bptt": 7,
+        }
 
     def test_a_grid(self, given, model):
         given(
-            "--dyneval", "--search", "--dyneval_epsilon=0.25", "--search_dyneval_decay_rate=1,2",
-            "--dyneval_learning_rate=3")  # fmt: skip
+            "--dyneval",
+            "--search",
+            "--dyneval_epsilon=0.25",
+            "--search_dyneval_decay_rate=1,2",
+            "--dyneval_learning_rate=3",
+        )
         first, *found = evaluation_flags.dynamic_evaluations(model)
         assert first is None
         assert [each.settings for each in found] == [
@@ -202,5 +216,5 @@ class TestDynamicEvaluations:
     )
     def test_out_of_range(self, given, model, arguments, said):
         given("--dyneval", *arguments)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(UserError, match=said):
             evaluation_flags.dynamic_evaluations(model)

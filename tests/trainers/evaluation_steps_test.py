@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from awd_keras.config import ConfigError
 from awd_keras.data import Vocabulary
 from awd_keras.evaluation import ContinuousCache, DynamicEvaluation, evaluate
-from awd_keras.training import NonFiniteLossError
 from tests.evaluation.tiny import WORDS, make_model, make_text, weights_of
 from tests.test_case import assert_close, assert_equal
 from trainers import evaluation_steps
+from trainers.errors import NonFiniteLossError, UserError
 from trainers.run_text import Text
 
 VOCABULARY = Vocabulary(["<unk>", "<eos>", *(f"w{index}" for index in range(WORDS - 2))])
@@ -75,12 +74,12 @@ class TestCollectStatistics:
 
     def test_a_text_too_short(self, model, progress):
         found = DynamicEvaluation(model)
-        with pytest.raises(ConfigError, match="^--dyneval: "):
+        with pytest.raises(UserError, match="^--dyneval: "):
             evaluation_steps.collect_statistics(found, make_text(1), 4, None, progress)
 
     def test_gradients_that_are_not_finite(self, damaged, progress):
         found = DynamicEvaluation(damaged)
-        with pytest.raises(ConfigError, match="^--dyneval: The gradients .* must be finite"):
+        with pytest.raises(UserError, match="^--dyneval: The gradients .* must be finite"):
             evaluation_steps.collect_statistics(found, make_text(20), 1, 1, progress)
 
 

@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from awd_keras.config import TrainingConfig
-from awd_keras.training import RunFolder
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
-from tests.training.tiny import assert_same_run, digests, interrupt_after
+from tests.trainers.training.tiny import assert_same_run, digests, interrupt_after
+from trainers.config import TrainingConfig
+from trainers.training import RunFolder
 
 RESULTS = re.compile(r"validation perplexity: \d+\.\d\d\ntest perplexity: \d+\.\d\d\n\Z")
 
@@ -48,8 +48,11 @@ def test_the_defaults(command, initial, tmp_path):
     assert f"starting from the best weights of {initial}: validation perplexity" in ended.stdout
     config, expected = output.read_config()[0], RunFolder(initial).read_config()[0]
     assert config == expected.replace(
-        initial_run=str(initial), trigger="start", stop="non_monotonic",
-        learning_rate_drop_epochs=())  # fmt: skip
+        initial_run=str(initial),
+        trigger="start",
+        stop="non_monotonic",
+        learning_rate_drop_epochs=(),
+    )
     assert {row["averaging"] for row in output.read_metrics()} == {"1"}
     assert {row["learning_rate"] for row in output.read_metrics()} == {"10.0"}
 
@@ -62,23 +65,40 @@ def test_the_defaults(command, initial, tmp_path):
 def test_flags_change_the_settings_of_the_run(command, initial, tmp_path):
     output = tmp_path / "elsewhere"
     changes = {
-        "epochs": 1, "learning_rate": 3.5, "batch_size": 3, "non_monotone_interval": 2,
-        "weight_dropout": 0.1, "learning_rate_drop_epochs": (4, 6), "stop": "never", "seed": 8,
-        "logging_interval": 5}  # fmt: skip
+        "epochs": 1,
+        "learning_rate": 3.5,
+        "batch_size": 3,
+        "non_monotone_interval": 2,
+        "weight_dropout": 0.1,
+        "learning_rate_drop_epochs": (4, 6),
+        "stop": "never",
+        "seed": 8,
+        "logging_interval": 5,
+    }
     flags = {**changes, "learning_rate_drop_epochs": "4,6"}
-    ended = command(f"--workdir={initial}", f"--output_workdir={output}",
-                    *(f"--{name}={value}" for name, value in flags.items()))  # fmt: skip
+    ended = command(
+        f"--workdir={initial}",
+        f"--output_workdir={output}",
+        *(f"--{name}={value}" for name, value in flags.items()),
+    )
     assert ended.code == 0, ended
     config = RunFolder(output).read_config()[0].to_dict()
     assert {name: config[name] for name in changes} == {
-        **changes, "learning_rate_drop_epochs": [4, 6]}  # fmt: skip
+        **changes,
+        "learning_rate_drop_epochs": [4, 6],
+    }
     assert not (tmp_path / "run-finetuned").exists()
 
 
 def test_the_stop_is_said_and_a_stopped_run_is_finished(command, initial, tmp_path):
     # Losses only rise at such a rate.
-    arguments = [f"--workdir={initial}", "--non_monotone_interval=0", "--logging_interval=2",
-                 "--learning_rate=300", "--epochs=50"]  # fmt: skip
+    arguments = [
+        f"--workdir={initial}",
+        "--non_monotone_interval=0",
+        "--logging_interval=2",
+        "--learning_rate=300",
+        "--epochs=50",
+    ]
     ended = command(*arguments)
     assert ended.code == 0, ended
     stop = re.search(r"^done at step (\d+): validation loss .* is above .*$", ended.stdout, re.M)
@@ -105,8 +125,12 @@ def test_other_settings_and_noresume_are_refused(command, initial, tmp_path):
     output = RunFolder(tmp_path / "run-finetuned")
     shutil.copytree(initial, output.path)
     content = json.loads(output.config_file.read_text())
-    content["settings"].update(initial_run=str(initial), trigger="start", stop="non_monotonic",
-                               learning_rate_drop_epochs=[])  # fmt: skip
+    content["settings"].update(
+        initial_run=str(initial),
+        trigger="start",
+        stop="non_monotonic",
+        learning_rate_drop_epochs=[],
+    )
     output.config_file.write_text(json.dumps(content))
     before = digests(tmp_path)
     ended = command(f"--workdir={initial}", "--bptt=9")

@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
-from awd_keras import bundled
 from awd_keras.generation import GenerationConfig, TextGenerator
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
+from trainers.training import bundled
 
 MODULE = "trainers.generate"
 
@@ -25,14 +25,31 @@ def run(tmp_path_factory):
 
 def test_samples_are_lines_that_begin_with_the_prompt(command, run):
     workdir, generator = run
-    ended = command(f"--workdir={workdir}", "--prompt=  w1 caf\xe9 ", "--num_samples=4",
-                    "--max_words=9", "--temperature=0.8", "--top_k=15", "--top_p=0.9", "--seed=3",
-                    "--norepeat_unknown")  # fmt: skip
+    ended = command(
+        f"--workdir={workdir}",
+        "--prompt=  w1 caf\xe9 ",
+        "--num_samples=4",
+        "--max_words=9",
+        "--temperature=0.8",
+        "--top_k=15",
+        "--top_p=0.9",
+        "--seed=3",
+        "--norepeat_unknown",
+    )
     assert (ended.code, ended.stderr) == (0, "")
-    config = GenerationConfig(num_samples=4, max_words=9, temperature=0.8, top_k=15, top_p=0.9,
-                              seed=3, repeat_unknown=False)  # fmt: skip
-    expected = [" ".join(["w1", "caf\xe9", *text.words])
-                for text in generator.generate("w1 caf\xe9", config)]  # fmt: skip
+    config = GenerationConfig(
+        num_samples=4,
+        max_words=9,
+        temperature=0.8,
+        top_k=15,
+        top_p=0.9,
+        seed=3,
+        repeat_unknown=False,
+    )
+    expected = [
+        " ".join(["w1", "caf\xe9", *text.words])
+        for text in generator.generate("w1 caf\xe9", config)
+    ]
     assert ended.stdout.splitlines() == expected
     assert len(set(expected)) > 1
 

@@ -35,8 +35,13 @@ def test_a_plot_and_two_rates(capfd, tmp_path, data_dir):
 
 
 def test_a_schedule_of_the_momentum_stands_still(capfd, tmp_path, data_dir):
-    changes = {"optimizer": "adam", "learning_rate": 0.01, "learning_rate_schedule": "one_cycle",
-               "momentum": 0.8, "momentum_min": 0.7}  # fmt: skip
+    changes = {
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "learning_rate_schedule": "one_cycle",
+        "momentum": 0.8,
+        "momentum_min": 0.7,
+    }
     ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "run", **changes))
     assert ended.code == 0, ended.stderr
     config = json.loads((tmp_path / "run" / "range_config.json").read_text())["settings"]

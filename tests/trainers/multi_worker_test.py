@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).absolute().parents[2]
-SIZES = ["--preset=demo", "--embedding_dim=16", "--hidden_dim=24", "--dtype=float32",
-         "--logging_interval=0", "--noplot"]  # fmt: skip
+SIZES = [
+    "--preset=demo",
+    "--embedding_dim=16",
+    "--hidden_dim=24",
+    "--dtype=float32",
+    "--logging_interval=0",
+    "--noplot",
+]
 
 
 def command(workdir, *arguments):
@@ -42,7 +48,7 @@ def start_workers(workdir, *arguments, ours=()):
                 text=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-            )  # fmt: skip
+            )
         )
     return started
 
@@ -119,8 +125,12 @@ class TestMultiWorker:
 
         # One process goes on from there as well: there is nothing left to train here.
         alone = subprocess.run(
-            command(workdir, "--epochs=1", *length), cwd=ROOT, capture_output=True, text=True,
-            timeout=300)  # fmt: skip
+            command(workdir, "--epochs=1", *length),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert alone.returncode == 0, alone.stderr
         assert f"continuing after step {stopped[1]}" in alone.stdout
 
@@ -134,8 +144,13 @@ class TestMultiWorker:
         environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
         workdir = tmp_path / "run"
         result = subprocess.run(
-            command(workdir, "--strategy=multi_worker"), cwd=ROOT, env=environment,
-            capture_output=True, text=True, timeout=300)  # fmt: skip
+            command(workdir, "--strategy=multi_worker"),
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert result.returncode == 1
         assert re.fullmatch(r"error: multi_worker reads .*Received: nothing\n", result.stderr)
         assert not workdir.exists()

@@ -9,10 +9,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from awd_keras import factory
 from awd_keras.data import load_corpus
-from awd_keras.presets import preset
-from awd_keras.training import RunFolder, train_and_evaluate
+from trainers.presets import preset
+from trainers.training import RunFolder, factory, train_and_evaluate
 
 FOLDER = os.environ.get("AWD_KERAS_PTB", "")
 SEEDS = (141, 1882)

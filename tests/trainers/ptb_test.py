@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from awd_keras.config import TrainingConfig
-from awd_keras.training import RunFolder, read_checkpoint
 from tests.trainers.command_line import ROOT, CommandLine
+from tests.trainers.training.tiny import assert_same_run, make_texts
 from tests.trainers.training_command import SETTINGS, arguments, snapshot, write_texts
-from tests.training.tiny import assert_same_run, make_texts
+from trainers.config import TrainingConfig
+from trainers.training import RunFolder, read_checkpoint
 
 MODULE = "trainers.ptb"
 RESULTS = re.compile(r"validation perplexity: \d+\.\d\d\ntest perplexity: \d+\.\d\d\n\Z")
@@ -74,8 +74,15 @@ class TestFinished:
 
     def test_the_run_folder(self, finished):
         names = {path.name for path in finished[0].iterdir()}
-        assert names >= {"config.json", "vocabulary.txt", "metrics.csv", "results.json",
-                         "log.txt", "events", "checkpoints"}  # fmt: skip
+        assert names >= {
+            "config.json",
+            "vocabulary.txt",
+            "metrics.csv",
+            "results.json",
+            "log.txt",
+            "events",
+            "checkpoints",
+        }
         assert not [path for path in finished[0].rglob("*.partial")]
         header = (finished[0] / "metrics.csv").read_text().splitlines()[0]
         assert header == (
@@ -84,7 +91,10 @@ class TestFinished:
         )
         config = json.loads((finished[0] / "config.json").read_text())["settings"]
         assert {name: config[name] for name in SETTINGS} == {
-            **SETTINGS, "tensorboard": True, "plot": True}  # fmt: skip
+            **SETTINGS,
+            "tensorboard": True,
+            "plot": True,
+        }
 
     def test_again_it_prints_the_results_without_training(self, command, data_dir, finished):
         before = snapshot(finished[0])
@@ -288,8 +298,8 @@ except SystemExit as end:
 class TestHelp:
     def test_shows_every_setting_without_tensorflow(self):
         result = subprocess.run(
-            [sys.executable, "-c", _HELP],
-            cwd=ROOT, capture_output=True, text=True, timeout=600)  # fmt: skip
+            [sys.executable, "-c", _HELP], cwd=ROOT, capture_output=True, text=True, timeout=600
+        )
         assert result.stdout.splitlines()[-1].startswith("code 1 loaded []"), result.stderr
         names = set(TrainingConfig().to_dict()) | {"preset", "workdir", "resume"}
         for name in names:
@@ -302,8 +312,12 @@ def test_as_a_user_starts_it(data_dir, finished, tmp_path):
     # Not forked: in a process that does import TensorFlow, quietly.
     result = subprocess.run(
         [sys.executable, "-m", MODULE, *arguments(data_dir, tmp_path / "run")],
-        cwd=ROOT, capture_output=True, text=True, timeout=900,
-        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+    )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert_same_run(tmp_path / "run", finished[0])

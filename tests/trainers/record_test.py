@@ -2,7 +2,7 @@
 
 import pytest
 
-from awd_keras.training import RunFolderError
+from trainers.errors import UserError
 from trainers.record import read_record
 
 
@@ -20,5 +20,5 @@ def test_without_a_file_there_is_nothing(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"7", b'["ab", 7]', b"\xff\xfe"])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "record.json").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"record\.json cannot be read: "):
+    with pytest.raises(UserError, match=r"record\.json cannot be read: "):
         read_record(tmp_path / "record.json")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from awd_keras.training import RunFolderError
-from tests.training.tiny import make_corpus, make_texts
+from tests.trainers.training.tiny import make_corpus, make_texts
+from trainers.errors import UserError
 from trainers.recorded_text import NAMES, check_same_text, text_facts
 
 
@@ -24,7 +24,7 @@ def test_the_same_text_is_taken():
 def test_another_text_is_refused(split):
     recorded, facts = text_facts(make_corpus()), text_facts(changed(split))
     assert recorded["text_digest"] != facts["text_digest"]
-    with pytest.raises(RunFolderError, match="folder was begun with another text .* of here"):
+    with pytest.raises(UserError, match="folder was begun with another text .* of here"):
         check_same_text("folder", recorded, facts, "here")
 
 
@@ -33,7 +33,7 @@ def test_other_words_are_refused():
     texts["train"] = [line.replace("w1 ", "v1 ") for line in texts["train"]]
     recorded, facts = text_facts(make_corpus()), text_facts(make_corpus(texts))
     assert recorded["vocabulary_digest"] != facts["vocabulary_digest"]
-    with pytest.raises(RunFolderError, match="another text"):
+    with pytest.raises(UserError, match="another text"):
         check_same_text("folder", recorded, facts, "here")
 
 

@@ -7,15 +7,14 @@ import sys
 
 import pytest
 
-from awd_keras import factory
 from awd_keras.data import Corpus, load_corpus
 from awd_keras.evaluation import ContinuousCache, Scorer, Summary, evaluate
 from awd_keras.generation import GenerationConfig, TextGenerator
-from awd_keras.training import RunFolder
-from tests.reporting.parsed_page import ParsedPage
 from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.reporting.parsed_page import ParsedPage
 from tests.trainers.trained_run import replace_words
-from tests.training import tiny
+from tests.trainers.training import tiny
+from trainers.training import RunFolder, factory
 
 MODULE = "trainers.report"
 HOSTILE = "<b>&x"
@@ -27,8 +26,10 @@ class Run:
 
     def __init__(self, folder):
         self.data_dir, self.workdir = folder / "data", folder / "run"
-        texts = {split: [line.replace("w7", HOSTILE) for line in lines]
-                 for split, lines in tiny.make_texts().items()}  # fmt: skip
+        texts = {
+            split: [line.replace("w7", HOSTILE) for line in lines]
+            for split, lines in tiny.make_texts().items()
+        }
         self.data_dir.mkdir()
         for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
             (self.data_dir / f"{name}.txt").write_text("\n".join(texts[split]) + "\n")
@@ -111,8 +112,13 @@ def test_the_page_of_a_run(command, run):
     assert len(hardest) == 20 and 0.9 * alone.total_loss < nats < alone.total_loss
 
     # The same once more gives the same page.
-    again = command(f"--workdir={run.workdir}", "--num_samples=2", "--max_words=9", "--seed=5",
-                    f"--output={output}")  # fmt: skip
+    again = command(
+        f"--workdir={run.workdir}",
+        "--num_samples=2",
+        "--max_words=9",
+        "--seed=5",
+        f"--output={output}",
+    )
     assert again.code == 0 and output.read_bytes() == content
     output.unlink()
 
@@ -122,21 +128,32 @@ def test_evaluations_and_fine_tuned_runs_are_found(command, run, tmp_path, capfd
     tuned = run.copy(tmp_path / "tuned", initial_run=str(workdir), trigger="start")
     settings = ["--cache", "--cache_window=20", "--cache_theta=0.5", "--cache_lambda=0.2"]
     for split in ("validation", "test"):
-        ended = run_command(capfd, "trainers.evaluate", f"--workdir={workdir}",
-                            f"--split={split}", *settings)  # fmt: skip
+        ended = run_command(
+            capfd, "trainers.evaluate", f"--workdir={workdir}", f"--split={split}", *settings
+        )
         assert ended.code == 0
-    measured = [json.loads((workdir / f"evaluation-{split}-cache.json").read_text())
-                for split in ("validation", "test")]  # fmt: skip
+    measured = [
+        json.loads((workdir / f"evaluation-{split}-cache.json").read_text())
+        for split in ("validation", "test")
+    ]
     output = tmp_path / "page.html"
-    ended = command(f"--workdir={workdir}", f"--output={output}", "--num_words=3",
-                    "--max_tokens=40", "--num_samples=0")  # fmt: skip
+    ended = command(
+        f"--workdir={workdir}",
+        f"--output={output}",
+        "--num_words=3",
+        "--max_tokens=40",
+        "--num_samples=0",
+    )
     assert ended.code == 0, ended
     page = read_page(output)
     rows = [row for _, row in page.table("stage", "validation", "test")]
     trained = perplexities(run.results)
     cached = [f"{evaluation['perplexity']:,.2f}" for evaluation in measured]
-    assert rows[:3] == [["trained", *trained], ["fine-tuned", *trained],
-                        ["cachewindow 20, theta 0.5, lambda 0.2", *cached]]  # fmt: skip
+    assert rows[:3] == [
+        ["trained", *trained],
+        ["fine-tuned", *trained],
+        ["cachewindow 20, theta 0.5, lambda 0.2", *cached],
+    ]
     assert "39 words of the beginning of the validation text" in page.text
     assert "(window 20, theta 0.5, lambda 0.2, as it was evaluated with)" in page.text
     assert len(page.table("word", "count", "nats each")) == 3
@@ -150,8 +167,14 @@ def test_evaluations_and_fine_tuned_runs_are_found(command, run, tmp_path, capfd
 def test_runs_side_by_side(command, run, tmp_path):
     other = run.copy(tmp_path / "other" / "run", seed=8)
     output = tmp_path / "page.html"
-    ended = command(f"--workdir={run.workdir}", f"--workdir={other}", f"--output={output}",
-                    "--max_tokens=30", "--num_samples=1", "--max_words=2")  # fmt: skip
+    ended = command(
+        f"--workdir={run.workdir}",
+        f"--workdir={other}",
+        f"--output={output}",
+        "--max_tokens=30",
+        "--num_samples=1",
+        "--max_words=2",
+    )
     assert ended.code == 0, ended
     page = read_page(output)
     # Folders of one name are told apart by their paths.

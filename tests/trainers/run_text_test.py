@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from awd_keras.data import CorpusError
-from awd_keras.training import RunFolder
+from awd_keras.errors import InputError
 from tests.trainers.trained_run import make_run, replace_facts
 from trainers.run_text import load_run_corpus
+from trainers.training import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_another_text_in_the_same_words_is_refused(run, tmp_path, name):
     shutil.copytree(run / "texts", tmp_path / "texts")
     file = tmp_path / "texts" / name
     file.write_text(file.read_text("utf-8") + "w1\n", "utf-8")
-    with pytest.raises(CorpusError, match=r"expected \d+ train, .*Received: .*--data_dir") as error:
+    with pytest.raises(InputError, match=r"expected \d+ train, .*Received: .*--data_dir") as error:
         load(run / "run", tmp_path / "texts")
     assert "\n" not in str(error.value) and str(tmp_path / "texts") in str(error.value)
 

@@ -10,10 +10,10 @@ import threading
 
 import pytest
 
-from awd_keras import bundled
 from awd_keras.evaluation import LineScorer
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
+from trainers.training import bundled
 
 MODULE = "trainers.score"
 ROOT = pathlib.Path(__file__).absolute().parents[2]
@@ -77,9 +77,14 @@ def test_standard_input_line_by_line(run):
     workdir, expected = run
     arguments = [f"--workdir={workdir}", "--block_lines=1", "--text", "-"]
     with subprocess.Popen(
-        [sys.executable, "-m", MODULE, *arguments], cwd=ROOT, text=True, encoding="utf-8",
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", MODULE, *arguments],
+        cwd=ROOT,
+        text=True,
+        encoding="utf-8",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         rows = ""
         for line in LINES:
             print(line, file=process.stdin, flush=True)
@@ -135,8 +140,10 @@ def test_nbest(command, run, tmp_path):
     workdir, expected = run
     file = tmp_path / "lists.txt"
     scores = {LINES[0]: -12.0, LINES[2]: -9.0, "": -10.0}
-    file.write_text("".join(f"a ||| {text} ||| {score}\n" for text, score in scores.items())
-                    + "b ||| w5 ||| 1\n")  # fmt: skip
+    file.write_text(
+        "".join(f"a ||| {text} ||| {score}\n" for text, score in scores.items())
+        + "b ||| w5 ||| 1\n"
+    )
     ended = command(f"--workdir={workdir}", "--nbest", "--lm_weight=0.25", str(file))
     assert ended.code == 0, ended
     rows = [tuple(map(str.strip, line.split("|||"))) for line in ended.stdout.splitlines()]
@@ -185,7 +192,7 @@ def test_where_it_cannot_write_is_said_before_the_model_is_loaded(command, tmp_p
         (["--workdir=RUN", "--output=NOWHERE/x", "FILE"], ["there is no folder NOWHERE"]),
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
-)  # fmt: skip
+)
 def test_bad_input_is_one_line(command, run, tmp_path, arguments, parts):
     (tmp_path / "lines.txt").write_text("w1\n")
     names = {"NOWHERE": tmp_path / "nowhere", "FILE": tmp_path / "lines.txt", "RUN": run[0]}

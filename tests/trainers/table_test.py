@@ -17,9 +17,9 @@ def test_the_first_column_goes_to_the_left_the_others_to_the_right():
 
 
 @pytest.mark.parametrize(
-    "left, expected", [((), [" a    b", "cc  ddd"]), ((0, 1), ["a   b", "cc  ddd"]),
-                       ({1}, [" a  b", "cc  ddd"])]
-)  # fmt: skip
+    "left, expected",
+    [((), [" a    b", "cc  ddd"]), ((0, 1), ["a   b", "cc  ddd"]), ({1}, [" a  b", "cc  ddd"])],
+)
 def test_which_columns_go_to_the_left_can_be_chosen(left, expected):
     # Nothing stands behind the last text of a line.
     assert lines([["a", "b"], ["cc", "ddd"]], left=left) == expected

@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 
-from awd_keras import factory
 from awd_keras.data import Corpus, Vocabulary
-from awd_keras.training import RunFolder
-from awd_keras.training.training_state import save_weights
-from tests.training.tiny import make_config, make_texts
+from tests.trainers.training.tiny import make_config, make_texts
+from trainers.training import RunFolder, factory
+from trainers.training.training_state import save_weights
 
 
 def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):

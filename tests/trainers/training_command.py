@@ -1,7 +1,7 @@
 """What the tests of the commands that train share: tiny texts, and flags for them."""
 
-from awd_keras.config import TrainingConfig
-from tests.training.tiny import make_config, make_texts
+from tests.trainers.training.tiny import make_config, make_texts
+from trainers.config import TrainingConfig
 
 SETTINGS = {
     name: value

@@ -13,13 +13,12 @@ from unittest import mock
 
 import pytest
 
-from awd_keras import factory
-from awd_keras.training import RunFolder, loop
-from awd_keras.tuning import hypermodel
 from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.training_command import arguments, snapshot, write_texts
 from trainers import tune
+from trainers.search import hypermodel
+from trainers.training import RunFolder, factory, loop
 
 MODULE = "trainers.tune"
 SMALL = {"epochs": 1, "logging_interval": 0, "num_layers": 1}
@@ -195,8 +194,11 @@ class TestBadInput:
         other = line(data_dir, workdir, "--tune=bptt", "--search_seed=2", batch_size=5)
         ended = run_command(capfd, MODULE, *other)
         assert_one_line(
-            ended, "batch_size: 4 -> 5", "tune: ['learning_rate', 'ar_alpha'] -> ['bptt']",
-            "search_seed: 1 -> 2")  # fmt: skip
+            ended,
+            "batch_size: 4 -> 5",
+            "tune: ['learning_rate', 'ar_alpha'] -> ['bptt']",
+            "search_seed: 1 -> 2",
+        )
         assert snapshot(workdir) == before
 
     def test_a_folder_of_something_else(self, data_dir, tmp_path, capfd):
@@ -233,8 +235,11 @@ class TestSeveralProcesses:
     @pytest.fixture
     def environment(self, monkeypatch):
         def set_environment(tuner_id, port):
-            for name, value in (("TUNER_ID", tuner_id), ("ORACLE_IP", "127.0.0.1"),
-                                ("ORACLE_PORT", port)):  # fmt: skip
+            for name, value in (
+                ("TUNER_ID", tuner_id),
+                ("ORACLE_IP", "127.0.0.1"),
+                ("ORACLE_PORT", port),
+            ):
                 monkeypatch.setenv(f"KERASTUNER_{name}", str(value))
 
         return set_environment
@@ -256,7 +261,8 @@ class TestSeveralProcesses:
         assert not (tmp_path / "search").exists()
 
     def test_a_worker_waits_for_the_settings_of_the_chief(
-        self, data_dir, tmp_path, capfd, environment, monkeypatch):  # fmt: skip
+        self, data_dir, tmp_path, capfd, environment, monkeypatch
+    ):
         workdir = tmp_path / "search"
         with pretend():
             run_command(capfd, MODULE, *line(data_dir, tmp_path / "other", "--search_seed=2"))
@@ -275,7 +281,8 @@ class TestSeveralProcesses:
         assert ended.code == 1 and [path.name for path in workdir.iterdir()] == ["search.json"]
 
     def test_without_a_chief_a_worker_gives_up(
-        self, data_dir, tmp_path, capfd, environment, monkeypatch):  # fmt: skip
+        self, data_dir, tmp_path, capfd, environment, monkeypatch
+    ):
         environment("tuner0", 1)
         monkeypatch.setattr(tune, "_WAIT_SECONDS", 0.0)
         ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
@@ -303,13 +310,21 @@ def test_a_chief_and_two_workers_on_loopback(data_dir, tmp_path):
 
     def start(tuner_id, *more):
         environment = {
-            **os.environ, "KERASTUNER_TUNER_ID": tuner_id, "KERASTUNER_ORACLE_IP": "127.0.0.1",
-            "KERASTUNER_ORACLE_PORT": port}  # fmt: skip
+            **os.environ,
+            "KERASTUNER_TUNER_ID": tuner_id,
+            "KERASTUNER_ORACLE_IP": "127.0.0.1",
+            "KERASTUNER_ORACLE_PORT": port,
+        }
         command = [sys.executable, "-m", MODULE]
         command += [*line(data_dir, tmp_path / "search", "--max_trials=4", *more)]
         return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True)  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     processes = {name: start(name) for name in ("chief", "tuner0", "tuner1")}
     ended = {name: process.communicate(timeout=560) for name, process in processes.items()}
@@ -317,8 +332,10 @@ def test_a_chief_and_two_workers_on_loopback(data_dir, tmp_path):
         assert process.returncode == 0, ended[name]
     trials = read_trials(tmp_path / "search")
     assert len(trials) == 4 and {row["status"] for row in trials} == {"COMPLETED"}
-    made = [re.findall(r"^--- trial (\d+)", ended[name][0], re.MULTILINE)
-            for name in ("tuner0", "tuner1")]  # fmt: skip
+    made = [
+        re.findall(r"^--- trial (\d+)", ended[name][0], re.MULTILINE)
+        for name in ("tuner0", "tuner1")
+    ]
     assert sorted(made[0] + made[1]) == sorted(row["trial"] for row in trials)
     assert "what was found is with the chief" in ended["tuner0"][0]
     assert re.search(r"^validation perplexity: \d", ended["chief"][0], re.MULTILINE)

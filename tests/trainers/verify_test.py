@@ -7,10 +7,10 @@ import re
 import pytest
 import tensorflow as tf
 
-from awd_keras import verification
 from awd_keras.ops.lstm_portable import lstm_portable
-from awd_keras.verification import Check, kernels
 from tests.trainers.in_process import assert_one_line, run_command
+from trainers import verification
+from trainers.verification import Check, kernels
 
 MODULE = "trainers.verify"
 lstm_module = importlib.import_module("awd_keras.ops.lstm")

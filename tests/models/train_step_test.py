@@ -1,0 +1,211 @@
+"""Tests of one training step: its trace, its arithmetic, its masks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras.losses import activation_regularization, temporal_activation_regularization
+from awd_keras.models import AWDLSTMLanguageModel
+from awd_keras.models.train_step import make_train_step
+from awd_keras.ops.random import fold_in, run_seed
+from awd_keras.optimizers import NTASGD, InPlaceSGD
+from tests.test_case import assert_close, assert_equal
+
+WORDS, BATCH = 15, 3
+DECAY = 0.01
+
+
+def make(seed=5, dtype="float32", learning_rate=1.0, **changes):
+    """Model, optimizer and training step; AR and TAR large enough to be seen."""
+    settings = {"embedding_dim": 6, "hidden_dim": 8, "num_layers": 2, "seed": 3}
+    model = AWDLSTMLanguageModel(WORDS, dtype=dtype, **{**settings, **changes})
+    optimizer = NTASGD(InPlaceSGD(learning_rate, weight_decay=DECAY))
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(
+        model, optimizer, ar_alpha=2.0, tar_beta=3.0, global_clipnorm=0.1, seed=seed
+    )
+    return model, optimizer, step
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One traced step for all tests that only need one, and its initial weights."""
+    model, optimizer, step = make()
+    variables = [*model.weights, *optimizer.variables]
+    return model, optimizer, step, [(v, v.numpy()) for v in variables]
+
+
+@pytest.fixture
+def made(shared):
+    model, optimizer, step, initial = shared
+    for variable, value in initial:
+        variable.assign(value)
+    return model, optimizer, step
+
+
+def make_window(length, seed=0):
+    ids = np.random.default_rng(seed).integers(WORDS, size=(BATCH, length + 1)).astype(np.int32)
+    return tf.constant(ids[:, :-1]), tf.constant(ids[:, 1:])
+
+
+def make_states(model, seed=0):
+    generator = np.random.default_rng(seed)
+    return tf.nest.map_structure(
+        lambda x: tf.constant(0.3 * generator.normal(size=x.shape), tf.float32),
+        model.initial_state(BATCH),
+    )
+
+
+def call(step, window, states, learning_rate=1.0, number=0):
+    return step(*window, states, tf.constant(learning_rate), tf.constant(number))
+
+
+def values(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def by_hand(model, window, states, learning_rate, number, seed=5):
+    """Loss, norm, new weights and states by autodiff of the logits, one thing after another."""
+    inputs, targets = window
+    with tf.GradientTape() as tape:
+        raw, dropped, states = model.backbone(
+            inputs, states, training=True, seed=fold_in(run_seed(seed), number)
+        )
+        logits = model.decoder(dropped)
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+        )
+        objective = loss + activation_regularization(dropped, 2.0)
+        objective += temporal_activation_regularization(raw, 3.0)
+    gradients = tape.gradient(objective, [v.value for v in model.trainable_variables])
+    gradients = [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
+    norm = np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients))
+    scale = min(1.0, 0.1 / norm)
+    weights = [
+        weight - learning_rate * (scale * gradient + DECAY * weight)
+        for weight, gradient in zip(values(model), gradients)
+    ]
+    return loss.numpy(), norm, weights, states
+
+
+class TestTrace:
+    def test_once_for_all_lengths_before_and_after_the_trigger(self, made):
+        model, optimizer, step = made
+        states = model.initial_state(BATCH)
+        for number, length in enumerate((1, 2, 7, 30, 5, 9)):
+            if number == 3:
+                optimizer.trigger()
+            _, _, states = call(step, make_window(length), states, 0.1 * length, number)
+        assert step.experimental_get_tracing_count() == 1
+        assert optimizer.num_averaged == 3
+
+
+class TestArithmetic:
+    @pytest.mark.parametrize("number", [0, 7])
+    def test_equals_a_step_by_hand(self, made, number):
+        model, _, step = made
+        window, states = make_window(11), make_states(model)
+        loss, norm, weights, finals = by_hand(model, window, states, 0.7, number)
+        assert norm > 0.1  # else the clip would not be seen
+        actual = call(step, window, states, 0.7, number)
+        assert_close(actual[0], loss, 2e-5, "loss")
+        assert_close(actual[1], norm, 2e-5, "norm")
+        tf.nest.map_structure(lambda a, b: assert_close(a, b, 2e-5), actual[2], finals)
+        for variable, expected in zip(model.trainable_variables, weights):
+            assert_close(variable, expected, 2e-5, variable.path)
+
+    def test_untied_with_repeated_words(self):
+        # The embedding's gradient may come as rows, one for each place of a word: their norm is
+        # not the norm of their sum.
+        model, _, step = make(tie_weights=False, embedding_dropout=0.0)
+        inputs, targets = make_window(9)
+        window = tf.zeros_like(inputs) + 4, targets
+        states = make_states(model)
+        loss, norm, weights, _ = by_hand(model, window, states, 1.0, 0)
+        actual = call(step, window, states)
+        assert_close(actual[0], loss, 2e-5, "loss")
+        assert_close(actual[1], norm, 2e-5, "norm")
+        for variable, expected in zip(model.trainable_variables, weights):
+            assert_close(variable, expected, 2e-5, variable.path)
+
+    def test_small_gradients_are_not_scaled_up(self, made):
+        model, optimizer, _ = made
+        step = make_train_step(
+            model, optimizer, ar_alpha=0.0, tar_beta=0.0, global_clipnorm=1e6, seed=5
+        )
+        before = values(model)
+        _, norm, _ = call(step, make_window(8), model.initial_state(BATCH))
+        moved = [(weight - after) - DECAY * weight for weight, after in zip(before, values(model))]
+        assert_close(np.sqrt(sum(np.sum(m**2) for m in moved)), norm, 1e-3, "norm")
+
+    def test_the_loss_leaves_the_penalties_out(self, made):
+        model, optimizer, step = made
+        with_penalties, norm, _ = call(step, make_window(8), make_states(model))
+        for variable, value in zip(model.weights, [v.numpy() for v in make()[0].weights]):
+            variable.assign(value)
+        plain = make_train_step(
+            model, optimizer, ar_alpha=0.0, tar_beta=0.0, global_clipnorm=0.1, seed=5
+        )
+        without, other_norm, _ = call(plain, make_window(8), make_states(model))
+        assert_equal(with_penalties, without)
+        assert float(norm) != float(other_norm)
+
+    def test_the_loss_falls_on_a_text_that_repeats(self):
+        model, _, _ = make(hidden_dropout=0.1, input_dropout=0.1, output_dropout=0.1)
+        optimizer = NTASGD(keras.optimizers.Adam())
+        optimizer.build(model.trainable_variables)
+        step = make_train_step(
+            model, optimizer, ar_alpha=0.0, tar_beta=0.0, global_clipnorm=1.0, seed=5
+        )
+        text = np.tile(np.arange(WORDS, dtype=np.int32), (BATCH, 30))
+        states, losses = model.initial_state(BATCH), []
+        for number in range(150):
+            start = 12 * number % 400
+            window = text[:, start : start + 12], text[:, start + 1 : start + 13]
+            loss, _, states = call(step, tuple(map(tf.constant, window)), states, 0.02, number)
+            losses.append(float(loss))
+        assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+class TestMasks:
+    def test_are_a_function_of_seed_and_step(self, made):
+        model, _, step = made
+        window, states, start = make_window(8), make_states(model), values(model)
+
+        def loss(number):
+            for variable, value in zip(model.trainable_variables, start):
+                variable.assign(value)
+            return float(call(step, window, states, number=number)[0])
+
+        losses = [loss(number) for number in (0, 1, 2, 0, 2)]
+        assert losses[3] == losses[0] and losses[4] == losses[2]
+        assert len(set(losses)) == 3
+
+    def test_differ_by_the_seed_of_the_run(self, made):
+        model, optimizer, step = made
+        other = make_train_step(
+            model, optimizer, ar_alpha=2.0, tar_beta=3.0, global_clipnorm=0.1, seed=6
+        )
+        window, states, start = make_window(8), make_states(model), values(model)
+        first = call(step, window, states)[0]
+        for variable, value in zip(model.trainable_variables, start):
+            variable.assign(value)
+        assert float(first) != float(call(other, window, states)[0])
+
+
+class TestBfloat16:
+    def test_what_must_be_exact_stays_in_float32(self):
+        model, optimizer, step = make(dtype="mixed_bfloat16")
+        exact, _, exact_step = make()
+        window = make_window(10)
+        loss, norm, states = call(step, window, model.initial_state(BATCH))
+        optimizer.trigger()
+        call(step, window, states, number=1)
+        for tensor in (loss, norm, *tf.nest.flatten(states)):
+            assert tensor.dtype == tf.float32
+        for variable in (*model.weights, *optimizer._averages):
+            assert variable.dtype == "float32"
+        exact_loss, exact_norm, _ = call(exact_step, window, exact.initial_state(BATCH))
+        assert_close(loss, exact_loss, 0.01, "loss")
+        assert_close(norm, exact_norm, 0.05, "norm")

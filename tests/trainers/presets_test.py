@@ -1,0 +1,157 @@
+"""Tests of the presets: the values of the paper's text and of its authors' command lines."""
+
+import pytest
+
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
+from trainers.presets import PRESETS, RECIPES, preset
+
+SHARED = {
+    "embedding_dim": 400,
+    "hidden_dim": 1150,
+    "num_layers": 3,
+    "tie_weights": True,
+    "bptt": 70,
+    "bptt_std": 5.0,
+    "bptt_min": 5,
+    "bptt_max": None,
+    "bptt_full_probability": 0.95,
+    "output_dropout": 0.4,
+    "embedding_dropout": 0.1,
+    "weight_dropout": 0.5,
+    "ar_alpha": 2.0,
+    "tar_beta": 1.0,
+    "non_monotone_interval": 5,
+    "learning_rate": 30.0,
+    "global_clipnorm": 0.25,
+    "weight_decay": 1.2e-6,
+    "optimizer": "sgd",
+    "trigger": "non_monotonic",
+    "logging_interval": 0,
+    "validation_batch_size": 10,
+    "test_batch_size": 1,
+    "dropout_multiplier": 1.0,
+    "learning_rate_drop_epochs": (),
+    "max_vocabulary_size": None,
+}
+OWN = {
+    "ptb": {
+        "corpus": "ptb",
+        "batch_size": 40,
+        "input_dropout": 0.4,
+        "hidden_dropout": 0.3,
+        "epochs": 750,
+    },
+    "ptb_authors": {
+        "corpus": "ptb",
+        "batch_size": 20,
+        "input_dropout": 0.4,
+        "hidden_dropout": 0.25,
+        "epochs": 500,
+        "seed": 141,
+    },
+    "wikitext2": {
+        "corpus": "wikitext2",
+        "batch_size": 80,
+        "input_dropout": 0.65,
+        "hidden_dropout": 0.3,
+        "epochs": 750,
+    },
+    "wikitext2_authors": {
+        "corpus": "wikitext2",
+        "batch_size": 80,
+        "input_dropout": 0.65,
+        "hidden_dropout": 0.2,
+        "epochs": 750,
+        "seed": 1882,
+    },
+}
+EXPECTED = {
+    "ptb": {"trained": (60.7, 58.8), "fine-tuned": (60.0, 57.3), "cache": (53.9, 52.8)},
+    "ptb_authors": {"trained": (61.2, 58.8), "fine-tuned": (58.8, 56.5), "cache": (53.2, 52.5)},
+    "wikitext2": {"trained": (69.1, 66.0), "fine-tuned": (68.6, 65.8), "cache": (53.8, 52.0)},
+    "wikitext2_authors": {
+        "trained": (68.7, 65.6),
+        "fine-tuned": (67.4, 64.7),
+        "cache": (52.2, 50.6),
+    },
+}
+# Two layers on Penn Treebank, of which the authors' code gave a curve to compare with.
+SMALL = {
+    "corpus": "ptb",
+    "embedding_dim": 200,
+    "hidden_dim": 400,
+    "num_layers": 2,
+    "batch_size": 40,
+    "input_dropout": 0.4,
+    "hidden_dropout": 0.25,
+    "output_dropout": 0.4,
+    "embedding_dropout": 0.1,
+    "weight_dropout": 0.5,
+    "ar_alpha": 2.0,
+    "tar_beta": 1.0,
+    "bptt": 70,
+    "learning_rate": 30.0,
+    "global_clipnorm": 0.25,
+    "weight_decay": 1.2e-6,
+}
+
+
+def settings(name, names):
+    return {key: getattr(preset(name).config, key) for key in names}
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+class TestPublished:
+    def test_settings(self, name):
+        expected = {**SHARED, **OWN[name]}
+        assert settings(name, expected) == expected
+
+    def test_perplexities_to_expect(self, name):
+        assert preset(name).expected == EXPECTED[name]
+        assert preset(name).source
+
+
+class TestOurs:
+    def test_ptb_small(self):
+        assert settings("ptb_small", SMALL) == SMALL
+        assert preset("ptb_small").expected == {}
+
+    def test_the_demo_needs_no_files(self):
+        config = preset("demo").config
+        assert config.corpus == "sotu" and config.data_dir is None
+        assert config.trigger == "non_monotonic" and config.logging_interval > 0
+
+
+class TestRecipes:
+    def test_the_papers_changes_nothing(self):
+        assert RECIPES["paper"].changes == {}
+
+    @pytest.mark.parametrize("recipe", RECIPES)
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_each_goes_with_each_preset(self, name, recipe):
+        config = preset(name).config.replace(**RECIPES[recipe].changes)
+        assert {key: getattr(config, key) for key in RECIPES[recipe].changes} == dict(
+            RECIPES[recipe].changes
+        )
+
+    def test_they_cannot_be_changed(self):
+        with pytest.raises(TypeError):
+            RECIPES["fast"].changes["epochs"] = 3
+
+
+class TestLookUp:
+    def test_names(self):
+        assert {"ptb_small", "demo", *OWN} <= set(PRESETS)
+        assert preset("ptb").config == TrainingConfig()
+
+    def test_unknown(self):
+        with pytest.raises(UserError, match="preset must be one of ptb, .*preset='penn'"):
+            preset("penn")
+
+    def test_they_cannot_be_changed(self):
+        with pytest.raises(TypeError):
+            PRESETS["ptb"] = None
+
+    def test_each_is_described(self):
+        assert all(entry.description for entry in PRESETS.values())

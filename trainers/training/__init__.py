@@ -1,0 +1,14 @@
+"""The training loop and the run folder."""
+
+from trainers.training.checkpoint import read_checkpoint, write_checkpoint
+from trainers.training.loop import train_and_evaluate
+from trainers.training.run_folder import RunFolder
+from trainers.training.training_result import TrainingResult
+
+__all__ = [
+    "RunFolder",
+    "TrainingResult",
+    "read_checkpoint",
+    "train_and_evaluate",
+    "write_checkpoint",
+]
