@@ -11,7 +11,7 @@ from awd_keras.data.vocabulary_check import check_vocabulary
 from awd_keras.errors import InputError
 from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
-from awd_keras.ops.sampling import sample_seeds, sampled_words
+from awd_keras.ops.sampling import sample, sample_seeds
 
 # Texts written side by side, and words of the prompt read at once. No text depends on either.
 _BATCH_SIZE = 64
@@ -158,7 +158,7 @@ class TextGenerator:
         logits = tf.where(removed, -math.inf, logits)
         rows = tf.shape(logits)[:1]
         settings = [tf.fill(rows, options[name]) for name in ("temperature", "top_k", "top_p")]
-        return sampled_words(logits, *settings, seeds, step), states
+        return sample(logits, *settings, seeds, step), states
 
     def generate(self, prompt="", config=None):
         """Writes on from a prompt, until `<eos>` or the largest length.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from awd_keras.ops.layout import transposed_ids
 from awd_keras.ops.random import fold_in
-from awd_keras.ops.sampling import sampled_words
+from awd_keras.ops.sampling import sample
 from serving.limits import RequestChecks
 from serving.vocabulary_table import spaced
 
@@ -190,7 +190,7 @@ class Signatures(tf.Module):
         eos_id = self._table.eos_id
 
         def draw(logits, step):
-            return sampled_words(logits, temperature, top_k, top_p, seeds, step)
+            return sample(logits, temperature, top_k, top_p, seeds, step)
 
         words = draw(logits, tf.constant(0))
         written = tf.TensorArray(tf.int32, self._limits.max_words, element_shape=(None,))

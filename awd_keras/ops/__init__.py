@@ -3,16 +3,16 @@
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import lstm
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
-from awd_keras.ops.sampling import drawn_words, filtered_logits, sample_seeds, sampled_words
+from awd_keras.ops.sampling import categorical, filter_logits, sample, sample_seeds
 
 __all__ = [
-    "drawn_words",
+    "categorical",
     "dropout_mask",
-    "filtered_logits",
+    "filter_logits",
     "fold_in",
     "lstm",
     "run_seed",
     "sample_seeds",
-    "sampled_words",
+    "sample",
     "sequence_cross_entropy",
 ]

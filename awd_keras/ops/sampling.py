@@ -12,7 +12,7 @@ _TINY = 1e-30
 _FIRST, _GROWTH = 64, 8
 
 
-def filtered_logits(logits, temperature, top_k, top_p):
+def filter_logits(logits, temperature, top_k, top_p):
     """The logits of what may be drawn; each row has settings of its own.
 
     First the temperature, then the `top_k` likeliest words, then of these the likeliest whose
@@ -32,7 +32,7 @@ def filtered_logits(logits, temperature, top_k, top_p):
     Example:
 
     >>> logits = tf.math.log([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
-    >>> filtered = filtered_logits(logits, [1.0, 1.0], [0, 0], [0.6, 1.0])
+    >>> filtered = filter_logits(logits, [1.0, 1.0], [0, 0], [0.6, 1.0])
     >>> print(tf.nn.softmax(filtered).numpy().round(3))
     [[0.625 0.375 0.   ]
      [0.5   0.3   0.2  ]]
@@ -53,7 +53,7 @@ def sample_seeds(seed, samples):
     return tf.map_fn(lambda sample: fold_in(seed, sample), samples, fn_output_signature=tf.int32)
 
 
-def drawn_words(logits, seeds, step):
+def categorical(logits, seeds, step):
     """Draws one word for each row, with one random number each.
 
     Args:
@@ -67,7 +67,7 @@ def drawn_words(logits, seeds, step):
     Example:
 
     >>> seeds = sample_seeds(tf.constant([7, 0]), tf.range(3))
-    >>> drawn_words(tf.math.log([[0.0, 1.0, 0.0]] * 3), seeds, 0).numpy().tolist()
+    >>> categorical(tf.math.log([[0.0, 1.0, 0.0]] * 3), seeds, 0).numpy().tolist()
     [1, 1, 1]
     """
 
@@ -83,30 +83,30 @@ def drawn_words(logits, seeds, step):
     return tf.searchsorted(sums, places, side="right")[:, 0]
 
 
-def sampled_words(logits, temperature, top_k, top_p, seeds, step):
-    """`drawn_words` of `filtered_logits`, without going through words that are left out.
+def sample(logits, temperature, top_k, top_p, seeds, step):
+    """`categorical` of `filter_logits`, without going through words that are left out.
 
     Args:
-        logits, temperature, top_k, top_p: as in `filtered_logits`.
-        seeds, step: as in `drawn_words`.
+        logits, temperature, top_k, top_p: as in `filter_logits`.
+        seeds, step: as in `categorical`.
 
     Returns:
         int32 tensor (batch_size,): a function of each row's arguments and of the step.
     """
     logits, top_k, top_p = _prepared(logits, temperature, top_k, top_p)
 
-    def of_the_likeliest():
+    def sample_top_k():
         best, words = _likeliest(logits, top_k, top_p)
         # In the order of the vocabulary, as among all words: zeros in between add nothing.
         order = tf.argsort(tf.where(best > -math.inf, words, tf.shape(logits)[1]), axis=1)
-        places = drawn_words(tf.gather(best, order, batch_dims=1), seeds, step)
+        places = categorical(tf.gather(best, order, batch_dims=1), seeds, step)
         words = tf.gather(words, order, batch_dims=1)
         return tf.gather(words, places, batch_dims=1)
 
     return tf.cond(
         tf.reduce_all(_leaves_out(logits, top_k, top_p)),
-        of_the_likeliest,
-        lambda: drawn_words(_filtered(logits, top_k, top_p), seeds, step),
+        sample_top_k,
+        lambda: categorical(_filtered(logits, top_k, top_p), seeds, step),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.ops import drawn_words, filtered_logits, run_seed, sample_seeds, sampled_words
+from awd_keras.ops import categorical, filter_logits, run_seed, sample, sample_seeds
 from tests.test_case import assert_equal, to_numpy
 
 LOGITS = np.random.default_rng(0).normal(scale=2.0, size=(6, 50)).astype("float32")
@@ -34,7 +34,7 @@ def reference(logits, temperature, top_k, top_p):
 def probabilities_of(logits, temperature=1.0, top_k=0, top_p=1.0):
     rows = len(logits)
     settings = [np.broadcast_to(value, rows) for value in (temperature, top_k, top_p)]
-    return to_numpy(tf.nn.softmax(filtered_logits(logits, *settings)))
+    return to_numpy(tf.nn.softmax(filter_logits(logits, *settings)))
 
 
 class TestFilteredLogits:
@@ -63,12 +63,12 @@ class TestFilteredLogits:
         # The sum of so many probabilities passes 1 before the last word is reached.
         logits = np.linspace(0.0, -30.0, 20_000, dtype="float32")[np.newaxis]
         settings = ([1.0, 1.0], [20_000, 19_999], [1.0, 1.0])
-        filtered = to_numpy(filtered_logits(np.repeat(logits, 2, axis=0), *settings))
+        filtered = to_numpy(filter_logits(np.repeat(logits, 2, axis=0), *settings))
         assert_equal(np.isfinite(filtered).sum(axis=1), [20_000, 19_999])
 
     def test_equal_logits_are_taken_in_their_order(self):
         filtered = to_numpy(
-            filtered_logits(np.zeros((3, 5)), [1.0, 0.0, 1.0], [2, 0, 0], [1, 1, 0.5])
+            filter_logits(np.zeros((3, 5)), [1.0, 0.0, 1.0], [2, 0, 0], [1, 1, 0.5])
         )
         assert [np.flatnonzero(np.isfinite(row)).tolist() for row in filtered] == [
             [0, 1],
@@ -102,9 +102,9 @@ class TestFilteredLogits:
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,)),
         ]
-        function = tf.function(filtered_logits, input_signature=specs)
+        function = tf.function(filter_logits, input_signature=specs)
         settings = [np.float32([0.5] * 6), np.int32([9] * 6), np.float32([0.8] * 6)]
-        assert_equal(function(LOGITS, *settings), filtered_logits(LOGITS, *settings))
+        assert_equal(function(LOGITS, *settings), filter_logits(LOGITS, *settings))
 
     def test_in_a_graph_of_one_row_and_settings_of_unknown_size(self):
         specs = [
@@ -113,14 +113,14 @@ class TestFilteredLogits:
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,)),
         ]
-        function = tf.function(filtered_logits, input_signature=specs)
+        function = tf.function(filter_logits, input_signature=specs)
         settings = [np.float32([0.5]), np.int32([9]), np.float32([0.8])]
-        assert_equal(function(LOGITS[:1], *settings), filtered_logits(LOGITS[:1], *settings))
+        assert_equal(function(LOGITS[:1], *settings), filter_logits(LOGITS[:1], *settings))
 
 
 @tf.function
 def draw(logits, seed, samples, step):
-    return drawn_words(logits, sample_seeds(run_seed(seed), samples), step)
+    return categorical(logits, sample_seeds(run_seed(seed), samples), step)
 
 
 class TestDrawnWords:
@@ -143,7 +143,7 @@ class TestDrawnWords:
         # At another place of another batch.
         assert to_numpy(draw(logits[:2], 3, tf.constant([7, 4]), 2))[1] == words[4]
         seeds = sample_seeds(run_seed(3), tf.range(5))
-        assert_equal(drawn_words(logits, seeds, tf.constant(2)), words)
+        assert_equal(categorical(logits, seeds, tf.constant(2)), words)
         others = [
             words,
             to_numpy(draw(logits, 3, tf.range(5), 3)),
@@ -158,7 +158,7 @@ class TestDrawnWords:
         for number in (0.0, 1.0 - 2.5e-9, 1.0 - 1.5e-9, 1.0 - 0.5e-9, 1.0 - 2.0**-52):
             fixed = functools.partial(lambda number, *_: tf.constant(number, tf.float64), number)
             monkeypatch.setattr("awd_keras.ops.sampling.uniform", fixed)
-            words.append(int(drawn_words(logits, tf.constant([[1, 2]]), 0)[0]))
+            words.append(int(categorical(logits, tf.constant([[1, 2]]), 0)[0]))
         assert words == [0, 0, 1, 2, 2]
 
 
@@ -174,8 +174,8 @@ class TestSampledWords:
         rows = len(logits)
         settings = [np.broadcast_to(value, rows) for value in (temperature, top_k, top_p)]
         seeds = sample_seeds(run_seed(2), tf.range(rows))
-        words = to_numpy(sampled_words(logits, *settings, seeds, 3))
-        assert_equal(words, drawn_words(filtered_logits(logits, *settings), seeds, 3))
+        words = to_numpy(sample(logits, *settings, seeds, 3))
+        assert_equal(words, categorical(filter_logits(logits, *settings), seeds, 3))
         return words
 
     @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ class TestSampledWords:
         top_p = rng.choice([0.3, 0.95, 1.0], self.ROWS)
         together = self.sample(logits, temperature, top_k, top_p)
         seeds = sample_seeds(run_seed(2), tf.range(self.ROWS))
-        one = tf.function(sampled_words, reduce_retracing=True)
+        one = tf.function(sample, reduce_retracing=True)
         for row in range(0, self.ROWS, 10):
             at = slice(row, row + 1)
             alone = one(
