@@ -1,33 +1,33 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that appear complete or not at all."""
 
 import contextlib
+import errno
 import os
 import pathlib
+import shutil
+import uuid
 
-# What the name of a file ends with for as long as it is not whole.
+# Suffix of the temporary names. A killed process may leave such a file behind.
 PARTIAL = ".partial"
-# What begins so is a file that a process has open.
-_OPEN_ALREADY = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 @contextlib.contextmanager
 def atomic_write(path, mode="w", **options):
-    """Opens a file that is written beside its place, and renamed when it is whole.
+    """Opens a temporary file that replaces `path` when the block ends.
 
-    Where a link leads to is replaced, not the link. What is no regular file (a pipe, /dev/null),
-    and what is open already (/dev/stdout), is written to as it is. One writer at a time: two
-    would write into one file.
+    The temporary file is in the same folder and has a unique name, so several processes may write
+    to one path: the last one to finish wins. A symbolic link is followed.
 
     Args:
-        path: the file; its folder must exist.
-        mode: "w" or "wb".
-        **options: those of `open`.
+        path: The file to write. Its folder must exist.
+        mode: `"w"` or `"wb"`. Defaults to `"w"`.
+        **options: Passed to `open`.
 
     Yields:
-        the file. After an exception what was in its place before remains.
+        The open file. If the block raises an exception, `path` is left unchanged.
 
     Raises:
-        OSError: if there is no space or no permission.
+        OSError: If the file cannot be written, or `path` exists and is not a regular file.
 
     Example:
 
@@ -40,31 +40,65 @@ def atomic_write(path, mode="w", **options):
     >>> path.read_text()
     'the cat'
     """
-    if is_special(path):
-        # Appending, since standard output may have been redirected to a file that has more in it.
-        with open(path, mode.replace("w", "a"), **options) as file:
-            yield file
-        return
     path = pathlib.Path(os.path.realpath(path))
-    beside = path.with_name(path.name + PARTIAL)
+    if path.exists() and not path.is_file():
+        # Renaming would replace a device such as /dev/null.
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    temporary = _temporary(path)
     try:
-        with open(beside, mode, **options) as file:
+        with open(temporary, mode.replace("w", "x"), **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def is_special(path):
-    """Whether a path leads to something that is there and cannot be replaced, such as a pipe.
+@contextlib.contextmanager
+def atomic_folder(path, replace=False):
+    """Creates a temporary folder that is renamed to `path` when the block ends.
+
+    Args:
+        path: The folder to create: missing or empty, unless `replace` is true. Its parents are
+            created.
+        replace: Whether an existing folder is replaced, with everything in it. Defaults to `False`.
+
+    Yields:
+        The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` is left
+        unchanged.
+
+    Raises:
+        OSError: If the folder cannot be written, or `path` exists and may not be replaced.
 
     Example:
 
-    >>> is_special(os.devnull), is_special("nowhere.txt")
-    (True, False)
+    >>> import tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "model")
+    >>> with atomic_folder(path) as folder:
+    ...     _ = (folder / "words.txt").write_text("the cat")
+    >>> os.listdir(path)
+    ['words.txt']
     """
-    # By the name as it is given: what /dev/fd/1 is linked to may have none.
-    is_open = os.path.abspath(path).startswith(_OPEN_ALREADY)
-    return os.path.exists(path) and (is_open or not os.path.isfile(path))
+    path = pathlib.Path(os.path.realpath(path))
+    if path.exists() and any(path.iterdir()) and not replace:
+        raise OSError(errno.ENOTEMPTY, "The folder exists and is not empty", str(path))
+    temporary, old = _temporary(path), _temporary(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if replace and path.exists():
+            path.rename(old)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(path):
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")

@@ -1,11 +1,11 @@
-"""Tests of files that are there whole or not at all."""
+"""Tests of files and folders that appear complete or not at all."""
 
 import os
 import threading
 
 import pytest
 
-from awd_keras.atomic_write import atomic_write
+from awd_keras.atomic_write import atomic_folder, atomic_write
 
 
 @pytest.fixture
@@ -15,25 +15,15 @@ def path(tmp_path):
     return path
 
 
-def write(path, text="after"):
-    with atomic_write(path, encoding="utf-8") as file:
-        file.write(text)
-
-
-def test_it_replaces_what_was_there_and_leaves_nothing_beside(path):
-    write(path)
+def test_it_replaces_the_file_and_leaves_nothing_else(path):
+    with atomic_write(path, "wb") as file:
+        file.write(b"after")
     assert path.read_text() == "after"
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_bytes(path):
-    with atomic_write(path, "wb") as file:
-        file.write(b"\x00")
-    assert path.read_bytes() == b"\x00"
-
-
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_after_an_exception_the_one_before_remains(path, error):
+def test_the_file_survives_an_exception(path, error):
     with pytest.raises(error), atomic_write(path) as file:
         file.write("half")
         raise error
@@ -41,66 +31,81 @@ def test_after_an_exception_the_one_before_remains(path, error):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_disk_that_is_full_at_the_end(path, monkeypatch):
+def test_the_file_survives_a_full_disk(path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="space"):
-        write(path)
-    assert path.read_text() == "before" and os.listdir(path.parent) == [path.name]
+    with pytest.raises(OSError, match="space"), atomic_write(path) as file:
+        file.write("after")
+    assert path.read_text() == "before"
+    assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_link_stays_a_link(path, tmp_path):
-    link = tmp_path / "elsewhere" / "link.txt"
-    link.parent.mkdir()
+def test_concurrent_writers_do_not_corrupt_each_other(path):
+    texts = [letter * 10_000 for letter in "abcd"]
+    barrier = threading.Barrier(len(texts))
+
+    def write(text):
+        with atomic_write(path) as file:
+            barrier.wait()  # all of them have their file open
+            file.write(text)
+
+    threads = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in texts
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    (tmp_path / "plain").touch()
+    with atomic_write(tmp_path / "atomic"):
+        pass
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_symbolic_link_is_followed(path, tmp_path):
+    link = tmp_path / "link.txt"
     link.symlink_to(path)
-    write(link)
+    with atomic_write(link) as file:
+        file.write("after")
     assert link.is_symlink() and path.read_text() == "after"
 
 
-def test_a_link_to_nothing(tmp_path):
-    link = tmp_path / "link.txt"
-    link.symlink_to("target.txt")
-    write(link)
-    assert link.is_symlink() and (tmp_path / "target.txt").read_text() == "after"
+def test_only_regular_files_are_replaced(tmp_path):
+    with pytest.raises(OSError, match="Not a regular file"), atomic_write(tmp_path):
+        pass
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
-def test_a_pipe_stays_a_pipe(tmp_path):
-    path, read = tmp_path / "pipe", []
-    os.mkfifo(path)
-    reader = threading.Thread(target=lambda: read.append(path.read_text()))
-    reader.start()
-    write(path)
-    reader.join(timeout=10)
-    assert read == ["after"] and path.is_fifo()
-    assert os.listdir(tmp_path) == ["pipe"]
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_appears_when_it_is_complete(tmp_path, exists):
+    folder = tmp_path / "models" / "one"
+    if exists:
+        folder.mkdir(parents=True)
+    with atomic_folder(folder) as temporary:
+        (temporary / "file").touch()
+        assert not (folder / "file").exists()
+    assert os.listdir(folder) == ["file"]
+    assert os.listdir(folder.parent) == ["one"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd here")
-def test_a_pipe_without_a_name():
-    readable, writable = os.pipe()
-    write(f"/dev/fd/{writable}")
-    os.close(writable)
-    with open(readable) as file:
-        assert file.read() == "after"
+def test_a_folder_in_use_is_refused(path):
+    with pytest.raises(OSError, match="not empty"), atomic_folder(path.parent):
+        pass
+    assert os.listdir(path.parent) == [path.name]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd here")
-def test_a_file_that_is_open_already_keeps_what_it_has(path):
-    with open(path, "a") as file:
-        write(f"/dev/fd/{file.fileno()}")
-    assert path.read_text() == "beforeafter"
+def test_a_folder_is_replaced_on_request(path, tmp_path):
+    with atomic_folder(tmp_path, replace=True) as temporary:
+        (temporary / "after").touch()
+    assert os.listdir(tmp_path) == ["after"]
 
 
-def test_a_link_to_itself_is_replaced(tmp_path):
-    loop = tmp_path / "loop"
-    loop.symlink_to(loop)
-    write(loop)
-    assert loop.read_text() == "after" and os.listdir(tmp_path) == ["loop"]
-
-
-def test_a_folder(tmp_path):
-    with pytest.raises(IsADirectoryError):
-        write(tmp_path)
+def test_a_folder_survives_an_exception(path, tmp_path):
+    with pytest.raises(ValueError), atomic_folder(tmp_path, replace=True) as temporary:
+        (temporary / "half").touch()
+        raise ValueError
+    assert os.listdir(tmp_path) == [path.name]

@@ -3,7 +3,6 @@
 import os
 import pathlib
 
-from awd_keras.atomic_write import is_special
 from awd_keras.errors import InputError
 from trainers import cli as command
 from trainers import common
@@ -55,10 +54,6 @@ def check_writable(path):
     """
     if os.path.isdir(path):
         raise UserError(f"{path} cannot be written: it is a folder.")
-    if is_special(path):
-        if not os.access(path, os.W_OK):
-            raise UserError(f"{path} cannot be written: permission denied.")
-        return
     # A link is followed, as `atomic_write` follows it.
     target = pathlib.Path(os.path.realpath(path))
     folder = target.parent

@@ -82,7 +82,7 @@ class RunFolder:
                 "file of weights `python -m trainers.convert --help` says how to make one."
             )
         # A run that was killed as it began leaves at most this.
-        if not {path.name for path in self.path.iterdir()} - {self.config_file.name + PARTIAL}:
+        if all(path.name.endswith(PARTIAL) for path in self.path.iterdir()):
             return False
         if not self.config_file.exists():
             raise UserError(
