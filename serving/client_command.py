@@ -9,7 +9,7 @@ from absl import flags
 
 from serving.status import StatusError
 from serving.suggestions import LineSuggestions, StepSuggestions
-from trainers import cli as command
+from trainers import old_cli as command
 from trainers.start_up import start_tensorflow
 
 FLAGS = flags.FLAGS

@@ -19,7 +19,7 @@ from absl import flags
 
 from awd_keras.errors import InputError
 from serving.limit_settings import Limits
-from trainers import cli as command
+from trainers import old_cli as command
 from trainers.errors import UserError
 
 FLAGS = flags.FLAGS

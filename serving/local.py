@@ -18,7 +18,7 @@ import tempfile
 
 from absl import flags
 
-from trainers import cli as command
+from trainers import old_cli as command
 from trainers.errors import UserError
 
 FLAGS = flags.FLAGS

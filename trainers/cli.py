@@ -1,63 +1,203 @@
-"""What commands share: one call, one line for an error, an exit code."""
+"""The entry point of every command: flags, help, TensorFlow's start-up, errors and exit codes."""
 
+import contextlib
+import ctypes
+import functools
+import glob
+import importlib
+import os
+import shutil
 import sys
+import tempfile
+import textwrap
 import warnings
 
-from absl import flags, logging
+from absl import app, flags, logging
 
-from trainers.start_up import run_command, start_tensorflow
+from trainers.errors import UserError
 
 EXIT_BAD_INPUT = 1
 EXIT_INTERRUPTED = 130
 
+_FLAGS = flags.FLAGS
+_HELP_ARGUMENTS = {"--help", "-help", "--helpshort", "-helpshort", "-?"}
+# Names of flags by section of --help, in the order of their definition.
+_sections = {}
 
-def main(function, max_arguments=0, errors=dict, tensorflow=True):
-    """Parses the command line, calls a function, and exits with its code.
 
-    TensorFlow is loaded, without its messages, after the flags are read: `--help` and a wrong flag
-    never wait for it. So the function, not its module, imports what needs TensorFlow.
-
-    What is the user's to mend becomes a message on standard error, `error: ...`; Ctrl-C is exit
-    code 130.
+@contextlib.contextmanager
+def section(name):
+    """Lists the flags defined inside under a heading of `--help`.
 
     Args:
-        function: takes the arguments that are no flags, reads its flags, returns None or an exit
-            code.
-        max_arguments: how many such arguments there may be; None for any number.
-        errors: returns a dict, from exceptions that the user can mend to exit codes, besides
-            `OSError`, which is 1; called when TensorFlow is loaded.
-        tensorflow: whether to load it.
+        name: the heading, such as "Model". A section may be opened more than once.
     """
-    run_command(lambda argv: _run(function, argv[1:], max_arguments, errors, tensorflow))
+    known = set(_FLAGS)
+    yield
+    _sections.setdefault(name, []).extend(flag for flag in _FLAGS if flag not in known)
 
 
-def _run(function, arguments, max_arguments, errors, tensorflow):
-    if max_arguments is not None and len(arguments) > max_arguments:
-        expected = f"{max_arguments} besides flags" if max_arguments else "flags only"
-        return _report(f"expected {expected}. Received: {' '.join(arguments)}. See --help.")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)  # of libraries; what we have to say we print
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-    codes = {}
+def main(implementation, doc, max_arguments=0):
+    """Parses the command line, runs a command and exits with its code.
+
+    TensorFlow is imported after the flags are parsed, so that `--help` and a misspelled flag are
+    answered at once. This is the only place where the commands import anything late.
+
+    Exit codes: 0, or what the command returns; 1 for an `InputError` or `OSError`, and for invalid
+    flags; the error's own for a `UserError`; 130 for Ctrl-C. Such errors are printed as one line
+    on standard error, without a traceback.
+
+    Args:
+        implementation: name of the module that does the work. Its `main(*arguments)` reads the
+            flags and returns None or an exit code.
+        doc: the text above the flags in `--help`.
+        max_arguments: largest number of positional arguments; None for no limit.
+    """
+    app.run(
+        functools.partial(_run, implementation, max_arguments),
+        flags_parser=functools.partial(_parse, doc),
+    )
+
+
+def _parse(doc, argv):
     try:
-        if tensorflow:
-            start_tensorflow()
-        codes = errors()
-        return function(*arguments) or 0
-    except BrokenPipeError:
-        raise  # `run_command` ends it
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        return _report(f"{error.strerror or error}{where}")
+        if _HELP_ARGUMENTS & set(argv[1:]):
+            print(_help(doc))
+            sys.exit(1)  # as absl does
+        return app.parse_flags_with_usage(argv)
+    finally:
+        _sections.clear()
+
+
+def _help(doc):
+    in_sections = {name for names in _sections.values() for name in names}
+    own = [
+        flag.name
+        for module, defined in _FLAGS.flags_by_module_dict().items()
+        if not module.startswith("absl.")
+        for flag in defined
+        if flag.name in _FLAGS and flag.name not in in_sections
+    ]
+    lines = [doc.strip()]
+    for heading, names in {"Flags": own, **_sections}.items():
+        if names:
+            lines += ["", f"{heading}:", *(_describe(_FLAGS[name]) for name in names)]
+    lines += ["", "--flagfile=FILE reads flags from a file. --helpfull lists absl's own flags too."]
+    return "\n".join(lines)
+
+
+def _describe(flag):
+    default = f" (default: {flag.default_as_str})" if flag.default is not None else ""
+    name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+    return textwrap.fill(
+        f"{name}: {flag.help}{default}",
+        width=100,
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _run(implementation, max_arguments, argv):
+    arguments = argv[1:]
+    if max_arguments is not None and len(arguments) > max_arguments:
+        expected = f"at most {max_arguments} arguments" if max_arguments else "only flags"
+        return _fail(f"Expected {expected}. Received: {' '.join(arguments)}. See --help.")
+    if not _FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # silence library logging
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        return _import(implementation).main(*arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:
-        code = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
-        if code is None:
+    except UserError as error:
+        return _fail(error, error.exit_code)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}")
+    except ValueError as error:
+        library = sys.modules.get("awd_keras.errors")
+        if library is None or not isinstance(error, library.InputError):
             raise
-        return _report(error, code)
+        return _fail(error)
 
 
-def _report(error, code=EXIT_BAD_INPUT):
+def _fail(error, code=EXIT_BAD_INPUT):
     print(f"error: {error}", file=sys.stderr)
     return code
+
+
+def _import(implementation):
+    """Imports a command's module, and TensorFlow with it, quietly unless something is wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    keep_freed_memory()
+    with hold_stderr() as release:
+        module = importlib.import_module(implementation)
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is not None:
+            can_use_gpu = bool(tensorflow.config.list_physical_devices("GPU"))
+            if has_nvidia_gpu() and not can_use_gpu:
+                release()
+                warnings.warn(
+                    "this machine has an NVIDIA GPU that TensorFlow cannot use, so everything runs "
+                    "on the CPU. The messages above say why; check the driver and the CUDA "
+                    "libraries (pip install 'tensorflow[and-cuda]'). CUDA_VISIBLE_DEVICES=-1 "
+                    "silences this warning.",
+                    stacklevel=1,
+                )
+            if "TF_CONFIG" not in os.environ:  # a multi-worker strategy must come first
+                tensorflow.config.list_logical_devices()
+    return module
+
+
+def has_nvidia_gpu():
+    """Whether this machine has an NVIDIA GPU that the user has not hidden from CUDA."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return bool(glob.glob("/dev/nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
+
+
+@contextlib.contextmanager
+def hold_stderr():
+    """Holds back what is written to standard error, C++ code included.
+
+    TensorFlow logs from C++ before any setting of its log level is read.
+
+    Yields:
+        a function that shows what was held back when the block ends; an exception shows it too.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    shown = []
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield lambda: shown.append(True)
+        except Exception as error:
+            shown.append(not isinstance(error, UserError))
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            if any(shown):
+                held.seek(0)
+                os.write(2, held.read())
+            os.close(terminal)
+
+
+def keep_freed_memory():
+    """Keeps glibc from returning freed memory to the system between training steps.
+
+    By default each large block is mapped anew, and the kernel clears it page by page during the
+    step. Settings of `MALLOC_ARENA_MAX` and the like win.
+    """
+    if sys.platform.startswith("linux") and not any(
+        name.startswith("MALLOC_") for name in os.environ
+    ):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        # M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt(3)
+        for parameter, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
+            if mallopt is not None:
+                mallopt(parameter, value)

@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from awd_keras.errors import InputError
-from trainers import cli as command
+from trainers import old_cli as command
 from trainers import common
 from trainers.errors import NonFiniteLossError, UserError
 

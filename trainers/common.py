@@ -14,7 +14,7 @@ import warnings
 from absl import flags, logging
 
 from awd_keras.errors import InputError
-from trainers.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from trainers.old_cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from trainers.config import TrainingConfig
 from trainers.errors import NonFiniteLossError, UserError
 from trainers.presets import PRESETS, RECIPES, preset

@@ -10,11 +10,12 @@ The same command again continues a run that was stopped, bit for bit. Defaults b
 paper's; --preset changes them, flags change the preset, --flagfile=FILE reads flags from a file.
 """
 
-from trainers import common
+from trainers import cli, config_flags
 
 
 def main():
-    common.run("ptb")
+    config_flags.define_training_flags("ptb")
+    cli.main("trainers.commands.train", __doc__)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.trainers.in_process import assert_one_line, run_main
-from trainers import cli as command
+from trainers import old_cli as command
 
 
 @pytest.fixture

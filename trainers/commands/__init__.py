@@ -1,0 +1,1 @@
+"""The commands' work, imported once the flags are parsed."""

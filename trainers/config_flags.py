@@ -1,0 +1,135 @@
+"""Command-line flags for the settings: one flag for each field of `TrainingConfig`."""
+
+import dataclasses
+import os
+import types
+import typing
+
+from absl import flags
+
+from trainers import cli
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
+from trainers.presets import PRESETS, RECIPES, preset
+
+_FLAGS = flags.FLAGS
+
+
+def define_run_flags(default_preset):
+    """Defines `--workdir`, `--resume` and the flags of `define_config_flags`.
+
+    Args:
+        default_preset: name of the preset used without `--preset`.
+    """
+    define_config_flags(default_preset)
+    with cli.section("Run"):
+        flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
+        flags.DEFINE_bool(
+            "resume",
+            True,
+            "resume the run in --workdir if there is one; with --noresume that is an error",
+        )
+
+
+def define_training_flags(default_preset):
+    """Defines the flags of the training commands: those of a run, `--strategy` and `--test`.
+
+    Args:
+        default_preset: name of the preset used without `--preset`.
+    """
+    define_run_flags(default_preset)
+    with cli.section("Run"):
+        flags.DEFINE_enum(
+            "strategy",
+            "one",
+            ["one", "mirrored", "multi_worker"],
+            "devices: one, all GPUs of this machine, or the machines in TF_CONFIG, which share the "
+            "run folder. Each replica takes an equal part of the batch's columns, and a run may be "
+            "resumed on another number of them",
+        )
+        flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
+
+
+def define_config_flags(default_preset):
+    """Defines `--preset`, `--recipe` and one flag for each setting.
+
+    Args:
+        default_preset: name of the preset used without `--preset`.
+    """
+    for name, default, table, help_text in (
+        ("preset", default_preset, PRESETS, "settings to start from"),
+        ("recipe", "paper", RECIPES, "changes to the preset"),
+    ):
+        entries = "; ".join(f"{key}: {entry.description}" for key, entry in table.items())
+        flags.DEFINE_enum(name, default, list(table), f"{help_text}. {entries}")
+    defaults = preset(default_preset).config
+    for field in dataclasses.fields(TrainingConfig):
+        define_config_flag(field, getattr(defaults, field.name))
+
+
+def define_config_flag(field, default):
+    """Defines the flag of a setting, in the setting's section of `--help`.
+
+    Args:
+        field: a field of `TrainingConfig`.
+        default: value shown in `--help`; None to show none.
+    """
+    text = field.metadata["help"]
+    if field.metadata["reference"]:
+        text += f" (the authors' --{field.metadata['reference']})"
+    kind = field.type
+    if isinstance(kind, types.UnionType):
+        kind = next(option for option in typing.get_args(kind) if option is not type(None))
+    with cli.section(field.metadata["section"]):
+        if field.metadata["choices"]:
+            flags.DEFINE_enum(field.name, default, field.metadata["choices"], text)
+        elif typing.get_origin(kind) is tuple:
+            default = None if default is None else [str(value) for value in default]
+            flags.DEFINE_list(field.name, default, text)
+        else:
+            define = {
+                bool: flags.DEFINE_bool,
+                int: flags.DEFINE_integer,
+                float: flags.DEFINE_float,
+                str: flags.DEFINE_string,
+            }[kind]
+            define(field.name, default, text)
+
+
+def config_from_flags():
+    """Returns the `TrainingConfig`: the preset, changed by the recipe, then by the given flags.
+
+    Raises:
+        UserError: if a setting is invalid.
+    """
+    changes = {**RECIPES[_FLAGS.recipe].changes, **given_settings()}
+    return preset(_FLAGS.preset).config.replace(**changes)
+
+
+def given_settings():
+    """Returns the settings given as flags, a dictionary of name to value.
+
+    Raises:
+        UserError: if a list is not made of integers.
+    """
+    given = {
+        field.name: getattr(_FLAGS, field.name)
+        for field in dataclasses.fields(TrainingConfig)
+        if field.name in _FLAGS and _FLAGS[field.name].present
+    }
+    if "learning_rate_drop_epochs" in given:
+        epochs = given["learning_rate_drop_epochs"]
+        try:
+            given["learning_rate_drop_epochs"] = tuple(int(epoch) for epoch in epochs)
+        except ValueError:
+            raise UserError(
+                "learning_rate_drop_epochs must be integers separated by commas. Received: "
+                f"{','.join(epochs)}"
+            ) from None
+    return given
+
+
+def default_workdir():
+    """Returns the run folder used without `--workdir`, named after the preset and the recipe."""
+    suffix = "" if _FLAGS.recipe == "paper" else f"-{_FLAGS.recipe}"
+    return os.path.join("runs", _FLAGS.preset + suffix)
