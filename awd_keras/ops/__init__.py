@@ -1,7 +1,7 @@
 """Pure functions on tensors: the mathematics of the model and its speed."""
 
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.lstm import lstm
+from awd_keras.ops.lstm import lstm, portable_kernels
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
 from awd_keras.ops.sampling import categorical, filter_logits, sample, sample_seeds
 
@@ -11,6 +11,7 @@ __all__ = [
     "filter_logits",
     "fold_in",
     "lstm",
+    "portable_kernels",
     "run_seed",
     "sample_seeds",
     "sample",

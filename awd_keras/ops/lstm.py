@@ -11,6 +11,8 @@ of the paper) is passing a masked matrix: every kernel serves, and no kernel kno
 This file chooses the kernel: `lstm_portable` runs everywhere, `lstm_cudnn` on an NVIDIA GPU.
 """
 
+import contextlib
+import contextvars
 import warnings
 from concurrent import futures
 
@@ -23,6 +25,30 @@ IMPLEMENTATIONS = ("auto", "portable", "cudnn")
 # Largest relative difference between the kernels that still counts as agreement.
 _TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "float16": 5e-2, "bfloat16": 2e-1}
 _cudnn_agrees = {}
+_only_portable = contextvars.ContextVar("only_portable", default=False)
+
+
+@contextlib.contextmanager
+def portable_kernels():
+    """Makes `"auto"` choose the portable loop, for graphs that must run on any device.
+
+    Example:
+
+    >>> with portable_kernels():
+    ...     y, h, c = lstm(
+    ...         tf.ones((2, 3, 4)),
+    ...         tf.zeros((2, 5)),
+    ...         tf.zeros((2, 5)),
+    ...         tf.ones((4, 20)),
+    ...         tf.ones((5, 20)),
+    ...         tf.zeros(20),
+    ...     )
+    """
+    token = _only_portable.set(True)
+    try:
+        yield
+    finally:
+        _only_portable.reset(token)
 
 
 def lstm(
@@ -101,7 +127,7 @@ def lstm(
 
 
 def _use_cudnn(implementation, inputs, recurrent_kernel):
-    if implementation == "portable":
+    if implementation == "portable" or (implementation == "auto" and _only_portable.get()):
         return False
     # Decided when the graph is made. Export makes portable graphs by asking for "portable".
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
