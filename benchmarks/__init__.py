@@ -1,1 +1,1 @@
-"""Measurements whose numbers the documentation quotes."""
+"""Benchmarks against other implementations; `docs/benchmarks.md` reports the results."""

@@ -1,116 +1,161 @@
-"""This library and the peers, side by side: a training step, an evaluation, a generated word."""
+"""Compares implementations side by side: workers, rounds, tables and the shared command line."""
 
+import argparse
+import contextlib
+import dataclasses
+import json
+import pathlib
 import statistics
+import sys
+import time
 
-from benchmarks.implementations import NAMES
-from benchmarks.report import markdown, milliseconds
-from benchmarks.turns import Turns
+from benchmarks import report
+from benchmarks.implementations import LABELS, TORCH
+from benchmarks.worker import Worker
+from benchmarks.workload import Workload
 
-PRODUCT_SIZE = 3072  # on a CPU; a GPU needs a larger product to be busy
-_OURS = "awd_keras"
+BASELINE = "baseline"
+OURS = ("awd_keras", "exported", BASELINE)
+# PyTorch's threads keep spinning for a moment after a matmul; the next process waits for that.
+_PAUSE_SECONDS = 0.3
 
 
-def measure(workloads, names, pythons, task, rounds, repeat=1, product_size=PRODUCT_SIZE):
-    """Runs implementations side by side.
+def measure(workers, task, rounds, *, calls=1, repeat=1, warm_up=1, self_timed=False):
+    """Times a task in all workers, which take turns.
 
     Args:
-        workloads: list of `Workload`: one for each dtype.
-        names: names of implementations.
-        pythons: dict from a name to the interpreter that runs it.
-        task: `"train_step"`, `"evaluate"` or `"generate"`.
-        rounds: how often each is measured, after one round that is not.
-        repeat: calls for each measurement, after one that is not timed.
-        product_size: rows and columns of the one large product.
+        workers: list of `Worker`.
+        task: name of a method of the implementations.
+        rounds: number of rounds after the first, which is not timed. Each round starts with a
+            different worker.
+        calls: number of measurements per round.
+        repeat: number of calls averaged into one measurement.
+        warm_up: number of calls before each measurement.
+        self_timed: whether the method returns its seconds.
 
     Returns:
-        list of dicts: name, dtype, framework, seconds (a list), first_seconds (the first call, with
-        tracing), product_rate (multiply-adds a second of one large product), peak (MiB above what
-        the imported framework holds); or name, dtype and problem.
+        A list of dicts, one for each worker, with `name`, `dtype`, `framework`, `seconds` (a list)
+        and `problem` (None, or why the worker has no measurements).
     """
-    with Turns(names, workloads, pythons) as turns:
-        for row in turns.rows:
-            row["seconds"], row["product_seconds"] = [], []
-        for row, answer in turns.ask(task, repeat=1):
-            row["first_seconds"] = answer["seconds"]
-        for turn in range(rounds + 1):
-            # In training one step follows the other: none is timed that finds cold caches.
-            for row, answer in turns.ask(task, first=turn, warm_up=1, repeat=repeat):
-                if turn > 0:
-                    row["seconds"].append(answer["seconds"])
-        for row, answer in turns.ask("memory"):
-            row["peak"] = answer["peak"]
-        for turn in range(rounds):
-            for row, answer in turns.ask("product", first=turn, size=product_size):
-                row["product_seconds"].append(answer["seconds"])
-        for row in turns.rows:
-            if "problem" not in row:
-                row["product_rate"] = product_size**3 / statistics.median(row["product_seconds"])
-        return turns.rows
+    rows = [{"name": worker.name, "dtype": worker.dtype, "seconds": []} for worker in workers]
+    pairs = list(zip(workers, rows))
+    for turn in range(rounds + 1):
+        start = turn % len(pairs)
+        for worker, row in pairs[start:] + pairs[:start]:
+            time.sleep(_PAUSE_SECONDS)
+            for _ in range(calls):
+                answer = worker.ask(task, repeat=repeat, warm_up=warm_up)
+                if answer and turn > 0:
+                    row["seconds"].append(answer["result" if self_timed else "seconds"])
+    for worker, row in pairs:
+        row.update(framework=worker.framework, problem=worker.problem)
+    return rows
 
 
-def rivals(rows, row):
-    """The peers that a row is compared with: in the same dtype for float32, in any for bfloat16."""
-    return [
-        peer
-        for peer in rows
-        if "problem" not in peer
-        and peer["name"] != _OURS
-        and (row["dtype"] != "float32" or peer["dtype"] == "float32")
-    ]
+def relative_speed(row, rows):
+    """Returns the speed relative to the fastest peer and the time relative to the baseline.
+
+    bfloat16 competes with peers in any dtype, float32 with peers in float32.
+
+    Args:
+        row: a dict with `name`, `dtype`, `seconds` and `problem`.
+        rows: all of them.
+
+    Returns:
+        A pair of floats; None where there is nothing to compare with.
+    """
+    dtypes = {"float32", row["dtype"]}
+    medians = {
+        (other["name"], other["dtype"]): statistics.median(other["seconds"])
+        for other in rows
+        if other["problem"] is None and other["dtype"] in dtypes
+    }
+    median = medians[row["name"], row["dtype"]]
+    peers = [seconds for (name, _), seconds in medians.items() if name not in OURS]
+    baseline = medians.get((BASELINE, row["dtype"]))
+    return min(peers) / median if peers else None, median / baseline if baseline else None
 
 
-def _median(row):
-    return statistics.median(row["seconds"])
-
-
-def table(rows, workload, training):
-    """The rows of `measure` as Markdown lines."""
-    header = ["", "dtype", "ms", "lowest to highest", "tokens/s", "times the fastest peer's speed"]
-    header += ["of one large product's rate", "that rate", "peak MiB", "first call"]
+def table(rows, num_tokens):
+    """Formats the rows of `measure`, of `num_tokens` words per call, as Markdown lines."""
+    header = ["implementation", "dtype", "ms (range)", "tokens/s", "speed / fastest peer"]
+    header.append("time / baseline")
     lines = []
     for row in rows:
-        label = NAMES[row["name"]]
-        if "problem" in row:
-            lines.append([label, row["dtype"], f"not measured: {row['problem']}"])
+        line = [LABELS.get(row["name"], row["name"]), row["dtype"]]
+        if row["problem"] is not None:
+            lines.append([*line, f"not measured: {row['problem']}"])
             continue
-        peers = rivals(rows, row)
-        fastest = min(map(_median, peers), default=None)
-        share = workload.multiply_adds(training) / _median(row) / row["product_rate"]
-        lines.append(
-            [
-                f"{label} ({row['framework']})",
-                row["dtype"],
-                *milliseconds(row["seconds"]),
-                f"{workload.tokens / _median(row):,.0f}",
-                f"{fastest / _median(row):.2f}" if peers else "no peer",
-                f"{share:.0%}",
-                f"{2e-9 * row['product_rate']:,.0f} GF/s",
-                f"{row['peak']:,.0f}",
-                f"{row['first_seconds']:.1f} s",
-            ]
-        )
-    return markdown(header, lines, text_columns=2)
+        line[0] += f" ({row['framework']})"
+        speeds = [f"{x:.2f}" if x else "" for x in relative_speed(row, rows)]
+        rate = num_tokens / statistics.median(row["seconds"])
+        lines.append([*line, report.milliseconds(row["seconds"]), f"{rate:,.0f}", *speeds])
+    return report.markdown(header, lines)
 
 
-def split_of_ratio(rows):
-    """How much of our ratio to the fastest peer is the matrix library's, a line for each dtype.
+def argument_parser(description, implementations, **defaults):
+    """Returns the command line that all benchmarks share.
 
-    The ratio is the product of both: of the rates of one large product, which the framework's BLAS
-    gives, and of what the step makes of that rate, which is the implementation's.
+    Args:
+        description: docstring of the command.
+        implementations: names of the implementations to compare by default.
+        **defaults: defaults of the arguments that the benchmarks set differently.
     """
-    lines = []
-    for row in (row for row in rows if row["name"] == _OURS):
-        peers = rivals(rows, row)
-        if "problem" in row or not peers:
-            why = "this library was not measured" if "problem" in row else "no peer was measured"
-            lines.append(f"{row['dtype']}: no ratio, {why}.")
-            continue
-        fastest = min(peers, key=_median)
-        ratio = _median(fastest) / _median(row)
-        by_blas = row["product_rate"] / fastest["product_rate"]
-        lines.append(
-            f"{row['dtype']}: of the ratio to the fastest peer, {ratio:.2f} "
-            f"({NAMES[fastest['name']]}, {fastest['dtype']}), the BLAS gives {by_blas:.2f} (our "
-            f"product rate / theirs), the rest, {ratio / by_blas:.2f}, is ours."
-        )
-    return lines
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    dtypes = ["float32", "bfloat16"]
+    add("--implementations", nargs="+", default=implementations, help="what to compare")
+    add("--baseline", help="another checkout of this repository, compared as `baseline`")
+    add("--peer_python", default=sys.executable, help="Python with torch and fastai")
+    add("--dtype", nargs="+", default=dtypes[:1], choices=dtypes, help="dtypes of matmuls")
+    add("--batch_size", type=int, nargs="+", help="batch sizes")
+    add("--rounds", type=int, default=5, help="number of measured rounds")
+    for field in ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers"):
+        add(f"--{field}", type=int, default=getattr(Workload, field), help="size of the workload")
+    add("--output", help="JSON file for all measurements")
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def run(arguments, tasks, **options):
+    """Runs tasks for each batch size and prints a table for each.
+
+    Args:
+        arguments: parsed arguments of `argument_parser`.
+        tasks: list of method names.
+        **options: arguments of `measure`.
+    """
+    machine = report.machine()
+    print(machine, flush=True)
+    sizes = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
+    kept = []
+    for batch_size in arguments.batch_size:
+        workload = Workload(batch_size=batch_size, **{s: getattr(arguments, s) for s in sizes})
+        with contextlib.ExitStack() as stack:
+            workers = _start(arguments, workload)
+            for worker in workers:
+                stack.callback(worker.close)
+            for task in tasks:
+                rows = measure(workers, task, arguments.rounds, **options)
+                print(f"\n{task}, batch size {batch_size}, {workload.timesteps} time steps\n")
+                num_tokens = batch_size if task == "step" else workload.num_tokens
+                print("\n".join(table(rows, num_tokens)), flush=True)
+                kept.append({"task": task, "workload": vars(workload), "rows": rows})
+        if arguments.output:
+            text = json.dumps({"machine": machine, "measurements": kept}, indent=1)
+            pathlib.Path(arguments.output).write_text(text, encoding="utf-8")
+
+
+def _start(arguments, workload):
+    workers = []
+    for dtype in arguments.dtype:
+        settings = dataclasses.replace(workload, dtype=dtype)
+        for name in arguments.implementations:
+            python = arguments.peer_python if name in TORCH else sys.executable
+            workers.append(Worker(name, settings, python))
+        if arguments.baseline:
+            ours = next(name for name in arguments.implementations if name in OURS)
+            workers.append(Worker(ours, settings, root=arguments.baseline, label=BASELINE))
+    return workers

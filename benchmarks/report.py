@@ -1,4 +1,4 @@
-"""What all tables share: their form, how a time is written, and what they were measured on."""
+"""Markdown tables and the description of the machine."""
 
 import os
 import pathlib
@@ -8,52 +8,52 @@ import subprocess
 import time
 
 
-def markdown(header, rows, text_columns=1):
-    """A table as Markdown lines.
+def markdown(header, rows, text_columns=2):
+    """Formats a table as Markdown lines.
 
     Args:
         header: list of strings.
-        rows: list of lists of strings; a short one is filled up with empty cells.
-        text_columns: columns from the left that are text; the others are numbers.
+        rows: list of lists of strings. Short rows are padded with empty cells.
+        text_columns: number of leading text columns. The other columns hold numbers and are
+            right-aligned.
 
-    >>> markdown(["size", "ms"], [["20", "3.5"]])
+    >>> markdown(["size", "ms"], [["20", "3.5"]], text_columns=1)
     ['| size | ms |', '| --- | ---: |', '| 20 | 3.5 |']
     """
     marks = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
-    filled = [row + [""] * (len(header) - len(row)) for row in rows]
-    return ["| " + " | ".join(line) + " |" for line in [header, marks, *filled]]
+    padded = [row + [""] * (len(header) - len(row)) for row in rows]
+    return ["| " + " | ".join(line) + " |" for line in [header, marks, *padded]]
 
 
 def milliseconds(seconds):
-    """The median of a list of seconds, and its range, as two cells in milliseconds.
+    """Formats the median and the range of a list of times.
 
     >>> milliseconds([0.002, 0.001, 0.009])
-    ['2', '1 to 9']
+    '2 (1 to 9)'
     """
-    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-    return [f"{1000 * middle:.4g}", f"{1000 * low:.4g} to {1000 * high:.4g}"]
+    low, middle, high = (1000 * f(seconds) for f in (min, statistics.median, max))
+    return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
 
 def machine():
-    """A line on what this was measured on."""
-    model = "unknown CPU"
+    """Returns one line that names the processor, its cores, the GPUs, Python and the date."""
+    processor = "unknown processor"
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
         fields = (line.partition(":") for line in cpuinfo.read_text().splitlines())
         values = {name.strip(): value.strip() for name, _, value in fields}
-        model, flags = values.get("model name", model), values.get("flags", "").split()
-        wanted = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
-        model += " with " + ", ".join(flag for flag in wanted if flag in flags)
+        flags = values.get("flags", "").split()
+        extensions = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if x in flags]
+        processor = f"{values.get('model name', processor)} ({', '.join(extensions)})"
     cores = len(os.sched_getaffinity(0))
     python = platform.python_version()
-    return f"{model}; {cores} cores{gpus()}; Python {python}; {time.strftime('%Y-%m-%d')}"
+    return f"{processor}; {cores} cores{_gpus()}; Python {python}; {time.strftime('%Y-%m-%d')}"
 
 
-def gpus():
-    """The names of the GPUs, each after a semicolon; an empty string where there is none."""
+def _gpus():
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return "".join(f"; {name}" for name in found.splitlines())
+    return "".join(f"; {name}" for name in names.splitlines())

@@ -1,23 +1,24 @@
-"""What every implementation is given to do: the sizes, the text, and how much arithmetic it is."""
+"""The model sizes and input text shared by all implementations."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """A language model and one window of text.
+    """A language model and a stream of windows of text.
 
-    The defaults are the paper's for Penn Treebank, with the authors' rates.
+    The defaults are the paper's sizes for Penn Treebank and the authors' dropout rates.
 
     Args:
-        batch_size: columns of the text.
-        timesteps: words of a window.
-        vocabulary_size: words.
-        embedding_dim: columns of the embedding, and units of the last LSTM (tied).
-        hidden_dim: units of the other LSTMs.
+        batch_size: number of rows.
+        timesteps: number of words per row.
+        vocabulary_size: number of words in the vocabulary.
+        embedding_dim: size of the embedding, and number of units of the last LSTM (weights are
+            tied).
+        hidden_dim: number of units of the other LSTMs.
         num_layers: number of LSTMs.
-        dtype: `"float32"` or `"bfloat16"`: of the products; weights are float32.
-        seed: of the text and the masks.
+        dtype: `"float32"` or `"bfloat16"`, the dtype of matmuls. Weights are float32.
+        seed: seed of the text, the initial weights and the masks.
     """
 
     batch_size: int = 20
@@ -46,32 +47,21 @@ class Workload:
         return list(zip([self.embedding_dim, *units], units, strict=False))
 
     @property
-    def tokens(self):
+    def num_tokens(self):
+        """Number of words in one window."""
         return self.batch_size * self.timesteps
 
-    def multiply_adds(self, training):
-        """Multiply-adds of the matrix products of one window.
-
-        Args:
-            training: whether to count the backward pass, which has two products of the same size
-                for each of the forward pass.
-        """
-        lstm = sum(4 * units * (features + units) for features, units in self.layer_sizes)
-        softmax = self.embedding_dim * self.vocabulary_size
-        return self.tokens * (lstm + softmax) * (3 if training else 1)
-
     def text(self, index):
-        """Window `index`: int32 array (batch_size, timesteps + 1).
+        """Returns window `index`, an int32 array of shape `(batch_size, timesteps + 1)`.
 
-        Words are drawn by Zipf's law, so that embeddings of frequent words are shared as in text.
+        Words follow Zipf's law, so that frequent words repeat within a batch as they do in real
+        text.
         """
         import numpy as np
 
         generator = np.random.default_rng((self.seed, index))
-        ranks = np.arange(1, self.vocabulary_size + 1)
-        probabilities = 1.0 / ranks
+        probabilities = 1.0 / np.arange(1, self.vocabulary_size + 1)
+        probabilities /= probabilities.sum()
         shape = (self.batch_size, self.timesteps + 1)
-        words = generator.choice(
-            self.vocabulary_size, size=shape, p=probabilities / probabilities.sum()
-        )
+        words = generator.choice(self.vocabulary_size, size=shape, p=probabilities)
         return words.astype("int32")

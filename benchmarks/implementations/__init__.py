@@ -1,28 +1,30 @@
-"""The implementations that are compared: ours, and peers written as well as we can write them.
+"""The implementations to compare: this library, and peers tuned as well as we know how.
 
-Each file that is named below has a class `Implementation(workload)` with
+Each file has a class `Implementation(workload)` with the attribute `framework` (name and version)
+and, for training and evaluation,
 
-- `framework`: name and version of what computes;
-- `train_step(index) -> float`: one window forward and backward, and the update of all weights;
-  the loss in nats per word, without the penalties;
-- `evaluate(index) -> float`: one window forward, the loss; no dropout, nothing kept for a gradient;
-- `generate(index) -> int`: one word in, the most probable next one out, the state carried;
-- `device_peak() -> float`: most memory taken on the GPU, MiB; 0 where there is none;
-- `product_seconds(size) -> float`: seconds of one square float product in the workload's dtype;
-- where its growth is measured, `resize(index, batch_size, timesteps)`: other windows from now on.
+- `train_step(index) -> float`: trains on window `index`; returns the loss in nats per word, without
+  penalties;
+- `evaluate(index) -> float`: the loss of a window, without dropout or gradients;
+- `generate(index) -> int`: reads one word and returns the most probable next word, carrying the
+  state;
 
-(`awd_keras_pieces` and `awd_keras_epoch` take this library apart, `exported` and `torch_served*`
-serve: their methods are their own.)
+or for serving `score`, `next_word`, `step` and `generate`, which return the seconds of one call.
 
-All train by the same recipe: every dropout on, AR and TAR, the global norm clipped, weight decay,
-plain SGD. What a peer cannot do is said in its docstring. A file imports its framework and nothing
-of this library, so that it runs in an environment of its own.
+All train by the same recipe: all dropouts, AR and TAR, global norm clipping, weight decay and plain
+SGD. Exceptions are named in the docstring of the implementation. A peer imports only its framework,
+so that it runs in its own environment.
 """
 
-NAMES = {
+LABELS = {
     "awd_keras": "this library",
-    "keras_lstm": "keras.layers.LSTM, same model and loop",
+    "keras_lstm": "keras.layers.LSTM, same model and loop, no weight dropout",
     "torch_lstm": "torch.nn.LSTM, weight dropped by functional_call",
     "fastai_lstm": "fastai AWD_LSTM",
+    "exported": "this library's export",
+    "torch_served": "torch.nn.LSTM",
+    "torch_served_compiled": "torch.nn.LSTM under torch.compile",
 }
-TORCH = ("torch_lstm", "fastai_lstm")
+TRAINED = ["awd_keras", "keras_lstm", "torch_lstm", "fastai_lstm"]
+SERVED = ["exported", "torch_served", "torch_served_compiled"]
+TORCH = {"torch_lstm", "fastai_lstm", "torch_served", "torch_served_compiled"}

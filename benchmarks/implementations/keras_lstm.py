@@ -1,7 +1,6 @@
 """`keras.layers.LSTM` in the same model and the same loop.
 
-It cannot drop entries of its recurrent matrix on the way to its kernel, so it trains without weight
-dropout: it has less to do.
+It cannot mask its recurrent kernel, so it trains without weight dropout and has less to do.
 """
 
 from unittest import mock
@@ -13,18 +12,17 @@ from benchmarks.implementations import awd_keras
 
 
 class _StockLSTM(keras.layers.LSTM):
-    """Stands where `WeightDropLSTM` stands in the model."""
+    """Takes the place of `WeightDropLSTM` in the model."""
 
     def __init__(self, units, weight_dropout, **kwargs):
         super().__init__(units, **kwargs)
 
     def initial_state(self, batch_size):
-        zeros = tf.zeros((batch_size, self.units))
-        return [zeros, zeros]
+        return [tf.zeros((batch_size, self.units)) for _ in "hc"]
 
     def call(self, inputs, initial_state=None, training=False, seed=None, time_major=False):
         states = [tf.cast(state, self.compute_dtype) for state in initial_state]
-        if time_major:  # Keras's layer knows batch-major sequences only
+        if time_major:  # Keras's layer takes batch-major sequences only
             inputs = tf.transpose(inputs, (1, 0, 2))
         outputs, h, c = super().call(inputs, initial_state=states, training=training)
         if time_major:

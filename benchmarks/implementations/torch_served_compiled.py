@@ -1,4 +1,4 @@
-"""The same calls in PyTorch, by `torch.compile`: the recurrent layers and the softmax's product."""
+"""`torch_served` under `torch.compile`."""
 
 import torch
 
@@ -6,10 +6,10 @@ from benchmarks.implementations import torch_served
 
 
 class Implementation(torch_served.Implementation):
-    """`torch_served` with its two functions compiled; each shape is compiled at its first call."""
+    """Compiles the LSTMs and the softmax; the first call with a new shape compiles again."""
 
     def __init__(self, workload):
         super().__init__(workload)
         self.framework += ", torch.compile"
-        self.read = torch.compile(self._read)
-        self.logits = torch.compile(self._logits)
+        self.read = torch.compile(self.read)
+        self.logits = torch.compile(self.logits)

@@ -1,95 +1,111 @@
-"""Tests of the comparison with the peers: it runs, and its table says what was measured."""
+"""Tests of the comparison of implementations, with tiny models."""
 
+import importlib
+import json
 import sys
 
+import numpy as np
 import pytest
 
-from benchmarks import comparison, turns
+from benchmarks import comparison, serving, train_step
+from benchmarks.implementations import LABELS, exported
+from benchmarks.worker import ROOT, Worker
 from benchmarks.workload import Workload
 
-TINY = Workload(batch_size=2, timesteps=3, vocabulary_size=20, embedding_dim=4, hidden_dim=5)
+SIZES = {"vocabulary_size": 30, "embedding_dim": 4, "hidden_dim": 5, "num_layers": 2}
+TINY = Workload(batch_size=2, timesteps=3, **SIZES)
 
 
-def row(name, seconds, dtype="float32"):
-    return {
-        "name": name,
-        "dtype": dtype,
-        "seconds": seconds,
-        "framework": "F 1.0",
-        "first_seconds": 2.0,
-        "product_rate": 1e9,
-        "peak": 100.0,
-    }
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(comparison, "_PAUSE_SECONDS", 0.0)
 
 
-def cells(line):
-    return [cell.strip() for cell in line.strip("| ").split("|")]
+def row(name, seconds, dtype="float32", problem=None):
+    seconds = [seconds] if problem is None else []
+    details = {"dtype": dtype, "framework": "F 1", "problem": problem}
+    return {"name": name, "seconds": seconds, **details}
 
 
-class TestTable:
-    def test_ratio_is_to_the_fastest_peer_and_of_medians(self):
-        rows = [row("awd_keras", [1.0, 9.0, 2.0])]
-        rows += [row("torch_lstm", [3.0]), row("keras_lstm", [4.0])]
-        lines = comparison.table(rows, TINY, training=True)
-        ours, torch, keras = (cells(line) for line in lines[2:])
-        assert ours[2] == "2000" and ours[3] == "1000 to 9000" and ours[4] == "3"
-        assert [line[5] for line in (ours, torch, keras)] == ["1.50", "1.00", "0.75"]
-        share = TINY.multiply_adds(training=True) / 2.0 / 1e9
-        assert ours[6] == f"{share:.0%}"
-
-    def test_bfloat16_competes_with_every_precision(self):
-        rows = [row("awd_keras", [1.0], "bfloat16"), row("torch_lstm", [2.0])]
-        rows += [row("torch_lstm", [4.0], "bfloat16")]
-        assert cells(comparison.table(rows, TINY, training=True)[2])[5] == "2.00"
-
-    def test_what_is_missing_is_named(self):
-        missing = {"name": "fastai_lstm", "dtype": "float32", "seconds": [], "problem": "No module"}
-        lines = comparison.table([row("awd_keras", [1.0]), missing], TINY, training=True)
-        assert "not measured: No module" in lines[3] and "fastai" in lines[3]
-        assert cells(lines[2])[5] == "no peer"
+def test_speeds_are_relative_to_the_fastest_peer_and_the_baseline():
+    ours, small = row("awd_keras", 2.0), row("awd_keras", 1.0, "bfloat16")
+    rows = [ours, small, row("torch_lstm", 3.0), row("fastai_lstm", 4.0)]
+    rows += [row("torch_lstm", 2.5, "bfloat16"), row("baseline", 1.0)]
+    rows.append(row("keras_lstm", None, problem="killed"))
+    assert comparison.relative_speed(ours, rows) == (1.5, 2.0)
+    assert comparison.relative_speed(small, rows) == (2.5, None)
+    assert comparison.relative_speed(ours, [ours]) == (None, None)
 
 
-class TestSplitOfRatio:
-    def test_the_ratio_is_the_product_of_both_parts(self):
-        ours, peer = row("awd_keras", [1.0]), row("torch_lstm", [3.0])
-        ours["product_rate"] = 2 * peer["product_rate"]
-        slow = row("keras_lstm", [9.0])
-        (line,) = comparison.split_of_ratio([ours, slow, peer])
-        assert line.startswith("float32") and "3.00 (torch.nn.LSTM" in line
-        assert "the BLAS gives 2.00" in line and "the rest, 1.50, is ours" in line
-
-    def test_a_line_for_each_dtype(self):
-        rows = [row("awd_keras", [1.0]), row("awd_keras", [1.0], "bfloat16")]
-        rows.append(row("torch_lstm", [2.0], "bfloat16"))
-        first, second = comparison.split_of_ratio(rows)
-        assert first == "float32: no ratio, no peer was measured."
-        assert second.startswith("bfloat16: of the ratio to the fastest peer, 2.00")
+def test_a_table_names_what_was_not_measured():
+    rows = [row("awd_keras", 0.5), row("torch_lstm", None, problem="No module named 'torch'")]
+    header, _, ours, peer = comparison.table(rows, num_tokens=10)
+    assert ours.split(" | ")[2:4] == ["500 (500 to 500)", "20"]
+    assert "not measured: No module named 'torch'" in peer
+    assert len({line.count("|") for line in (header, ours, peer)}) == 1
 
 
-class TestMeasure:
-    @pytest.fixture(autouse=True)
-    def no_pauses(self, monkeypatch):
-        monkeypatch.setattr(turns, "PAUSE_SECONDS", 0.0)
+def test_a_worker_that_cannot_start_has_a_problem():
+    missing = Worker("awd_keras", TINY, python="/no/python")
+    unknown = Worker("no_such_framework", TINY, python=sys.executable)
+    assert "/no/python" in missing.problem and "no_such_framework" in unknown.problem
+    assert missing.ask("train_step", repeat=1) is None
+    for worker in (missing, unknown):
+        worker.close()
 
-    @pytest.mark.parametrize(
-        "task",
-        [
-            pytest.param("train_step", marks=pytest.mark.slow),
-            pytest.param("evaluate", marks=pytest.mark.slow),
-            "generate",
-        ],
-    )
-    def test_measures_side_by_side(self, task):
-        names = ["awd_keras", "keras_lstm"] if task == "train_step" else ["awd_keras"]
-        pythons = dict.fromkeys(names, sys.executable)
-        rows = comparison.measure([TINY], names, pythons, task, rounds=2, product_size=64)
-        for measured in rows:
-            assert "problem" not in measured
-            assert len(measured["seconds"]) == 2 and min(measured["seconds"]) > 0
-            assert measured["framework"].startswith("TensorFlow")
-            assert measured["product_rate"] > 0 and measured["peak"] > 0
 
-    def test_a_missing_interpreter_is_a_row(self):
-        pythons = {"torch_lstm": "/no/python"}
-        rows = comparison.measure([TINY], ["torch_lstm"], pythons, "evaluate", rounds=1)
-        assert "python" in rows[0]["problem"] and rows[0]["seconds"] == []
+def run(monkeypatch, capsys, module, tmp_path, *arguments):
+    """Runs a benchmark with tiny sizes; returns its printed lines and its rows by task."""
+    output = tmp_path / "output.json"
+    sizes = [f"--{name}={size}" for name, size in SIZES.items()]
+    command = [*sizes, "--batch_size", "2", "--rounds=1", f"--output={output}", *arguments]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *command])
+    module.main()
+    measurements = json.loads(output.read_text())["measurements"]
+    return capsys.readouterr().out, {kept["task"]: kept["rows"] for kept in measurements}
+
+
+def test_a_benchmark_from_the_command_line(monkeypatch, capsys, tmp_path):
+    output = tmp_path / "output.json"
+    sizes = [f"--{name}={size}" for name, size in {**SIZES, "timesteps": 3}.items()]
+    names = ["--implementations", "awd_keras", f"--baseline={ROOT}"]
+    command = [*sizes, *names, "--batch_size", "2", "--rounds=1", f"--output={output}"]
+    monkeypatch.setattr(sys, "argv", ["train_step", *command])
+    train_step.main()
+    (measurement,) = json.loads(output.read_text())["measurements"]
+    ours, baseline = measurement["rows"]
+    assert (ours["name"], baseline["name"]) == ("awd_keras", "baseline")
+    assert ours["problem"] is None and baseline["problem"] is None
+    assert LABELS["awd_keras"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["awd_keras", "keras_lstm"])
+def test_training_evaluation_and_generation(name):
+    implementation = importlib.import_module(f"benchmarks.implementations.{name}")
+    implementation = implementation.Implementation(TINY)
+    for task in ("train_step", "evaluate", "generate"):
+        assert np.isfinite(getattr(implementation, task)(0)), task
+
+
+def test_calls_of_an_export():
+    implementation = exported.Implementation(TINY)
+    for call in serving.CALLS:
+        assert getattr(implementation, call)(0) > 0
+
+
+@pytest.mark.parametrize("name", ["torch_lstm", "torch_served", "fastai_lstm"])
+def test_peers_run_where_they_are_installed(name):
+    pytest.importorskip({"fastai_lstm": "fastai"}.get(name, "torch"))
+    worker = Worker(name, TINY)
+    served = name == "torch_served"
+    for task in serving.CALLS if served else ("train_step", "evaluate", "generate"):
+        answer = worker.ask(task, repeat=2)
+        assert worker.problem is None and np.isfinite(answer["result"]), task
+    worker.close()
+
+
+def test_the_text_is_a_function_of_the_window():
+    text = TINY.text(7)
+    assert text.shape == (2, 4) and text.dtype == np.int32
+    np.testing.assert_array_equal(text, TINY.text(7))
+    assert np.any(text != TINY.text(8))
