@@ -1,9 +1,8 @@
-"""The error of input that cannot be used."""
+"""Errors that the user of a program can correct."""
 
 
 class InputError(ValueError):
-    """A text, file or vocabulary that cannot be used.
+    """A text, file, vocabulary or set of weights that cannot be used.
 
-    The message says what was expected, what was received and what to do; commands print it as one
-    line.
+    The message is one line that says what was expected, what was received and what to do.
     """

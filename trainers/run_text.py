@@ -7,7 +7,6 @@ import numpy as np
 
 from awd_keras.data import EOS, UNK, load_corpus
 from awd_keras.data.text_files import read_lines
-from awd_keras.data.vocabulary_check import check_vocabulary
 from awd_keras.errors import InputError
 
 
@@ -101,7 +100,7 @@ def read_text(path, vocabulary):
         InputError: if the file cannot be read, has no word, or has words outside a vocabulary
             that has no `<unk>`; or if the vocabulary has no `<eos>`.
     """
-    check_vocabulary(vocabulary, len(vocabulary))
+    vocabulary.check_compatible(len(vocabulary))
     words = [word for line in read_lines(path) for word in (*line.split(), EOS)]
     try:
         token_ids = vocabulary.encode(words)

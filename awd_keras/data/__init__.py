@@ -1,7 +1,4 @@
-"""Corpora, vocabularies, batches and windows. Nothing here imports TensorFlow.
-
-The builders for TensorFlow Datasets stand apart, in `awd_keras.data.datasets`.
-"""
+"""Corpora, vocabularies, batches and windows."""
 
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.data.corpus import Corpus

@@ -1,4 +1,4 @@
-"""A corpus: three texts as ids, and the vocabulary they share."""
+"""A corpus: three texts as ids, and their vocabulary."""
 
 import dataclasses
 import hashlib
@@ -16,14 +16,14 @@ class Corpus:
     """Three texts as ids, and the vocabulary they share.
 
     Args:
-        name: What the numbers measured on it are labelled with.
-        vocabulary: The `Vocabulary`, built from the training text alone.
-        train: The whole training text in order, an int32 array, `<eos>` at each line's end.
-        validation: The same of the validation text.
-        test: The same of the test text.
-        unknown_counts: For each split, the number of tokens outside the vocabulary, which
-            became `<unk>`. A `<unk>` that is written in the text is not among them.
-        source: Where the texts were read from.
+        name: The name of the corpus, which labels results.
+        vocabulary: The `Vocabulary` of the training text.
+        train: The ids of the training text, an int32 array. Each line ends with `<eos>`.
+        validation: The ids of the validation text.
+        test: The ids of the test text.
+        unknown_counts: A dictionary with the number of words of each split that are not in the
+            vocabulary. `<unk>` that is written in the text does not count.
+        source: Where the texts come from.
 
     Example:
 
@@ -47,52 +47,53 @@ class Corpus:
 
     @classmethod
     def from_texts(cls, name, texts, max_vocabulary_size=None, source="memory"):
-        """Makes a corpus of lines of words.
+        """Builds a corpus from lines of text.
 
-        Words are split at white space. Each line ends with `<eos>`, an empty line too. The
-        vocabulary is that of the training text. (The authors' code takes the words of all
-        three texts, which for their corpora gives the same words.)
+        Lines are split at white space and end with `<eos>`; so do empty lines. The vocabulary is
+        built from the training text. (The authors' code takes the words of all three texts. For
+        Penn Treebank and WikiText-2 the result is the same.)
 
         Args:
             name: The name of the corpus.
-            texts: A dict of an iterable of lines for each of "train", "validation", "test".
-            max_vocabulary_size: The largest size of the vocabulary, `<unk>` and `<eos>` among
-                it; rarer words become `<unk>`. With `None` there is no limit, and words of the
-                training text are never unknown.
+            texts: A dictionary with an iterable of lines for each of `"train"`, `"validation"` and
+                `"test"`.
+            max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Less
+                frequent words become `<unk>`. Defaults to no maximum.
             source: Where the texts come from, for messages.
 
         Returns:
             A `Corpus`.
 
         Raises:
-            InputError: If a text is missing or has no word, or words of the validation or test
-                text are not in the training text and it has no `<unk>`.
+            InputError: If a text is missing or has no words, or the validation or test text
+                contains a word that is not in the training text, which has no `<unk>` either.
         """
         if set(texts) != set(SPLITS):
-            raise InputError(
-                f"A corpus needs the texts {list(SPLITS)}. Received: {sorted(texts)} ({source})"
-            )
+            raise InputError(f"A corpus needs the texts {SPLITS}. Received: {sorted(texts)}")
         lines = {}
         for split in SPLITS:
-            if isinstance(texts[split], (str, bytes)):
+            if isinstance(texts[split], str):
                 raise InputError(
-                    f"The {split} text must be an iterable of lines, not one string: call "
-                    f"`.split('\\n')` on it. Received: {texts[split][:80]!r}"
+                    f"The {split} text must be a list of lines, not a string; call "
+                    f"`.splitlines()` on it. Received: {texts[split][:80]!r}"
                 )
             lines[split] = list(texts[split])
             if not any(line.split() for line in lines[split]):
                 raise InputError(
-                    f"The {split} text of {name!r} ({source}) has no word in its "
-                    f"{len(lines[split])} lines. Give a text with words separated by white space."
+                    f"The {split} text ({source}) must contain words. "
+                    f"Received: {len(lines[split])} empty lines"
                 )
-        try:
-            vocabulary = Vocabulary.build(_tokens(lines["train"]), max_vocabulary_size)
-        except ValueError as error:
-            raise InputError(f"The vocabulary of {name!r} cannot be built: {error}") from error
-
+        vocabulary = Vocabulary.build(_tokens(lines["train"]), max_vocabulary_size)
         arrays, unknown_counts = {}, {}
         for split in SPLITS:
-            arrays[split], unknown_counts[split] = _encode(split, lines[split], vocabulary, source)
+            try:
+                ids = vocabulary.encode(_tokens(lines[split]))
+            except InputError as error:
+                raise InputError(f"The {split} text ({source}): {error}") from error
+            num_written = sum(line.split().count(UNK) for line in lines[split])
+            num_unknown = int(np.count_nonzero(ids == vocabulary.unk_id)) - num_written
+            ids.setflags(write=False)
+            arrays[split], unknown_counts[split] = ids, num_unknown
         return cls(
             name=name,
             vocabulary=vocabulary,
@@ -103,25 +104,27 @@ class Corpus:
 
     @property
     def token_counts(self):
-        """The number of tokens of each split, `<eos>` included, as a dict."""
+        """A dictionary with the number of tokens of each split, including `<eos>`."""
         return {split: len(getattr(self, split)) for split in SPLITS}
 
     @property
     def digest(self):
-        """SHA-256 of the three texts as ids, in hexadecimal digits."""
+        """SHA-256 of the ids of the three texts, in hexadecimal."""
         digest = hashlib.sha256()
         for split in SPLITS:
             digest.update(getattr(self, split).astype("<i4").tobytes())
         return digest.hexdigest()
 
     def truncated(self, max_train_tokens):
-        """The corpus with the beginning of its training text alone.
+        """Returns a corpus with the first tokens of the training text.
+
+        The vocabulary, the validation text and the test text are the same.
 
         Args:
-            max_train_tokens: The largest number of tokens of the training text.
+            max_train_tokens: Maximum number of tokens of the training text.
 
         Returns:
-            A `Corpus` with the same vocabulary, validation and test text.
+            A `Corpus`.
 
         Example:
 
@@ -132,17 +135,21 @@ class Corpus:
         if max_train_tokens >= len(self.train):
             return self
         train = self.train[:max_train_tokens]
-        # Exact, unless the text has a `<unk>` of its own and rarer words became another.
-        unknown = int(np.count_nonzero(train == self.vocabulary.unk_id))
-        counts = {**self.unknown_counts, "train": min(unknown, self.unknown_counts["train"])}
-        source = f"{self.source}, the first {max_train_tokens:,} training tokens"
-        return dataclasses.replace(self, train=train, unknown_counts=counts, source=source)
+        # An upper bound if the text has a `<unk>` of its own.
+        num_unknown = int(np.count_nonzero(train == self.vocabulary.unk_id))
+        num_unknown = min(num_unknown, self.unknown_counts["train"])
+        return dataclasses.replace(
+            self,
+            train=train,
+            unknown_counts={**self.unknown_counts, "train": num_unknown},
+            source=f"{self.source}, the first {max_train_tokens:,} training tokens",
+        )
 
     def describe(self):
-        """Describes the corpus in a line, and words outside the vocabulary in a second one.
+        """Describes the corpus in one line, and words outside the vocabulary in a second one.
 
         Returns:
-            A string for the log.
+            A string.
 
         Example:
 
@@ -153,14 +160,13 @@ class Corpus:
         """
         counts = ", ".join(f"{count:,} {split}" for split, count in self.token_counts.items())
         text = f"{self.name}: {counts} tokens, {len(self.vocabulary):,} words ({self.source})"
-        unknown = [
+        unknown = ", ".join(
             f"{count:,} {split} ({count / self.token_counts[split]:.2%})"
             for split, count in self.unknown_counts.items()
             if count
-        ]
+        )
         if unknown:
-            text += f"\n{self.name}: words outside the vocabulary became {UNK}: "
-            text += ", ".join(unknown)
+            text += f"\n{self.name}: words outside the vocabulary became {UNK}: {unknown}"
         return text
 
 
@@ -168,23 +174,3 @@ def _tokens(lines):
     for line in lines:
         yield from line.split()
         yield EOS
-
-
-def _encode(split, lines, vocabulary, source):
-    try:
-        ids = vocabulary.encode(_tokens(lines))
-    except ValueError:
-        unknown = [word for word in _tokens(lines) if word not in vocabulary]
-        raise InputError(
-            f"{len(unknown):,} tokens of the {split} text ({source}) are not in the training "
-            f"text, the first {unknown[0]!r}, and there is no {UNK!r} to stand for them. Limit "
-            f"the vocabulary (`max_vocabulary_size`), so that rare words become {UNK!r}, or "
-            f"write {UNK!r} in the training text."
-        ) from None
-    unknown_count = 0
-    if vocabulary.unk_id is not None:
-        written = sum(line.split().count(UNK) for line in lines)
-        unknown_count = int(np.count_nonzero(ids == vocabulary.unk_id)) - written
-    # The arrays of a frozen object are frozen too.
-    ids.setflags(write=False)
-    return ids, unknown_count

@@ -5,8 +5,8 @@ import pathlib
 from awd_keras.data.corpus import SPLITS
 from awd_keras.errors import InputError
 
-# The names of the train, validation and test files, one scheme a row.
-NAMING_SCHEMES = (
+# Names of the training, validation and test files.
+FILE_NAMES = (
     ("train.txt", "valid.txt", "test.txt"),
     ("train.txt", "validation.txt", "test.txt"),
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
@@ -17,38 +17,28 @@ NAMING_SCHEMES = (
 def read_text_folder(folder):
     """Reads the three text files of a folder.
 
-    The files are `train.txt`, `valid.txt` (or `validation.txt`) and `test.txt`, or those of
-    Penn Treebank, `ptb.train.txt` and so on, or those of WikiText, `wiki.train.tokens` and so on.
+    The files are named `train.txt`, `valid.txt` (or `validation.txt`) and `test.txt`, or as in Penn
+    Treebank (`ptb.train.txt`, ...) or WikiText (`wiki.train.tokens`, ...).
 
     Args:
-        folder: The folder's path.
+        folder: The folder to read.
 
     Returns:
-        A dict of a list of lines, without their ends, for "train", "validation" and "test".
+        A dictionary with a list of lines for each of `"train"`, `"validation"` and `"test"`.
 
     Raises:
-        InputError: If the folder or a file is missing, cannot be read, is empty or is not
-            UTF-8, or if the folder holds the files of more than one corpus.
+        OSError: If the folder or a file cannot be read.
+        InputError: If the folder does not contain the files of exactly one corpus, or a file is
+            empty or not UTF-8.
     """
     folder = pathlib.Path(folder).expanduser()
-    expected = "; or ".join(", ".join(scheme) for scheme in NAMING_SCHEMES)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"The data folder {folder} {what}. Expected a folder with: {expected}.")
-    try:
-        present = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise InputError(f"The data folder {folder} cannot be read: {error.strerror}.") from error
-    complete = [scheme for scheme in NAMING_SCHEMES if set(scheme) <= set(present)]
-    if not complete:
+    found = {path.name for path in folder.iterdir()}
+    complete = [names for names in FILE_NAMES if found.issuperset(names)]
+    if len(complete) != 1:
+        expected = "; ".join(", ".join(names) for names in FILE_NAMES)
         raise InputError(
-            f"The data folder {folder} lacks a train, a validation or a test file. "
-            f"Expected: {expected}. Found: {_listing(present)}."
-        )
-    if len(complete) > 1:
-        raise InputError(
-            f"The data folder {folder} holds the files of {len(complete)} corpora: "
-            f"{'; and '.join(', '.join(scheme) for scheme in complete)}. Leave one of them there."
+            f"{folder} must contain exactly one of these sets of files: {expected}. "
+            f"Received: {', '.join(sorted(found)[:12]) or 'an empty folder'}"
         )
     return {split: read_lines(folder / name) for split, name in zip(SPLITS, complete[0])}
 
@@ -57,41 +47,26 @@ def read_lines(path):
     """Reads the lines of a UTF-8 text file.
 
     Args:
-        path: The file's path.
+        path: The file to read.
 
     Returns:
-        A list of lines without their ends. Empty lines are kept.
+        A list of lines without line ends. Empty lines are kept.
 
     Raises:
-        InputError: If the file cannot be read, has no word or is not UTF-8.
+        OSError: If the file cannot be read.
+        InputError: If it contains no words or is not UTF-8.
     """
-    path = pathlib.Path(path)
+    content = pathlib.Path(path).read_bytes()
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The file {path} cannot be read: {error.strerror}.") from error
-    try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"The file {path} is not UTF-8: byte {error.start} (line {line}) is "
-            f"0x{content[error.start]:02x}. Convert it, for example with: "
-            f"iconv -f ISO-8859-1 -t UTF-8 {path.name}"
+            f"{path} must be encoded in UTF-8. Received: byte 0x{error.object[error.start]:02x} in "
+            f"line {line}. Convert it, for example with iconv -f ISO-8859-1 -t UTF-8."
         ) from None
-    text = text.removeprefix("\ufeff")  # the byte order mark some editors write
     if not text.strip():
-        raise InputError(
-            f"The file {path} is empty ({len(content)} bytes, no word). Put the text there: words "
-            "separated by white space, a sentence or paragraph on each line."
-        )
-    # Not `splitlines`, which also splits at form feeds and other characters within a line.
+        raise InputError(f"{path} must contain text. Received: a file without words.")
+    # `str.splitlines` would also split at form feeds and other characters within a line.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
-
-
-def _listing(names, limit=12):
-    if not names:
-        return "nothing"
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest

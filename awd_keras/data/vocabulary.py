@@ -1,4 +1,4 @@
-"""The words of a corpus and their ids."""
+"""Words and their ids."""
 
 import collections
 import hashlib
@@ -7,20 +7,20 @@ import pathlib
 import numpy as np
 
 from awd_keras.atomic_write import atomic_write
+from awd_keras.errors import InputError
 
 UNK = "<unk>"
 EOS = "<eos>"
 
 
 class Vocabulary:
-    """An immutable list of words; a word's id is its place in the list.
+    """An immutable list of words. The id of a word is its position in the list.
 
     Args:
-        words: The words in the order of their ids. Each is a non-empty string without
-            white space and occurs once.
+        words: The words in the order of their ids: unique, non-empty and without white space.
 
     Raises:
-        ValueError: If there is no word, or a word is empty, repeated or contains white space.
+        InputError: If there are no words, or a word is empty, repeated or contains white space.
 
     Example:
 
@@ -32,45 +32,42 @@ class Vocabulary:
     """
 
     def __init__(self, words):
-        if isinstance(words, str):
-            raise ValueError(
-                f"`words` must be a sequence of words, not one string. Received: words={words!r}"
-            )
         words = tuple(words)
         if not words:
-            raise ValueError("A vocabulary needs at least one word. Received: words=()")
+            raise InputError("A vocabulary needs at least one word. Received none.")
         index = {}
         for position, word in enumerate(words):
             if not isinstance(word, str) or word.split() != [word]:
-                raise ValueError(
-                    "Each word must be a non-empty string without white space. "
+                raise InputError(
+                    "Words must be non-empty strings without white space. "
                     f"Received: {word!r} at position {position}"
                 )
             if index.setdefault(word, position) != position:
-                raise ValueError(
-                    f"Each word must occur once. Received: {word!r} at positions "
-                    f"{index[word]} and {position}"
+                raise InputError(
+                    f"Words must be unique. Received: {word!r} at positions {index[word]} and "
+                    f"{position}"
                 )
         self._words = words
         self._index = index
 
     @classmethod
     def build(cls, tokens, max_size=None):
-        """Makes a vocabulary of the words in a text.
+        """Builds the vocabulary of a text.
 
-        Without a limit the words stand in the order of their first occurrence, as in the
-        code of the paper's authors, and nothing is added. With a limit, `<unk>` and `<eos>`
-        come first and then the most frequent words, ties by first occurrence.
+        Without `max_size`, words are ordered by their first occurrence, as in the authors' code,
+        and nothing is added. With `max_size`, `<unk>` and `<eos>` come first, followed by the
+        most frequent words; ties are broken by the first occurrence.
 
         Args:
             tokens: An iterable of words.
-            max_size: The largest number of words, `<unk>` and `<eos>` among them, or `None`.
+            max_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to no
+                maximum.
 
         Returns:
             A `Vocabulary`.
 
         Raises:
-            ValueError: If `max_size` is below 3, or there are no tokens.
+            InputError: If `max_size` is less than 3, or there are no tokens.
 
         Example:
 
@@ -81,15 +78,14 @@ class Vocabulary:
         """
         if max_size is None:
             return cls(dict.fromkeys(tokens))
-        if isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 3:
-            raise ValueError(
-                "`max_size` must be an integer of at least 3 (`<unk>`, `<eos>` and one word) "
-                f"or None. Received: max_size={max_size!r}"
+        if max_size < 3:
+            raise InputError(
+                "A vocabulary needs a size of at least 3, for <unk>, <eos> and one word. "
+                f"Received: max_size={max_size}"
             )
         counts = collections.Counter(tokens)
         for special in (UNK, EOS):
             counts.pop(special, None)
-        # `most_common` keeps the order of first occurrence among equal counts.
         return cls([UNK, EOS] + [word for word, _ in counts.most_common(max_size - 2)])
 
     @property
@@ -109,7 +105,7 @@ class Vocabulary:
 
     @property
     def digest(self):
-        """The SHA-256 of the content, as hexadecimal digits: that of the file `save` writes."""
+        """SHA-256 of the file that `save` writes, in hexadecimal."""
         return hashlib.sha256(self._content()).hexdigest()
 
     def __len__(self):
@@ -130,21 +126,21 @@ class Vocabulary:
         return f"<Vocabulary of {len(self)} words, sha256 {self.digest[:12]}>"
 
     def encode(self, tokens):
-        """Turns words into ids.
+        """Converts words to ids.
 
         Args:
-            tokens: An iterable of words. A word that is not in the vocabulary becomes `<unk>`.
+            tokens: An iterable of words.
 
         Returns:
-            An int32 array of ids, one for each word.
+            An int32 array with one id per word. Words outside the vocabulary become `<unk>`.
 
         Raises:
-            ValueError: If a word is unknown and the vocabulary has no `<unk>`, or `tokens` is
-                one string.
+            ValueError: If `tokens` is a string.
+            InputError: If a word is not in the vocabulary, which has no `<unk>`.
         """
         if isinstance(tokens, str):
             raise ValueError(
-                "`tokens` must be a sequence of words, not one string: call `.split()` on it. "
+                "`tokens` must be a sequence of words, not a string; call `.split()` on it. "
                 f"Received: tokens={tokens[:80]!r}"
             )
         unk_id = self.unk_id
@@ -154,14 +150,13 @@ class Vocabulary:
         try:
             return np.fromiter(map(self._index.__getitem__, tokens), dtype=np.int32)
         except KeyError as error:
-            raise ValueError(
-                f"The word {error.args[0]!r} is not in the vocabulary of {len(self)} words, "
-                f"which has no {UNK!r} to stand for it. Add {UNK!r} to the vocabulary: write it "
-                "in the training text, or build the vocabulary with a limit on its size."
+            raise InputError(
+                f"The word {error.args[0]!r} is not in the vocabulary, which has no {UNK}. Add "
+                f"{UNK} to the training text, or limit the size of the vocabulary."
             ) from None
 
     def decode(self, ids):
-        """Turns ids into words.
+        """Converts ids to words.
 
         Args:
             ids: An iterable of integers.
@@ -170,49 +165,63 @@ class Vocabulary:
             A list of words.
 
         Raises:
-            ValueError: If an id is below 0 or not below `len(vocabulary)`.
+            ValueError: If an id is out of range.
         """
         words = []
         for word_id in ids:
             if not 0 <= word_id < len(self._words):
-                raise ValueError(
-                    f"Ids must be at least 0 and below {len(self._words)}, the size of the "
-                    f"vocabulary. Received: {word_id}"
-                )
+                raise ValueError(f"Ids must be in [0, {len(self._words)}). Received: {word_id}")
             words.append(self._words[word_id])
         return words
 
-    def save(self, path):
-        """Writes the words to a file, one a line, in UTF-8.
-
-        The file is written beside its place and then renamed, so that a reader never sees
-        half of it.
+    def check_compatible(self, vocabulary_size):
+        """Checks that a model can read and write lines of text with this vocabulary.
 
         Args:
-            path: The file. An existing one is replaced.
+            vocabulary_size: The number of words that the model predicts.
+
+        Raises:
+            InputError: If the vocabulary has another size, or no `<eos>`.
+        """
+        if len(self) != vocabulary_size:
+            raise InputError(
+                f"The model predicts {vocabulary_size:,} words. Received: a vocabulary of "
+                f"{len(self):,} words, which belongs to another model."
+            )
+        if self.eos_id is None:
+            raise InputError(
+                f"The vocabulary must contain {EOS}, the end of a line. Received: {self!r}"
+            )
+
+    def save(self, path):
+        """Writes the words to a UTF-8 file, one per line.
+
+        Args:
+            path: The file to write.
         """
         with atomic_write(path, "wb") as file:
             file.write(self._content())
 
     @classmethod
     def load(cls, path):
-        """Reads a file that `save` wrote.
+        """Reads a file with one word per line.
 
         Args:
-            path: The file.
+            path: The file to read.
 
         Returns:
             A `Vocabulary`.
 
         Raises:
-            ValueError: If the file is not a list of words in UTF-8.
+            OSError: If the file cannot be read.
+            InputError: If it is not a list of unique words in UTF-8.
         """
         try:
             text = pathlib.Path(path).read_bytes().decode("utf-8")
             return cls(text.removesuffix("\n").split("\n"))
         except ValueError as error:
-            raise ValueError(
-                f"{path} is not a vocabulary, which has one word on each line, in UTF-8: {error}"
+            raise InputError(
+                f"{path} is not a vocabulary (one word per line, in UTF-8): {error}"
             ) from error
 
     def _content(self):
