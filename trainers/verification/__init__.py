@@ -1,33 +1,23 @@
-"""Does the library compute on this machine what it should?"""
+"""Whether the library computes the right numbers on this machine."""
 
-from trainers.verification.check import Check, measured
-from trainers.verification.comparison import relative_error, to_numpy, worst
-from trainers.verification.device import describe_device
-from trainers.verification.kernels import check_kernels
-from trainers.verification.plain_lstm import plain_lstm
-from trainers.verification.precision import floatx, tensor_float_32
-from trainers.verification.reference_vectors import check_reference_vectors
-from trainers.verification.resume import check_resume
+import functools
 
-# By name: what there is to check. Each is an iterator of `Check`s.
-CHECKS = {
-    "reference": check_reference_vectors,
-    "lstm": check_kernels,
-    "resume": check_resume,
-}
+import tensorflow as tf
 
-__all__ = [
-    "CHECKS",
-    "Check",
-    "check_kernels",
-    "check_reference_vectors",
-    "check_resume",
-    "describe_device",
-    "floatx",
-    "measured",
-    "plain_lstm",
-    "relative_error",
-    "tensor_float_32",
-    "to_numpy",
-    "worst",
-]
+from trainers.verification import kernels, reference_vectors, resume
+from trainers.verification.comparison import largest_error, relative_error
+
+__all__ = ["all_checks", "largest_error", "relative_error"]
+
+
+def all_checks():
+    """Yields (name, largest accepted error, function for `largest_error`); cuDNN needs a GPU."""
+    for dtype, limit in reference_vectors.LIMITS.items():
+        compare = functools.partial(reference_vectors.compare_model, dtype)
+        yield f"reference vectors, {dtype}", limit, compare
+    for implementation, limits in kernels.LIMITS.items():
+        if implementation == "portable" or tf.config.list_logical_devices("GPU"):
+            for dtype, limit in limits.items():
+                compare = functools.partial(kernels.compare_kernels, implementation, dtype)
+                yield f"{implementation} LSTM, {dtype}", limit, compare
+    yield "resumed run, bit by bit", 0.0, resume.compare_runs

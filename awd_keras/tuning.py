@@ -1,0 +1,196 @@
+"""Hyperparameter search with KerasTuner: a hypermodel, and the search spaces as data.
+
+`import awd_keras` does not import this module, because importing KerasTuner is slow.
+"""
+
+import dataclasses
+import types
+
+import keras
+import keras_tuner
+
+from awd_keras.models.language_model import AWDLSTMLanguageModel
+from awd_keras.optimizers.nt_asgd import NTASGD
+
+DROPOUT_RATES = (
+    "input_dropout",
+    "hidden_dropout",
+    "output_dropout",
+    "embedding_dropout",
+    "weight_dropout",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The values that a search may try for one setting.
+
+    The default of the setting always belongs to its space, even outside these bounds.
+
+    Args:
+        low: Smallest value.
+        high: Largest value, inclusive.
+        sampling: `"linear"` or `"log"`.
+        step: Distance between integer values. `None` (the default) for floats.
+        relative: Whether `low`, `high` and `step` are multiples of the default.
+        choices: Tuple of the values to choose from. Replaces all of the above.
+
+    Example:
+
+    >>> hp = keras_tuner.HyperParameters()
+    >>> Space(0.5, 2.0, step=0.125, relative=True).declare(hp, "hidden_dim", 400)
+    400
+    >>> hp.get_config()["space"][0]["config"]["max_value"]
+    800
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    sampling: str = "linear"
+    step: float | None = None
+    relative: bool = False
+    choices: tuple | None = None
+
+    def declare(self, hp, name, default):
+        """Registers the setting as a hyperparameter.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+            name: Name of the setting.
+            default: Its value when it is not tuned.
+
+        Returns:
+            The value of the setting in `hp`.
+
+        Raises:
+            ValueError: If the sampling is logarithmic and `default` is not positive.
+        """
+        if isinstance(default, bool):  # `Choice` would turn it into an integer
+            return hp.Boolean(name, default=default)
+        if self.choices is not None:
+            return hp.Choice(name, sorted({*self.choices, default}), default=default)
+        if self.sampling == "log" and default <= 0:
+            raise ValueError(
+                f"`{name}` is searched on a logarithmic scale, so its default must be positive. "
+                f"Received: {name}={default}"
+            )
+        scale = default if self.relative else 1
+        low, high = min(scale * self.low, default), max(scale * self.high, default)
+        if self.step is not None:
+            step = max(1, int(scale * self.step))
+            return hp.Int(name, max(1, int(low)), int(high), step=step, default=default)
+        return hp.Float(name, low, high, sampling=self.sampling, default=float(default))
+
+
+# Layer sizes range from half to twice the default, the learning rate from a tenth to three times
+# the default, whatever the optimizer.
+SPACES = types.MappingProxyType(
+    {
+        "learning_rate": Space(0.1, 3.0, "log", relative=True),
+        "global_clipnorm": Space(0.05, 1.0, "log"),
+        "weight_decay": Space(1e-7, 1e-4, "log"),
+        "embedding_dim": Space(0.5, 2.0, step=0.125, relative=True),
+        "hidden_dim": Space(0.5, 2.0, step=0.125, relative=True),
+        "num_layers": Space(1, 4, step=1),
+        "tie_weights": Space(choices=(False, True)),
+        "input_dropout": Space(0.0, 0.7),
+        "hidden_dropout": Space(0.0, 0.7),
+        "output_dropout": Space(0.0, 0.7),
+        "embedding_dropout": Space(0.0, 0.3),
+        "weight_dropout": Space(0.0, 0.7),
+        "dropout_multiplier": Space(0.0, 1.5),
+        "ar_alpha": Space(0.0, 4.0),
+        "tar_beta": Space(0.0, 4.0),
+    }
+)
+# The settings of the paper for Penn Treebank.
+DEFAULTS = types.MappingProxyType(
+    {
+        "learning_rate": 30.0,
+        "global_clipnorm": 0.25,
+        "weight_decay": 1.2e-6,
+        "embedding_dim": 400,
+        "hidden_dim": 1150,
+        "num_layers": 3,
+        "tie_weights": True,
+        "input_dropout": 0.4,
+        "hidden_dropout": 0.3,
+        "output_dropout": 0.4,
+        "embedding_dropout": 0.1,
+        "weight_dropout": 0.5,
+        "dropout_multiplier": 1.0,
+        "ar_alpha": 2.0,
+        "tar_beta": 1.0,
+    }
+)
+
+
+class AWDLSTMHyperModel(keras_tuner.HyperModel):
+    """An AWD-LSTM language model whose settings are hyperparameters.
+
+    `build` returns an `AWDLSTMLanguageModel` compiled with NT-ASGD around SGD, to be fitted on the
+    windows of a corpus. Minimize `val_perplexity`. A trial that diverges fails, and by default
+    KerasTuner ends a search after three consecutive failures; raise
+    `max_consecutive_failed_trials` to continue.
+
+    Args:
+        vocabulary_size: Number of words.
+        tune: Names of the settings to tune, from `SPACES`. Defaults to the five that matter most
+            for a given size of model.
+        **settings: Values of settings that replace the paper's, see `DEFAULTS`. A tuned setting
+            starts from this value.
+
+    Raises:
+        ValueError: If a name is not in `SPACES`.
+
+    Example:
+
+    ```python
+    tuner = keras_tuner.BayesianOptimization(
+        awd_keras.tuning.AWDLSTMHyperModel(len(corpus.vocabulary)),
+        objective=keras_tuner.Objective("val_perplexity", "min"),
+        max_trials=20,
+    )
+    windows = corpus.windows("train", batch_size=20, bptt=70)
+    tuner.search(windows, validation_data=corpus.windows("validation", batch_size=10), epochs=5)
+    ```
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        tune=("dropout_multiplier", "learning_rate", "weight_decay", "ar_alpha", "tar_beta"),
+        **settings,
+    ):
+        super().__init__(name="awd_lstm")
+        for name in (*tune, *settings):
+            if name not in SPACES:
+                raise ValueError(f"Expected one of {', '.join(SPACES)}. Received: {name!r}")
+        self.vocabulary_size = vocabulary_size
+        self.tune = tuple(tune)
+        self.settings = {**DEFAULTS, **settings}
+
+    def build(self, hp):
+        """Builds and compiles a model.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+
+        Returns:
+            A compiled `AWDLSTMLanguageModel`.
+        """
+        settings = dict(self.settings)
+        for name in self.tune:
+            settings[name] = SPACES[name].declare(hp, name, settings[name])
+        multiplier = settings.pop("dropout_multiplier")
+        for name in DROPOUT_RATES:
+            settings[name] *= multiplier
+        optimizer = keras.optimizers.SGD(
+            settings.pop("learning_rate"),
+            weight_decay=settings.pop("weight_decay"),
+            global_clipnorm=settings.pop("global_clipnorm"),
+        )
+        penalties = {name: settings.pop(name) for name in ("ar_alpha", "tar_beta")}
+        model = AWDLSTMLanguageModel(self.vocabulary_size, **settings)
+        model.compile(optimizer=NTASGD(optimizer), **penalties)
+        return model
