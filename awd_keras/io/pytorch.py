@@ -1,47 +1,42 @@
-"""Weights of a language model to and from the state dict of a PyTorch model.
+"""Converts weights to and from PyTorch: the authors' model and fastai's `AWD_LSTM`.
 
-PyTorch keeps an LSTM's matrices as (4 * units, inputs), with the gates in the order i, f, g, o,
-which is ours (i, f, c, o): they are transposed. It has two biases, which act by their sum: coming
-in they are summed; going out the first is ours and the second zero.
+PyTorch stores the matrices of an LSTM as (4 * units, inputs), with the gates in the order of Keras,
+so that they are transposed. It has two biases whose sum acts: they are added on import, and the
+second one is zero on export.
 """
+
+import re
 
 import numpy as np
 
 from awd_keras.errors import InputError
-from awd_keras.io.pytorch_names import (
-    DECODER,
-    DECODER_BIAS,
-    ENCODER,
-    FORMATS,
-    LSTM_PARTS,
-    SOURCES,
-    are_equal,
-    detect_format,
-    does_not_fit,
-    expected_shapes,
-    match_arrays,
-    match_names,
-    name_of,
-)
 from awd_keras.io.state_dict import to_array
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 
+FORMATS = ("authors", "fastai")
 
-def infer_sizes(state_dict, source="auto"):
-    """The sizes of the model that a state dict belongs to.
+# Prefixes: DataParallel, torch.compile, and the position in a `torch.nn.Sequential`.
+_NAME = re.compile(
+    r"(?:module\.|_orig_mod\.|[01]\.)*"
+    r"(?:(?P<encoder>encoder(?:_dp\.emb)?\.weight)|(?P<decoder>decoder\.(?:weight|bias))"
+    r"|rnns\.(?P<layer>\d+)\.(?:module\.)?(?P<lstm>(?:weight|bias)_[ih]h_l0)(?P<raw>_raw)?)"
+)
+_MAX_PROBLEMS = 8
+
+
+def infer_sizes(state_dict):
+    """Infers the sizes of the model that a state dict belongs to.
 
     Args:
-        state_dict: dictionary of arrays, as `read_state_dict` returns it.
-        source: whose names they are: "authors", "fastai" or "auto".
+        state_dict: A dictionary of arrays or tensors, as returned by `read_state_dict`.
 
     Returns:
-        dictionary of `vocabulary_size`, `embedding_dim`, `hidden_dim`, `num_layers` and
-        `tie_weights`: arguments of `AWDLSTMLanguageModel`. A softmax is tied if its matrix is the
-        embedding's or missing. A tied model of one layer has no `hidden_dim`: the embedding's is
-        given.
+        A dictionary with the arguments `vocabulary_size`, `embedding_dim`, `hidden_dim`,
+        `num_layers` and `tie_weights` of `AWDLSTMLanguageModel`. Weights are tied if the matrix of
+        the softmax is missing or equal to the embedding.
 
     Raises:
-        InputError: if weights are missing, unexpected or of shapes that do not fit together.
+        InputError: If weights are missing, unexpected or of inconsistent shapes.
 
     Example:
 
@@ -49,116 +44,71 @@ def infer_sizes(state_dict, source="auto"):
     >>> infer_sizes(to_pytorch(model, "fastai"))["hidden_dim"]
     16
     """
-    source = _check_choice("source", source, SOURCES)
-    source = detect_format(state_dict) if source == "auto" else source
-    parts, unexpected = match_names(state_dict, source)
-    # Counted, as a number in a name may be anything.
-    num_layers = len({layer for _, layer in parts if layer is not None})
-    first, last = ("weight_hh", 0), ("weight_hh", num_layers - 1)
-    # These two say the rest; what they say is then held against all others.
-    if not {ENCODER, first} <= set(parts):
-        form = {ENCODER: "(words, embedding_dim)", first: "(4 * hidden_dim, hidden_dim)"}
-        problems = [
-            f"{name_of(part, source)} is missing, expected with shape {shape}"
-            for part, shape in form.items()
-            if part not in parts
-        ]
-        raise does_not_fit(problems, unexpected)
-    shapes = {part: tuple(state_dict[names[0]].shape) for part, names in parts.items()}
-    for part in (ENCODER, first):
-        if len(shapes[part]) != 2 or min(shapes[part]) < 1:
-            problem = f"{parts[part][0]} has shape {shapes[part]}, expected a matrix"
-            raise does_not_fit([problem], unexpected)
-    vocabulary_size, embedding_dim = shapes[ENCODER]
-    hidden_dim = shapes[first][1]
-    # Untied, our last LSTM has hidden_dim units; fastai's has embedding_dim all the same.
-    is_small = shapes.get(last, ())[1:] == (embedding_dim,) != (hidden_dim,)
-    if DECODER not in parts:
-        tie_weights = True
-    elif shapes[DECODER] != shapes[ENCODER]:
-        tie_weights = is_small
-    else:
-        names = [parts[part][0] for part in (DECODER, ENCODER)]
-        tie_weights = are_equal(*(to_array(name, state_dict[name]) for name in names))
-    if is_small and not tie_weights:
-        problem = (
-            f"{parts[DECODER][0]} is not {parts[ENCODER][0]}, so the softmax is untied; then this "
-            f"library's last LSTM has {hidden_dim} units, as the others, but here it has "
-            f"{embedding_dim}"
-        )
-        raise does_not_fit([problem], unexpected)
+    weights, unexpected = _canonical(state_dict)
+    encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
+    if encoder is None or recurrent is None or encoder.ndim != 2 or recurrent.ndim != 2:
+        raise _does_not_fit(["encoder.weight and rnns.0.weight_hh_l0 must be matrices"], unexpected)
+    decoder = weights.get("decoder.weight")
     sizes = {
-        "vocabulary_size": vocabulary_size,
-        "embedding_dim": embedding_dim,
-        "hidden_dim": hidden_dim,
-        "num_layers": num_layers,
-        "tie_weights": tie_weights,
+        "vocabulary_size": encoder.shape[0],
+        "embedding_dim": encoder.shape[1],
+        "hidden_dim": recurrent.shape[1],
+        "num_layers": len({name.split(".")[1] for name in weights if name.startswith("rnns.")}),
+        "tie_weights": decoder is None or np.array_equal(decoder, encoder),
     }
-    match_arrays(state_dict, source, sizes)
+    _check(weights, unexpected, sizes)
     return sizes
 
 
-def from_pytorch(model, state_dict, source="auto"):
-    """Assigns the weights of a PyTorch model to a model.
+def from_pytorch(model, state_dict):
+    """Assigns the weights of a PyTorch model.
 
     Args:
-        model: `AWDLSTMLanguageModel` of the same sizes (see `infer_sizes`).
-        state_dict: dictionary of arrays or tensors. Names may have or lack `module.` and `_raw`,
-            and may begin with the `module.` of DataParallel.
-        source: whose names they are: "authors", "fastai" or "auto".
+        model: An `AWDLSTMLanguageModel` of the same sizes, see `infer_sizes`.
+        state_dict: A dictionary of arrays or tensors. The names may be the authors' or fastai's,
+            with or without the wrappers of weight dropout, `DataParallel` and `torch.compile`.
 
     Raises:
-        InputError: if weights are missing, unexpected, of another shape, or not finite; all of
-            them are named, and nothing is assigned.
+        InputError: If weights are missing, unexpected, of another shape or not finite. Nothing is
+            assigned.
 
     Example:
 
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> from_pytorch(model, to_pytorch(model, "authors"))
     """
-    source = _check_choice("source", source, SOURCES)
-    source = detect_format(state_dict) if source == "auto" else source
-    weights = match_arrays(state_dict, source, _sizes_of(model))
+    weights, unexpected = _canonical(state_dict)
+    _check(weights, unexpected, _sizes_of(model))
     backbone = model.backbone
-    values = [(backbone.embedding.embeddings, weights[ENCODER], ENCODER)]
-    for layer, lstm in enumerate(backbone.lstm_layers):
+    values = [(backbone.embedding.embeddings, weights["encoder.weight"])]
+    for index, layer in enumerate(backbone.lstm_layers):
+        prefix = f"rnns.{index}."
+        kernel, recurrent_kernel, bias = layer.weights
         values += [
-            (lstm.kernel, weights["weight_ih", layer].T, ("weight_ih", layer)),
-            (lstm.recurrent_kernel, weights["weight_hh", layer].T, ("weight_hh", layer)),
-            (lstm.bias, weights["bias_ih", layer] + weights["bias_hh", layer], ("bias_ih", layer)),
+            (kernel, weights[f"{prefix}weight_ih_l0"].T),
+            (recurrent_kernel, weights[f"{prefix}weight_hh_l0"].T),
+            (bias, weights[f"{prefix}bias_ih_l0"] + weights[f"{prefix}bias_hh_l0"]),
         ]
     if not backbone.tie_weights:
-        values.append((model.decoder.matrix, weights[DECODER], DECODER))
-    values.append((model.decoder.bias, weights[DECODER_BIAS], DECODER_BIAS))
-
-    with np.errstate(over="ignore"):
-        values = [(weight, array.astype(weight.dtype), part) for weight, array, part in values]
-    problems = [
-        f"{name_of(part, source)} holds numbers that are not finite in {array.dtype}"
-        for _, array, part in values
-        if not np.all(np.isfinite(array))
-    ]
-    if problems:
-        raise does_not_fit(problems, [])
-    for variable, array, _ in values:
+        values.append((model.decoder.matrix, weights["decoder.weight"]))
+    values.append((model.decoder.bias, weights["decoder.bias"]))
+    for variable, array in values:
         variable.assign(array)
 
 
 def to_pytorch(model, model_format):
-    """The weights of a model as a PyTorch model has them.
-
-    The authors' names are those with weight dropout (`--wdrop` above 0), as theirs in the paper.
+    """Returns the weights of a model as a PyTorch state dict.
 
     Args:
-        model: `AWDLSTMLanguageModel`.
-        model_format: "authors" or "fastai".
+        model: An `AWDLSTMLanguageModel`.
+        model_format: `"authors"` for the authors' model with weight dropout, or `"fastai"`.
 
     Returns:
-        dictionary of NumPy arrays; those of a tied matrix are one array.
+        A dictionary of NumPy arrays. Tied matrices are one array.
 
     Raises:
-        InputError: if fastai has no such model: untied, its last LSTM has `embedding_dim`
-            units, where ours has `hidden_dim`.
+        InputError: If fastai has no such model: the last LSTM of an untied model has `hidden_dim`
+            units here and `embedding_dim` there.
 
     Example:
 
@@ -166,51 +116,105 @@ def to_pytorch(model, model_format):
     >>> to_pytorch(model, "authors")["rnns.1.module.weight_ih_l0"].shape
     (32, 16)
     """
-    _check_choice("model_format", model_format, FORMATS)
+    if model_format not in FORMATS:
+        raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")
     sizes, backbone = _sizes_of(model), model.backbone
     if model_format == "fastai" and backbone.output_dim != backbone.embedding_dim:
         raise InputError(
-            "fastai's AWD_LSTM has embedding_dim units in its last LSTM, expected "
-            f"{backbone.embedding_dim}. Received a model with {backbone.output_dim}: write it in "
-            "the authors' format."
+            f"The last LSTM of fastai's AWD_LSTM has embedding_dim={backbone.embedding_dim} units. "
+            f"Received: a model with {backbone.output_dim}. Use the authors' format."
         )
-    embedding = _numbers(backbone.embedding.embeddings)
-    weights = {ENCODER: embedding, DECODER_BIAS: _numbers(model.decoder.bias)}
-    weights[DECODER] = embedding if backbone.tie_weights else _numbers(model.decoder.matrix)
-    for layer, lstm in enumerate(backbone.lstm_layers):
-        bias = _numbers(lstm.bias)
-        kernels = (_numbers(lstm.kernel).T, _numbers(lstm.recurrent_kernel).T)
-        for kind, array in zip(LSTM_PARTS, (*kernels, bias, np.zeros_like(bias))):
-            weights[kind, layer] = array
-    state_dict = {
-        name_of(part, model_format): np.ascontiguousarray(weights[part])
-        for part in expected_shapes(**sizes)
-    }
+    embedding = to_array("encoder.weight", backbone.embedding.embeddings.numpy())
+    weights = {"encoder.weight": embedding, "decoder.weight": embedding}
+    for index, layer in enumerate(backbone.lstm_layers):
+        kernel, recurrent_kernel, bias = (
+            to_array(variable.path, variable.numpy()) for variable in layer.weights
+        )
+        weights[f"rnns.{index}.weight_ih_l0"] = np.ascontiguousarray(kernel.T)
+        weights[f"rnns.{index}.weight_hh_l0"] = np.ascontiguousarray(recurrent_kernel.T)
+        weights[f"rnns.{index}.bias_ih_l0"] = bias
+        weights[f"rnns.{index}.bias_hh_l0"] = np.zeros_like(bias)
+    if not backbone.tie_weights:
+        weights["decoder.weight"] = to_array("decoder.weight", model.decoder.matrix.numpy())
+    weights["decoder.bias"] = to_array("decoder.bias", model.decoder.bias.numpy())
+    state_dict = {_name_in(name, model_format): weights[name] for name in _shapes(**sizes)}
     if model_format == "fastai":
-        state_dict["0.encoder_dp.emb.weight"] = state_dict["0.encoder.weight"]
+        state_dict["0.encoder_dp.emb.weight"] = embedding
     return state_dict
 
 
 def _sizes_of(model):
-    if not isinstance(model, AWDLSTMLanguageModel):
-        raise ValueError(f"`model` must be an AWDLSTMLanguageModel. Received: model={model!r}")
-    backbone = model.backbone
-    return {
-        "vocabulary_size": backbone.vocabulary_size,
-        "embedding_dim": backbone.embedding_dim,
-        "hidden_dim": backbone.hidden_dim,
-        "num_layers": backbone.num_layers,
-        "tie_weights": backbone.tie_weights,
-    }
+    names = ("vocabulary_size", "embedding_dim", "hidden_dim", "num_layers", "tie_weights")
+    return {name: getattr(model.backbone, name) for name in names}
 
 
-def _numbers(variable):
-    return to_array(variable.path, variable.numpy())
+def _canonical(state_dict):
+    """Returns arrays by name without prefixes and wrappers, and the names of other entries."""
+    weights, unexpected, raw = {}, [], set()
+    for key, value in state_dict.items():
+        match = _NAME.fullmatch(key)
+        if match is None:
+            unexpected.append(key)
+            continue
+        name = match["decoder"] or "encoder.weight"
+        if match["layer"]:
+            name = f"rnns.{match['layer']}.{match['lstm']}"
+        # `weight_hh_l0` is a copy of `weight_hh_l0_raw` with dropped entries.
+        if name in raw:
+            continue
+        if match["raw"]:
+            raw.add(name)
+        weights[name] = to_array(key, value)
+    return weights, unexpected
 
 
-def _check_choice(argument, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{argument}` must be one of {', '.join(choices)}. Received: {argument}={value!r}"
-        )
-    return value
+def _shapes(vocabulary_size, embedding_dim, hidden_dim, num_layers, tie_weights):
+    """Returns the shapes of PyTorch's weights by canonical name."""
+    units = [hidden_dim] * (num_layers - 1) + [embedding_dim if tie_weights else hidden_dim]
+    shapes = {"encoder.weight": (vocabulary_size, embedding_dim)}
+    for index, (inputs, outputs) in enumerate(zip([embedding_dim, *units], units)):
+        shapes[f"rnns.{index}.weight_ih_l0"] = (4 * outputs, inputs)
+        shapes[f"rnns.{index}.weight_hh_l0"] = (4 * outputs, outputs)
+        shapes[f"rnns.{index}.bias_ih_l0"] = (4 * outputs,)
+        shapes[f"rnns.{index}.bias_hh_l0"] = (4 * outputs,)
+    shapes["decoder.weight"] = (vocabulary_size, units[-1])
+    shapes["decoder.bias"] = (vocabulary_size,)
+    return shapes
+
+
+def _check(weights, unexpected, sizes):
+    shapes, problems = _shapes(**sizes), []
+    for name, shape in shapes.items():
+        array = weights.get(name)
+        if array is None:
+            if name != "decoder.weight" or not sizes["tie_weights"]:
+                problems.append(f"{name} is missing, expected shape {shape}")
+        elif array.shape != shape:
+            problems.append(f"{name} has shape {array.shape}, expected {shape}")
+        elif not np.all(np.isfinite(array)):
+            problems.append(f"{name} contains NaN or infinity")
+    unexpected = unexpected + [name for name in weights if name not in shapes]
+    if not problems and sizes["tie_weights"] and "decoder.weight" in weights:
+        if not np.array_equal(weights["decoder.weight"], weights["encoder.weight"]):
+            problems.append("decoder.weight differs from encoder.weight, expected tied weights")
+    if problems or unexpected:
+        raise _does_not_fit(problems, unexpected)
+
+
+def _does_not_fit(problems, unexpected):
+    problems = problems + [f"{name} is unexpected" for name in sorted(unexpected)]
+    shown = "; ".join(problems[:_MAX_PROBLEMS])
+    more = len(problems) - _MAX_PROBLEMS
+    return InputError(
+        f"The weights do not fit the model: {shown}{f'; and {more} more' if more > 0 else ''}."
+    )
+
+
+def _name_in(name, model_format):
+    """Returns the name of a weight in the state dict of a model with weight dropout."""
+    name = name.replace("weight_hh_l0", "weight_hh_l0_raw")
+    if model_format == "authors":
+        return re.sub(r"^(rnns\.\d+)\.", r"\1.module.", name)
+    # fastai keeps the raw matrix outside the wrapped LSTM.
+    name = re.sub(r"^(rnns\.\d+)\.(?!weight_hh)", r"\1.module.", name)
+    return f"{'1' if name.startswith('decoder') else '0'}.{name}"

@@ -10,25 +10,29 @@ from awd_keras.losses.activation_regularization import (
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class ActivationRegularization(keras.layers.Layer):
-    """Adds AR and TAR of an LSTM's outputs to the loss and returns the dropped outputs.
+    """Adds AR and TAR of an LSTM's outputs to the loss, and returns the outputs after dropout.
 
-    In training only: the loss of a validation is the one that a perplexity is made of.
+    Masked time steps do not count.
 
     Args:
-        ar_alpha: weight of AR, taken on the dropped outputs. 2 in the paper (`alpha`).
-        tar_beta: weight of TAR, taken on the raw outputs. 1 in the paper (`beta`).
-        **kwargs: of `keras.layers.Layer`.
+        ar_alpha: Weight of AR, which penalizes large outputs after dropout (`alpha` in the
+            authors' code). Defaults to 2, as in the paper.
+        tar_beta: Weight of TAR, which penalizes changes of the outputs before dropout from one
+            time step to the next (`beta` in the authors' code). Defaults to 1, as in the paper.
+        **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        inputs: list of two tensors (batch_size, timesteps, features): the raw outputs of the last
-            LSTM, and the same after dropout.
-        training: whether to add to the loss; True unless Keras says otherwise.
+        inputs: `[raw, dropped]`, the outputs of the last LSTM before and after dropout, tensors
+            of shape `(batch_size, timesteps, features)`.
+        training: Whether to add the losses. `fit` passes `True`, `evaluate` and `predict` pass
+            `False`, so a validation loss contains no penalty. Without it, the losses are added,
+            as by `keras.layers.ActivityRegularization`.
 
     Returns:
-        the second of the two.
+        `dropped`, unchanged.
 
     Raises:
-        ValueError: if a weight is negative, or the inputs are not two tensors.
+        ValueError: If a weight is negative, or the inputs are not two tensors.
 
     Example:
 
@@ -36,7 +40,7 @@ class ActivationRegularization(keras.layers.Layer):
     >>> layer = ActivationRegularization(ar_alpha=2.0, tar_beta=1.0)
     >>> raw = tf.ones((1, 3, 2))
     >>> dropped = layer([raw, raw])
-    >>> [float(loss) for loss in layer.losses]  # AR: 2 * mean of 1; TAR: no change along time
+    >>> [float(loss) for loss in layer.losses]
     [2.0, 0.0]
     """
 
@@ -57,11 +61,12 @@ class ActivationRegularization(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs, training=True):
+    def call(self, inputs, mask=None, training=True):
         raw, dropped = inputs
         if training:
-            self.add_loss(activation_regularization(dropped, self.ar_alpha))
-            self.add_loss(temporal_activation_regularization(raw, self.tar_beta))
+            mask = self.compute_mask(inputs, mask)
+            self.add_loss(activation_regularization(dropped, self.ar_alpha, mask=mask))
+            self.add_loss(temporal_activation_regularization(raw, self.tar_beta, mask=mask))
         return dropped
 
     def compute_mask(self, inputs, mask=None):

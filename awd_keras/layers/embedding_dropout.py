@@ -1,34 +1,41 @@
-"""Embedding dropout: whole words vanish (section 4.3 of the paper)."""
+"""Embedding dropout: dropout of whole words (section 4.3 of the paper)."""
 
 import keras
 import tensorflow as tf
 
-from awd_keras.layers.shared_embedding import serialize_shared, validated_embedding
+from awd_keras.layers.shared_embedding import SharedEmbeddingLayer, validated_embedding
 from awd_keras.layers.stochastic_layer import StochasticLayer, validated_rate
 from awd_keras.ops.random import dropout_mask
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
-class EmbeddingDropout(StochasticLayer):
-    """Looks words up in an embedding of which whole rows are dropped.
+class EmbeddingDropout(StochasticLayer, SharedEmbeddingLayer, keras.layers.Layer):
+    """Looks up words in an embedding after dropping whole rows of its matrix.
 
-    One mask over the rows of the matrix for each call: all occurrences of a word vanish together,
-    in all rows of the batch; survivors are scaled by `1 / (1 - rate)`. Only the lookup is masked:
-    a softmax tied to the same matrix can still predict a dropped word.
+    Each training call draws one mask over the rows of the matrix: a dropped word is zero at all
+    its occurrences in the batch, and the other words are scaled by `1 / (1 - rate)`. The mask
+    applies to the lookup only. A `TiedDecoder` of the same embedding can still predict a dropped
+    word.
+
+    The layer has no weights of its own. Setting its `trainable` to `False` freezes the embedding.
 
     Args:
-        embedding: a `keras.layers.Embedding`, which keeps the one variable.
-        rate: float in [0, 1), the probability of dropping a word (the authors' `dropoute`).
-        seed: None or int, for `fit`.
-        **kwargs: of `keras.layers.Layer`.
+        embedding: A `keras.layers.Embedding`.
+        rate: Float in the range `[0, 1)`, the probability of dropping a word (`dropoute` in the
+            authors' code; 0.1 in the paper).
+        seed: Integer or `None` (default), the seed used when the call gets none, as in `fit`.
+        **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        token_ids: integer tensor (batch_size, timesteps).
-        training: whether to drop.
-        seed: None or an int32 tensor (2,): the mask is a pure function of it.
+        token_ids: Integer tensor of shape `(batch_size, timesteps)`, or of any other shape.
+        training: Whether to apply dropout.
+        seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
+
+    Returns:
+        Tensor of shape `(batch_size, timesteps, output_dim)`.
 
     Raises:
-        ValueError: if the rate is outside [0, 1) or `embedding` is not an Embedding.
+        ValueError: If the rate is not in the range `[0, 1)`, or `embedding` is not an `Embedding`.
 
     Example:
 
@@ -38,9 +45,14 @@ class EmbeddingDropout(StochasticLayer):
     """
 
     def __init__(self, embedding, rate, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
+        super().__init__(**kwargs)
         self.embedding = validated_embedding(embedding)
         self.rate = validated_rate("rate", rate)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        # Half precision cannot represent the ids, should they come as floats.
+        self.autocast = False
 
     def build(self, input_shape):
         if not self.embedding.built:
@@ -56,7 +68,7 @@ class EmbeddingDropout(StochasticLayer):
         return embedded * tf.gather(mask, tf.cast(token_ids, tf.int32))
 
     def compute_mask(self, inputs, mask=None):
-        return self.embedding.compute_mask(inputs, mask)
+        return keras.ops.not_equal(inputs, 0) if self.embedding.mask_zero else None
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.embedding.output_dim)
@@ -66,10 +78,4 @@ class EmbeddingDropout(StochasticLayer):
         return keras.KerasTensor(shape, dtype=self.embedding.compute_dtype)
 
     def get_config(self):
-        embedding = serialize_shared(self.embedding)
-        return {**super().get_config(), "embedding": embedding, "rate": self.rate}
-
-    @classmethod
-    def from_config(cls, config):
-        embedding = keras.saving.deserialize_keras_object(config["embedding"])
-        return cls(**{**config, "embedding": embedding})
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -9,41 +9,38 @@ from awd_keras.ops.replicas import num_replicas, replica_rows
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
-class LockedDropout(StochasticLayer):
-    """Dropout with one mask for each row and feature, the same at all time steps.
+class LockedDropout(StochasticLayer, keras.layers.SpatialDropout1D):
+    """Dropout with one mask per sequence and feature, shared by all time steps.
 
-    Another call, hence another window of the text, draws another mask. Survivors are scaled by
-    `1 / (1 - rate)`; without training the layer is the identity.
+    Each call draws a new mask. Entries that are kept are scaled by `1 / (1 - rate)`. At inference
+    the layer returns its inputs. It is a `keras.layers.SpatialDropout1D` whose seed can be passed
+    to the call.
 
     Args:
-        rate: float in [0, 1), the probability of dropping (the authors' `dropouti`, `dropouth`
-            and `dropout`; Gal and Ghahramani 2016).
-        seed: None or int, for `fit`.
-        **kwargs: of `keras.layers.Layer`.
+        rate: Float in the range `[0, 1)`, the probability of dropping a feature of a sequence
+            (`dropouti`, `dropouth` and `dropout` in the authors' code; Gal and Ghahramani, 2016).
+        seed: Integer or `None` (default), the seed used when the call gets none, as in `fit`.
+        **kwargs: Passed to `keras.layers.SpatialDropout1D`: `name` and `dtype`.
 
     Call arguments:
-        inputs: tensor (batch_size, timesteps, features).
-        training: whether to drop.
-        seed: None or an int32 tensor (2,): the mask is a pure function of it.
-        time_major: whether the inputs have time first; the mask of a row stays the same.
+        inputs: Tensor of shape `(batch_size, timesteps, features)`.
+        training: Whether to apply dropout.
+        seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
+        time_major: Whether the inputs have shape `(timesteps, batch_size, features)`. The mask of
+            each sequence is the same either way. Defaults to `False`.
 
     Raises:
-        ValueError: if the rate is outside [0, 1), or the input is not of rank 3.
+        ValueError: If the rate is not in the range `[0, 1)`.
 
     Example:
 
     >>> layer = LockedDropout(0.5)
-    >>> layer(tf.ones((2, 3, 4)), training=False).shape
+    >>> layer(tf.ones((2, 3, 4)), training=True).shape
     TensorShape([2, 3, 4])
     """
 
     def __init__(self, rate, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
-        self.rate = validated_rate("rate", rate)
-        self.input_spec = keras.layers.InputSpec(ndim=3)
-
-    def build(self, input_shape):
-        self.built = True
+        super().__init__(validated_rate("rate", rate), seed=seed, **kwargs)
 
     def call(self, inputs, training=False, seed=None, time_major=False):
         if not training or self.rate == 0:
@@ -53,11 +50,4 @@ class LockedDropout(StochasticLayer):
         num_rows = sizes[batch_axis]
         shape = (num_rows * num_replicas(), inputs.shape[2] or sizes[2])
         mask = dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
-        mask = replica_rows(mask, num_rows)
-        return inputs * tf.expand_dims(mask, time_axis)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
+        return inputs * tf.expand_dims(replica_rows(mask, num_rows), time_axis)

@@ -1,33 +1,33 @@
-"""What the layers share that are given an embedding of somebody else's."""
+"""What the layers around an existing embedding have in common."""
 
 import keras
 
 
 def validated_embedding(embedding):
-    """Checks that a layer was given an embedding.
-
-    Args:
-        embedding: the argument.
-
-    Returns:
-        the argument.
+    """Checks that a layer was given a `keras.layers.Embedding`, and returns it.
 
     Raises:
-        ValueError: if it is not a `keras.layers.Embedding`.
+        ValueError: If it is anything else.
     """
     if not isinstance(embedding, keras.layers.Embedding):
         raise ValueError(
-            "`embedding` must be a keras.layers.Embedding, whose matrix is used in place. "
+            "`embedding` must be a keras.layers.Embedding, whose matrix the layer shares. "
             f"Received: embedding={embedding!r}"
         )
     return embedding
 
 
-def serialize_shared(layer):
-    """Serializes a layer so that all who share it share it again after loading.
+class SharedEmbeddingLayer:
+    """Mixin for Keras layers with an `embedding` that other layers may share."""
 
-    Keras marks an object as shared when it serializes it for the second time, in a copy that the
-    first owner's configuration no longer holds. Serializing twice marks it for every owner.
-    """
-    keras.saving.serialize_keras_object(layer)
-    return keras.saving.serialize_keras_object(layer)
+    def get_config(self):
+        # Keras marks an object as shared when it serializes it for the second time. Serializing
+        # twice marks it in the configuration of its first owner too.
+        keras.saving.serialize_keras_object(self.embedding)
+        embedding = keras.saving.serialize_keras_object(self.embedding)
+        return {**super().get_config(), "embedding": embedding}
+
+    @classmethod
+    def from_config(cls, config):
+        embedding = keras.saving.deserialize_keras_object(config["embedding"])
+        return cls(**{**config, "embedding": embedding})

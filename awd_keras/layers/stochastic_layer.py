@@ -1,57 +1,56 @@
-"""What every layer with a random mask shares: its rate and where its seeds come from."""
+"""What all layers with a random mask have in common: their rate and their seeds."""
 
 import math
 import numbers
 
-import keras
 import tensorflow as tf
+
+_SEED = "seed_generator"
 
 
 def validated_rate(name, rate):
     """Checks a dropout rate.
 
     Args:
-        name: name of the argument, for the message.
-        rate: the probability of dropping.
+        name: Name of the argument, for the error message.
+        rate: The probability of dropping an entry.
 
     Returns:
-        the rate as a float.
+        The rate as a float.
 
     Raises:
-        ValueError: if it is not a number in [0, 1).
+        ValueError: If it is not a number in the range `[0, 1)`.
     """
-    number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not number or math.isnan(rate) or not 0 <= rate < 1:
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+    if not is_number or math.isnan(rate) or not 0 <= rate < 1:
         raise ValueError(
-            f"`{name}` must be a number in [0, 1), the probability of dropping. "
+            f"`{name}` must be a number in the range [0, 1), the probability of dropping. "
             f"Received: {name}={rate!r}"
         )
     return float(rate)
 
 
-class StochasticLayer(keras.layers.Layer):
-    """Base of the layers that draw a mask.
+class StochasticLayer:
+    """Mixin for Keras layers that draw a mask and have a `seed_generator`.
 
-    A mask is a pure function of an int32 seed of shape (2,). A training loop passes the seed to
-    `call`, so that nothing random has to be saved; without one, as in `fit`, the layer draws it
-    from its own `keras.random.SeedGenerator`.
-
-    Args:
-        seed: None or int, the start of the layer's own generator.
-        **kwargs: of `keras.layers.Layer`.
+    A mask is a pure function of an int32 seed of shape `(2,)`. A training loop passes the seed to
+    `call`, so there is no random state to save. Without it, as in `fit`, the layer takes the next
+    seed of its own generator, whose state is saved with the weights. (Keras does not save it for
+    its own layers.)
     """
 
-    def __init__(self, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.supports_masking = True
+    seed_generator = None
 
     def mask_seed(self, seed):
-        """The seed given to `call`, or the next one of the layer's generator."""
-        if seed is not None:
-            return seed
-        return tf.cast(self.seed_generator.next(), tf.int32)
+        """Returns the seed passed to `call`, or else the next one of the layer's generator."""
+        return tf.cast(self.seed_generator.next(), tf.int32) if seed is None else seed
 
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self.seed_generator is not None:
+            store[_SEED] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store):
+        if self.seed_generator is not None and _SEED in store.keys():
+            self.seed_generator.state.assign(store[_SEED])
+        super().load_own_variables({key: store[key] for key in store.keys() if key != _SEED})

@@ -3,27 +3,36 @@
 import keras
 import tensorflow as tf
 
-from awd_keras.layers.shared_embedding import serialize_shared, validated_embedding
+from awd_keras.layers.shared_embedding import SharedEmbeddingLayer, validated_embedding
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
-class TiedDecoder(keras.layers.Layer):
-    """Logits over the vocabulary through the matrix of an embedding, with its own bias.
+class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
+    """Computes logits over the vocabulary with the matrix of an embedding, and a bias of its own.
+
+    `.keras` files keep the two layers tied. Copies made by `keras.models.clone_model`,
+    `Model.from_config` or `keras.models.model_from_json`, and models loaded from legacy `.h5`
+    files, are not tied: Keras gives them two matrices. If you need them tied, use one
+    `keras.layers.ReversibleEmbedding` instead of the two layers; it has no bias.
+
+    Setting `trainable` to `False` freezes the shared embedding as well. To freeze the bias only,
+    use `decoder.bias.trainable = False`.
 
     Args:
-        embedding: a `keras.layers.Embedding`; the matrix stays one variable, shared by both. (With
-            an embedding of its own, the decoder is an untied one.)
-        use_bias: whether to add a bias, which starts at zero.
-        **kwargs: of `keras.layers.Layer`.
+        embedding: A `keras.layers.Embedding`. Its matrix remains one variable, shared by both
+            layers. Pass an embedding used nowhere else for an untied decoder.
+        use_bias: Whether to add a bias, initialized to zeros. Defaults to `True`.
+        **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        inputs: tensor (..., output_dim of the embedding).
+        inputs: Tensor of shape `(batch_size, timesteps, features)`, or any other that ends in
+            `features`, the `output_dim` of the embedding.
 
     Returns:
-        logits (..., input_dim of the embedding), always at least float32.
+        Logits of shape `(batch_size, timesteps, input_dim)`, float32 under mixed precision as well.
 
     Raises:
-        ValueError: if `embedding` is not an Embedding, or the features do not fit its columns.
+        ValueError: If `embedding` is not an `Embedding`, or `features` is not its `output_dim`.
 
     Example:
 
@@ -43,9 +52,9 @@ class TiedDecoder(keras.layers.Layer):
     def build(self, input_shape):
         if input_shape[-1] != self.embedding.output_dim:
             raise ValueError(
-                f"TiedDecoder expects {self.embedding.output_dim} features, the output_dim of its "
-                f"embedding. Received: input_shape={tuple(input_shape)}. Give the last layer as "
-                "many units as the embedding has columns, or the decoder an embedding of its own."
+                f"The inputs of TiedDecoder must have {self.embedding.output_dim} features, the "
+                "output_dim of its embedding. Give the layer before it as many units, or the "
+                f"decoder an embedding of its own. Received: input_shape={tuple(input_shape)}"
             )
         if not self.embedding.built:
             self.embedding.build((None,))
@@ -57,8 +66,11 @@ class TiedDecoder(keras.layers.Layer):
 
     @property
     def matrix(self):
-        """The softmax matrix (vocabulary_size, features), in the dtype of the variable."""
-        return self.embedding.embeddings
+        """The softmax matrix, of shape `(vocabulary_size, features)`."""
+        if self.embedding.quantization_mode is None:
+            return self.embedding.embeddings
+        # Looking up all words dequantizes them.
+        return self.embedding(tf.range(self.embedding.input_dim))
 
     def call(self, inputs):
         matrix = tf.cast(tf.convert_to_tensor(self.matrix), inputs.dtype)
@@ -83,10 +95,4 @@ class TiedDecoder(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.logits_dtype)
 
     def get_config(self):
-        embedding = serialize_shared(self.embedding)
-        return {**super().get_config(), "embedding": embedding, "use_bias": self.use_bias}
-
-    @classmethod
-    def from_config(cls, config):
-        embedding = keras.saving.deserialize_keras_object(config["embedding"])
-        return cls(**{**config, "embedding": embedding})
+        return {**super().get_config(), "use_bias": self.use_bias}

@@ -1,18 +1,21 @@
 """AR and TAR, the penalties on activations (section 4.6 of the paper).
 
-The paper prints an L2 norm; the authors' code takes the mean of squares over all elements, and so
-do we: its weights 2 and 1 belong to that mean.
+The paper prints an L2 norm. The authors' code takes the mean of squares over all elements, to
+which the weights 2 and 1 belong, and so do these functions.
 """
 
 import tensorflow as tf
 
 
-def activation_regularization(dropped, alpha):
-    """AR: keeps activations small.
+def activation_regularization(dropped, alpha, mask=None):
+    """Activation regularization (AR), which keeps activations small.
 
     Args:
-        dropped: tensor (batch_size, timesteps, features): outputs of the last LSTM after dropout.
-        alpha: weight, 2 in the paper (the authors' `alpha`).
+        dropped: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last LSTM
+            after dropout.
+        alpha: Weight of the penalty, 2 in the paper (`--alpha` in the authors' code).
+        mask: `None`, or a boolean tensor of shape `(batch_size, timesteps)`. Steps where it is
+            False, such as padding, do not count.
 
     Returns:
         `alpha * mean(dropped ** 2)`, a scalar in float32 (float64 for float64 inputs).
@@ -22,16 +25,19 @@ def activation_regularization(dropped, alpha):
     >>> float(activation_regularization(tf.fill((1, 2, 3), 2.0), alpha=2.0))
     8.0
     """
-    return alpha * _mean_of_squares(_wide(dropped))
+    return alpha * _mean_of_squares(_widen(dropped), mask)
 
 
-def temporal_activation_regularization(raw, beta, time_major=False):
-    """TAR: keeps the state from changing fast.
+def temporal_activation_regularization(raw, beta, time_major=False, mask=None):
+    """Temporal activation regularization (TAR), which keeps the state from changing fast.
 
     Args:
-        raw: tensor (batch_size, timesteps, features): outputs of the last LSTM before dropout.
-        beta: weight, 1 in the paper (the authors' `beta`).
-        time_major: whether time is the first axis of `raw`.
+        raw: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last LSTM
+            before dropout.
+        beta: Weight of the penalty, 1 in the paper (`--beta` in the authors' code).
+        time_major: Whether `raw` and `mask` have time as their first axis. Defaults to False.
+        mask: `None`, or a boolean tensor of shape `(batch_size, timesteps)`. Changes from or to a
+            step where it is False do not count.
 
     Returns:
         `beta * mean((raw[:, 1:] - raw[:, :-1]) ** 2)`, a scalar in float32 (float64 for float64
@@ -42,17 +48,27 @@ def temporal_activation_regularization(raw, beta, time_major=False):
     >>> float(temporal_activation_regularization(tf.constant([[[1.0], [3.0]]]), beta=1.0))
     4.0
     """
-    raw = _wide(raw)
-    changes = raw[1:] - raw[:-1] if time_major else raw[:, 1:] - raw[:, :-1]
-    return beta * _mean_of_squares(changes)
+    before, after = _neighbors(_widen(raw), time_major)
+    if mask is not None:
+        mask_before, mask_after = _neighbors(tf.cast(mask, tf.bool), time_major)
+        mask = mask_before & mask_after
+    return beta * _mean_of_squares(after - before, mask)
 
 
-def _wide(x):
+def _neighbors(x, time_major):
+    return (x[:-1], x[1:]) if time_major else (x[:, :-1], x[:, 1:])
+
+
+def _widen(x):
     x = tf.convert_to_tensor(x)
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
-def _mean_of_squares(x):
-    # Not reduce_mean: over no elements, one time step has none, it would give NaN.
-    count = tf.cast(tf.maximum(tf.size(x), 1), x.dtype)
-    return tf.reduce_sum(x * x) / count
+def _mean_of_squares(x, mask):
+    # Not tf.reduce_mean, which returns NaN where there are no elements.
+    if mask is None:
+        count = tf.cast(tf.maximum(tf.size(x), 1), x.dtype)
+        return tf.reduce_sum(x * x) / count
+    mask = tf.cast(mask, x.dtype)
+    count = tf.reduce_sum(mask) * tf.cast(tf.shape(x)[-1], x.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(x * x * mask[..., tf.newaxis]), count)

@@ -155,7 +155,7 @@ class AWDLSTM(keras.Model):
 
     def initial_state(self, batch_size):
         """Zeros `[[h, c]] * num_layers`, each (batch_size, units), float32."""
-        return [layer.initial_state(batch_size) for layer in self.lstm_layers]
+        return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
     def call(self, token_ids, states=None, training=False, seed=None, time_major=False):
         def layer_seed(index):

@@ -52,19 +52,17 @@ def lstm_cudnn(
     parameters = pack_parameters(kernel, recurrent_kernel, bias)
     arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]
     if lengths is not None:
-        lengths = tf.cast(lengths, tf.int32)
         is_padding = (tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths)[..., tf.newaxis]
-        # What is not chosen here has no gradient.
+        # Also stops the gradient with respect to padding.
         arguments[0] = tf.where(is_padding, tf.zeros((), dtype), arguments[0])
-    operation = _cudnn if training else _inference
-    outputs, final_h, final_c = operation(*arguments, lengths)
+    run = _cudnn if training else _inference
+    outputs, final_h, final_c = run(*arguments, lengths)
     outputs = tf.cast(outputs, inputs.dtype)
     final_h, final_c = tf.cast(final_h, initial_h.dtype), tf.cast(final_c, initial_c.dtype)
     if lengths is not None:
         is_empty = (lengths == 0)[:, tf.newaxis]
         final_h = tf.where(is_empty, initial_h, final_h)
         final_c = tf.where(is_empty, initial_c, final_c)
-        outputs = tf.where(is_padding, tf.cast(final_h, outputs.dtype), outputs)
     return outputs, final_h, final_c
 
 

@@ -1,22 +1,23 @@
-"""The LSTM as TensorFlow loops with a gradient of their own.
+"""The LSTM as a TensorFlow loop with a custom gradient, for any device.
 
-Where the time goes, and what is done about it:
+What makes it fast:
 
-- `inputs @ kernel + bias` is one product for all time steps, before the loop.
+- `inputs @ kernel + bias` is one matmul for all time steps, before the loop.
 - The backward loop computes only `dz[t]` and `dz[t] @ recurrent_kernel^T`. The gradients of the
-  kernels and the bias come from one product each over all time steps, after the loop; autodiff
-  would add a whole matrix at every step.
-- The factors of the backward pass are made in the forward loop, from gates that are still in the
-  processor's cache, and read one step at a time. Nothing of it is kept for inference.
-- The recurrent matrix is transposed once, before the loop that reads it the other way round:
-  backwards in float32, forwards in bfloat16, whose products read rows faster than columns.
+  kernels and the bias take one matmul each, over all time steps, after the loop. Automatic
+  differentiation would add a full matrix at every step.
+- The factors of the backward pass are computed in the forward loop, while the gates are still in
+  the processor's cache. Inference skips them.
+- The recurrent matrix is transposed once, before the loop that needs its transpose: the backward
+  loop in float32, the forward loop in bfloat16, whose matmuls read rows faster than columns.
+- A single step without gradient runs no loop at all.
 
-Cell and hidden states are kept in float32 whatever the dtype of the products.
+States are float32 regardless of the dtype of the matmuls (float64 for float64 inputs).
 """
 
 import tensorflow as tf
 
-# Pre-activation that closes or opens a sigmoid gate exactly in every dtype.
+# A pre-activation that saturates a sigmoid exactly in every dtype.
 _SATURATED = 1e4
 
 
@@ -26,110 +27,127 @@ def lstm_portable(
     """Runs an LSTM over a time-major sequence.
 
     Args:
-        inputs: tensor (timesteps, batch_size, features).
-        initial_h: tensor (batch_size, units), float32 (float64 for float64 inputs).
-        initial_c: tensor (batch_size, units), as `initial_h`.
-        kernel: tensor (features, 4 * units), dtype of `inputs`.
-        recurrent_kernel: tensor (units, 4 * units), dtype of `inputs`.
-        bias: tensor (4 * units,), dtype of `inputs`.
-        lengths: None or integer tensor (batch_size,).
-        training: if False, nothing is kept for the gradient, which then runs the loop again.
+        inputs: Tensor of shape `(timesteps, batch_size, features)`.
+        initial_h: Tensor of shape `(batch_size, units)`, float32 (float64 for float64 inputs).
+        initial_c: Tensor of shape `(batch_size, units)`, as `initial_h`.
+        kernel: Tensor of shape `(features, 4 * units)`, in the dtype of `inputs`.
+        recurrent_kernel: Tensor of shape `(units, 4 * units)`, in the dtype of `inputs`.
+        bias: Tensor of shape `(4 * units,)`, in the dtype of `inputs`.
+        lengths: Integer tensor of shape `(batch_size,)`, or `None`. The final states are those
+            after this many steps; later outputs are undefined.
+        training: If `False`, nothing is kept for the gradient, which then runs the loop again.
 
     Returns:
-        `(outputs, final_h, final_c)`: (timesteps, batch_size, units) in the dtype of `inputs`, and
-        twice (batch_size, units) in the dtype of the initial states.
+        `(outputs, final_h, final_c)`, of shapes `(timesteps, batch_size, units)`, in the dtype of
+        `inputs`, and twice `(batch_size, units)`, in the dtype of the initial states.
     """
-    timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
+    timesteps = inputs.shape[0] or tf.shape(inputs)[0]
+    # Loop variables must keep their static shapes, so all take the most specific one.
+    batch_size = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0] or tf.shape(inputs)[1]
     projected = tf.matmul(tf.reshape(inputs, (-1, features)), kernel) + bias
     projected = tf.reshape(projected, (timesteps, batch_size, 4 * units))
-    # A loop's variables must keep their static shapes: what one argument knows, all must know.
-    known = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0]
-    projected = tf.ensure_shape(projected, (inputs.shape[0], known, 4 * units))
-    initial_h = tf.ensure_shape(initial_h, (known, units))
-    initial_c = tf.ensure_shape(initial_c, (known, units))
+    initial_h = tf.reshape(initial_h, (batch_size, units))
+    initial_c = tf.reshape(initial_c, (batch_size, units))
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
     outputs, final_h, final_c = _recurrence(
         projected, initial_h, initial_c, recurrent_kernel, training
     )
-    outputs.set_shape((inputs.shape[0], known, units))
+    outputs.set_shape(projected.shape[:2] + [units])
     if lengths is not None:
-        outputs, final_h = _repeat_last(outputs, initial_h, lengths)
+        all_h = tf.concat([tf.cast(initial_h, outputs.dtype)[tf.newaxis], outputs], axis=0)
+        final_h = tf.cast(take_steps(all_h, lengths[:, tf.newaxis])[0], initial_h.dtype)
     return outputs, final_h, final_c
 
 
-def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
-    """The part of an LSTM that must go step by step.
+def take_steps(sequence, steps):
+    """Picks time steps of a time-major sequence, for each row on its own.
 
     Args:
-        projected: tensor (timesteps, batch_size, 4 * units): inputs @ kernel + bias.
-        initial_h, initial_c: tensors (batch_size, units), float32 or float64.
-        recurrent_kernel: tensor (units, 4 * units).
-        training: if False, nothing is kept for the gradient, which then runs the loop again.
+        sequence: Tensor of shape `(timesteps, batch_size, features)`.
+        steps: Integer tensor of shape `(batch_size, n)`.
 
     Returns:
-        outputs (timesteps, batch_size, units) in the dtype of `projected`, final_h and final_c.
+        Tensor of shape `(n, batch_size, features)`.
+    """
+    by_row = tf.transpose(sequence, (1, 0, 2))
+    return tf.transpose(tf.gather(by_row, steps, batch_dims=1), (1, 0, 2))
+
+
+def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
+    """The sequential part of an LSTM.
+
+    Args:
+        projected: Tensor of shape `(timesteps, batch_size, 4 * units)`: `inputs @ kernel + bias`.
+        initial_h: Tensor of shape `(batch_size, units)`, float32 or float64.
+        initial_c: As `initial_h`.
+        recurrent_kernel: Tensor of shape `(units, 4 * units)`.
+        training: If `False`, nothing is kept for the gradient, which then runs the loop again.
+
+    Returns:
+        `(outputs, final_h, final_c)`, with `outputs` in the dtype of `projected`.
     """
 
     @tf.custom_gradient
     def recurrence(*arguments):
-        results, factors = _forward_loop(*arguments, keep_factors=training)
+        results, factors = _forward(*arguments, keep_factors=training)
 
         def gradient(*upstream):
-            kept = factors if training else _forward_loop(*arguments, keep_factors=True)[1]
-            return _backward_loop(*arguments, results[0], kept, upstream)
+            kept = factors if training else _forward(*arguments, keep_factors=True)[1]
+            return _backward(*arguments, results[0], kept, upstream)
 
         return results, gradient
 
     return recurrence(projected, initial_h, initial_c, recurrent_kernel)
 
 
-def _array(dtype, timesteps, batch_size, size):
-    return tf.TensorArray(
-        dtype, timesteps, element_shape=(batch_size, size), clear_after_read=False
-    )
-
-
-def _forward_loop(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
+def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
     """Runs the cell over all time steps.
 
     Returns:
-        `(outputs, final_h, final_c)`, and the factors of the backward pass: arrays of one tensor
-        for each time step, empty unless `keep_factors`. With dh, dc the gradients by h[t], c[t]:
+        `(outputs, final_h, final_c)`, and the factors of the backward pass as TensorArrays over
+        time (an empty list unless `keep_factors`). With `dh` and `dc` the gradients with respect
+        to `h[t]` and `c[t]`:
 
             dc += dh * through_h[t];  dz[t] = [dc, dc, dc, dh] * through_z[t];  dc[t-1] = dc * f[t]
-
-        Made here, where the gates are still in the cache of the processor.
     """
     dtype, state_dtype = projected.dtype, initial_c.dtype
-    timesteps = tf.shape(projected)[0]
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
-    # Without a gradient there may be one step only, which no transposition pays for.
-    multiply = _product_with(recurrent_kernel, reads_rows=keep_factors and _reads_rows(dtype))
+    # In inference the transpose is not worth its time: there may be few steps.
+    multiply = _matmul_by(recurrent_kernel, reads_rows=keep_factors and _reads_rows(dtype))
 
-    def step(t, h, c, outputs, *factors):
-        z = projected[t] + multiply(h)
+    def cell(x, h, c):
+        z = x + multiply(h)
         z_i, z_f, z_g, z_o = tf.split(tf.cast(z, state_dtype), 4, axis=1)
         i, f, g, o = tf.sigmoid(z_i), tf.sigmoid(z_f), tf.tanh(z_g), tf.sigmoid(z_o)
         previous_c, c = c, f * c + i * g
         tanh_c = tf.tanh(c)
         h = tf.cast(o * tanh_c, dtype)
-        if factors:
-            through_z = tf.concat(
-                [
-                    g * i * (1.0 - i),
-                    previous_c * f * (1.0 - f),
-                    i * (1.0 - g * g),
-                    tanh_c * o * (1.0 - o),
-                ],
-                axis=1,
-            )
-            through_h = o * (1.0 - tanh_c * tanh_c)
-            values = (through_z, through_h, f)
-            factors = [array.write(t, v) for array, v in zip(factors, values, strict=True)]
+        if not keep_factors:
+            return h, c, ()
+        through_z = tf.concat(
+            [
+                g * i * (1.0 - i),
+                previous_c * f * (1.0 - f),
+                i * (1.0 - g * g),
+                tanh_c * o * (1.0 - o),
+            ],
+            axis=1,
+        )
+        through_h = o * (1.0 - tanh_c * tanh_c)
+        return h, c, (through_z, through_h, f)
+
+    if projected.shape[0] == 1 and not keep_factors:
+        h, c, _ = cell(projected[0], tf.cast(initial_h, dtype), initial_c)
+        return (h[tf.newaxis], tf.cast(h, state_dtype), c), []
+
+    def step(t, h, c, outputs, *factors):
+        h, c, values = cell(projected[t], h, c)
+        factors = [array.write(t, value) for array, value in zip(factors, values, strict=True)]
         return t + 1, h, c, outputs.write(t, h), *factors
 
+    timesteps = tf.shape(projected)[0]
     sizes = (4 * units, units, units) if keep_factors else ()
     _, _, final_c, outputs, *factors = tf.while_loop(
         lambda t, *_: t < timesteps,
@@ -148,14 +166,14 @@ def _forward_loop(projected, initial_h, initial_c, recurrent_kernel, keep_factor
     return (outputs, tf.cast(outputs[-1], state_dtype), final_c), factors
 
 
-def _backward_loop(projected, initial_h, initial_c, recurrent_kernel, outputs, factors, upstream):
-    """Gradients by `projected`, `initial_h`, `initial_c` and `recurrent_kernel`."""
+def _backward(projected, initial_h, initial_c, recurrent_kernel, outputs, factors, upstream):
+    """Gradients with respect to the first four arguments."""
     dtype, state_dtype = projected.dtype, initial_c.dtype
     timesteps = tf.shape(projected)[0]
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
     d_outputs, d_final_h, d_final_c = upstream
     d_outputs = tf.cast(d_outputs, state_dtype)
-    multiply = _product_with_transpose(recurrent_kernel, reads_rows=_reads_rows(dtype))
+    multiply = _matmul_by_transpose(recurrent_kernel, reads_rows=_reads_rows(dtype))
 
     def step(t, dh, dc, dz_array):
         through_z, through_h, f = (array.read(t) for array in factors)
@@ -180,21 +198,27 @@ def _backward_loop(projected, initial_h, initial_c, recurrent_kernel, outputs, f
     return dz, d_initial_h, d_initial_c, d_recurrent_kernel
 
 
+def _array(dtype, timesteps, batch_size, size):
+    return tf.TensorArray(
+        dtype, timesteps, element_shape=(batch_size, size), clear_after_read=False
+    )
+
+
 def _reads_rows(dtype):
-    """Whether `a @ b^T` is faster than `a @ b` for a few rows `a` (measured: benchmarks/README)."""
+    """Whether `a @ b^T` is faster than `a @ b` for matrices `a` with few rows."""
     return dtype == tf.bfloat16
 
 
-def _product_with(matrix, reads_rows):
-    """`x -> x @ matrix`, for a loop."""
+def _matmul_by(matrix, reads_rows):
+    """Returns `x -> x @ matrix`, for use in a loop."""
     if not reads_rows:
         return lambda x: tf.matmul(x, matrix)
     transposed = tf.transpose(matrix)
     return lambda x: tf.matmul(x, transposed, transpose_b=True)
 
 
-def _product_with_transpose(matrix, reads_rows):
-    """`x -> x @ matrix^T`, for a loop."""
+def _matmul_by_transpose(matrix, reads_rows):
+    """Returns `x -> x @ matrix^T`, for use in a loop."""
     if reads_rows:
         return lambda x: tf.matmul(x, matrix, transpose_b=True)
     transposed = tf.transpose(matrix)
@@ -204,22 +228,10 @@ def _product_with_transpose(matrix, reads_rows):
 def _hold_state_after(projected, lengths, units):
     """Closes the input gate and opens the forget gate of steps beyond a row's length.
 
-    Such a step keeps `c` exactly, and nothing flows back through its gates.
+    Such a step keeps `c` exactly, and no gradient flows through its gates.
     """
     steps = tf.range(tf.shape(projected)[0])[:, tf.newaxis]
-    padded = tf.cast(steps >= tf.cast(lengths, tf.int32), projected.dtype)[..., tf.newaxis]
+    padded = tf.cast(steps >= lengths, projected.dtype)[..., tf.newaxis]
     ones = tf.ones(units, projected.dtype)
     direction = tf.concat([-ones, ones, 0.0 * ones, 0.0 * ones], axis=0)
     return projected + padded * direction * _SATURATED
-
-
-def _repeat_last(outputs, initial_h, lengths):
-    """Outputs of padded steps repeat the row's last one, as Keras has it; and the final h."""
-    lengths = tf.cast(lengths, tf.int32)
-    initial = tf.cast(initial_h, outputs.dtype)[tf.newaxis]
-    steps = tf.range(1, tf.shape(outputs)[0] + 1)
-    rows = tf.minimum(steps, lengths[:, tf.newaxis])  # (batch_size, timesteps)
-    by_row = tf.transpose(tf.concat([initial, outputs], axis=0), (1, 0, 2))
-    repeated = tf.transpose(tf.gather(by_row, rows, batch_dims=1), (1, 0, 2))
-    repeated.set_shape(outputs.shape)
-    return repeated, tf.cast(repeated[-1], initial_h.dtype)

@@ -106,18 +106,18 @@ class TestBasics:
         assert 0.095 < np.max(np.abs(table)) <= 0.1
         for layer, units in zip(model.lstm_layers, (36, 16), strict=True):
             bound = 1.0 / np.sqrt(units)
-            for weight in (layer.kernel, layer.recurrent_kernel, layer.bias):
+            for weight in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias):
                 weight = weight.numpy()
                 assert 0.9 * bound < np.max(np.abs(weight)) <= bound * (1 + 1e-6)
                 assert abs(np.mean(weight)) < 0.3 * bound
             # No forget bias.
-            forget = layer.bias.numpy()[units : 2 * units]
+            forget = layer.cell.bias.numpy()[units : 2 * units]
             assert np.max(forget) <= bound and np.std(forget) > 0.0
 
     def test_weights_differ_from_layer_to_layer(self):
         model = make_model()
         model(IDS)
-        first, second = (layer.recurrent_kernel.numpy() for layer in model.lstm_layers[:2])
+        first, second = (layer.cell.recurrent_kernel.numpy() for layer in model.lstm_layers[:2])
         assert first.shape == second.shape
         assert np.mean(first == second) < 0.1
 
@@ -233,7 +233,7 @@ class TestSeeds:
         model = make_model(weight_dropout=0.5)
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.sin(train_call(model)[0]))
-        kernels = [layer.recurrent_kernel.value for layer in model.lstm_layers[:2]]
+        kernels = [layer.cell.recurrent_kernel.value for layer in model.lstm_layers[:2]]
         first, second = (to_numpy(x) == 0.0 for x in tape.gradient(loss, kernels))
         assert first.shape == second.shape
         for dropped in (first, second):

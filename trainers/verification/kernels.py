@@ -28,10 +28,10 @@ def compare_kernels(implementation, dtype):
     arguments = _random_arguments(dtype)
     exact = [tf.cast(argument, tf.float64) for argument in arguments]
     comparisons = []
-    for case, lengths in (("", None), (", lengths", tf.constant([7, 3, 0, 5]))):
-        expected = _run("portable", exact, lengths, True)
+    for case, mask in (("", None), (", mask", tf.sequence_mask([7, 3, 0, 5]))):
+        expected = _run("portable", exact, mask, True)
         for mode, training in (("training", True), ("inference", False)):
-            results = tf.function(_run)(implementation, arguments, lengths, training)
+            results = tf.function(_run)(implementation, arguments, mask, training)
             comparisons += [(f"{mode}{case}, {n}", results[n], expected[n]) for n in expected]
     return comparisons
 
@@ -47,11 +47,11 @@ def _random_arguments(dtype):
     return [tf.cast(array, to) for array, to in zip(arrays, dtypes, strict=True)]
 
 
-def _run(implementation, arguments, lengths, training):
+def _run(implementation, arguments, mask, training):
     lstm = functools.partial(ops.lstm, implementation=implementation, training=training)
     with tf.GradientTape() as tape:
         tape.watch(arguments)
-        outputs, h, c = (tf.cast(x, tf.float64) for x in lstm(*arguments, lengths=lengths))
+        outputs, h, c = (tf.cast(x, tf.float64) for x in lstm(*arguments, mask=mask))
         factors = tf.random.stateless_normal(tf.shape(outputs), (1, 2), dtype=tf.float64)
         loss = tf.reduce_sum(outputs * factors) + tf.reduce_sum(h**2) + tf.reduce_sum(tf.sin(c))
     gradients = zip(_ARGUMENTS, tape.gradient(loss, arguments), strict=True)
