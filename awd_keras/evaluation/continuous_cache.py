@@ -1,4 +1,4 @@
-"""The continuous cache: words that followed states like the present one become likelier."""
+"""The continuous cache: words that followed similar states become more likely."""
 
 import dataclasses
 import math
@@ -11,28 +11,24 @@ import tensorflow as tf
 class ContinuousCache:
     """The continuous cache of Grave, Joulin and Usunier (2017, arXiv 1612.04426).
 
-    `p = (1 - lambda_) p_vocabulary + lambda_ p_cache`, where `p_cache(word)` is the sum of the
-    softmax of `theta h_t . h_i` over those of the last `window` states `h_i` that `word` followed.
-    The states are the outputs of the last layer, without dropout.
+    `p = (1 - lambda_) * p_vocabulary + lambda_ * p_cache`, where `p_cache(word)` is the sum of the
+    softmax of `theta * h[t] @ h[i]` over those of the last `window` states `h[i]` that `word`
+    followed. The states are the outputs of the last layer, without dropout.
 
-    Only the probability of the word that comes is computed, from a band of similarities: memory
-    grows with the window and with the number of tokens given at once, neither with the vocabulary
-    nor with the text.
-
-    While the window fills, what is there is used; for the very first word, when nothing is, the
-    vocabulary alone. The authors of AWD-LSTM use the cache only once it is full: `only_full`.
-    (Their program then also leaves out the first word with a full cache, and the first word of
-    each chunk of the text; this does not.)
+    While the window fills, the cache uses the states it has; the first word has none and keeps its
+    probability. The authors of AWD-LSTM use the cache only when it is full (`only_full`); their
+    program also skips the first word after that, and the first word of each chunk of the text.
 
     Args:
-        window: how many states are remembered (the authors' `window`: 500 for Penn Treebank, 3785
-            for WikiText-2).
-        theta: how much more similar states count; 0 counts all the same (`theta`: 1.0, 0.662).
-        lambda_: weight of the cache (`lambdasm`: 0.1, 0.1279).
-        only_full: whether to do without the cache until the window is full.
+        window: Number of states to remember. The authors of AWD-LSTM use 500 for Penn Treebank and
+            3785 for WikiText-2 (`window` in their code).
+        theta: Scale of the similarities; 0 weights all states equally. They use 1.0 and 0.662
+            (`theta`).
+        lambda_: Weight of the cache. They use 0.1 and 0.1279 (`lambdasm`).
+        only_full: Whether to use the cache only when the window is full. Defaults to `False`.
 
     Raises:
-        ValueError: naming the argument that is out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -41,7 +37,7 @@ class ContinuousCache:
     >>> log_probabilities = tf.fill((1, 3), math.log(0.01))
     >>> state = cache.initial_state(batch_size=1, features=4)
     >>> mixed, state = cache.mix(log_probabilities, hidden, words, state)
-    >>> [f"{p:.3f}" for p in tf.exp(mixed)[0]]  # nothing yet; 7 follows a state; 8 follows none
+    >>> [f"{p:.3f}" for p in tf.exp(mixed)[0]]  # cache empty, hit, miss
     ['0.010', '0.109', '0.009']
     """
 
@@ -51,147 +47,108 @@ class ContinuousCache:
     only_full: bool = False
 
     def __post_init__(self):
-        def check(name, holds, expected):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not holds(value):
-                raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
-
-        check("window", lambda v: isinstance(v, numbers.Integral) and v >= 1, "an integer >= 1")
-        check("theta", lambda v: 0 <= v < math.inf, "a finite number >= 0")
-        check("lambda_", lambda v: 0 <= v < 1, "in [0, 1)")
+        if not isinstance(self.window, numbers.Integral) or self.window < 1:
+            raise ValueError(f"`window` must be an integer >= 1. Received: window={self.window!r}")
+        if not 0 <= self.theta < math.inf:
+            raise ValueError(f"`theta` must be finite and >= 0. Received: theta={self.theta!r}")
+        if not 0 <= self.lambda_ < 1:
+            raise ValueError(f"`lambda_` must be in [0, 1). Received: lambda_={self.lambda_!r}")
 
     def initial_state(self, batch_size, features, dtype=tf.float32):
-        """An empty cache.
+        """Returns an empty cache for each of `batch_size` columns of a text.
 
-        Args:
-            batch_size: columns of the text; each has a cache of its own.
-            features: units of the last layer.
-            dtype: float32, or float64 for a float64 model.
-
-        Returns:
-            `(hidden, words)`: tensors (batch_size, entries, features) and (batch_size, entries),
-            without entries yet. There are never more than `window`.
+        The state consists of `(hidden, words)`, tensors of shape `(batch_size, num_states,
+        features)` and `(batch_size, num_states)`. `num_states` grows from 0 to `window`.
         """
         return tf.zeros((batch_size, 0, features), dtype), tf.zeros((batch_size, 0), tf.int32)
 
     def mix(self, log_probabilities, hidden, targets, state):
-        """Mixes the cache into the log-probabilities of the words that came.
+        """Mixes the cache into the log-probabilities of the target words.
 
         Args:
-            log_probabilities: tensor (batch_size, timesteps): those that the model gave.
-            hidden: tensor (batch_size, timesteps, features): outputs of the last layer.
-            targets: integer tensor (batch_size, timesteps): the word that followed each output.
-            state: what `initial_state` or the call before returned.
+            log_probabilities: Tensor of shape `(batch_size, timesteps)`, from the model.
+            hidden: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last
+                layer.
+            targets: Integer tensor of shape `(batch_size, timesteps)`, the word after each output.
+            state: As returned by `initial_state` or by the previous call.
 
         Returns:
-            `(log_probabilities, state)` in the dtype of the state: float32 whatever the dtype of
-            the model's products.
+            `(log_probabilities, state)` in the dtype of the state.
         """
-        of_targets, used = cache_log_probabilities(
-            hidden, targets, state, self.window, self.theta, self.only_full
-        )
-        mixed = mix_log_probabilities(log_probabilities, of_targets, used, self.lambda_)
-        return mixed, remember(hidden, targets, state, self.window)
+        cached, used, state = self.log_probabilities(hidden, targets, state)
+        return mix_log_probabilities(log_probabilities, cached, used, self.lambda_), state
+
+    def log_probabilities(self, hidden, targets, state):
+        """Computes the log-probabilities of the target words in the cache alone.
+
+        Args:
+            hidden, targets, state: As for `mix`.
+
+        Returns:
+            `(log_probabilities, used, state)`: a tensor of shape `(batch_size, timesteps)`, minus
+            infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, whether
+            there is a cache to use at each step; and the new state.
+        """
+        scores, used, (keys, words) = self._scores(hidden, targets, state)
+        matches = words[:, tf.newaxis, :] == tf.cast(targets, tf.int32)[:, :, tf.newaxis]
+        matching_scores = tf.where(matches, scores, -math.inf)
+        # The largest score is 0, so the sum neither overflows nor vanishes.
+        log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
+        log_probabilities = tf.reduce_logsumexp(matching_scores, axis=-1) - log_sum
+        return log_probabilities, used, (keys[:, -self.window :], words[:, -self.window :])
 
     def mix_distribution(self, probabilities, hidden, targets, state):
-        """Mixes the cache into whole distributions, for those who ask about other words too.
-
-        Takes memory of the size of `probabilities` once more.
+        """Mixes the cache into the probabilities of all words, which takes their memory again.
 
         Args:
-            probabilities: tensor (batch_size, timesteps, vocabulary_size), of the model.
-            hidden, targets, state: as for `mix`, which changes the state; this does not.
+            probabilities: Tensor of shape `(batch_size, timesteps, vocabulary_size)`.
+            hidden, targets, state: As for `mix`.
 
         Returns:
-            tensor (batch_size, timesteps, vocabulary_size).
+            A tensor of the same shape.
         """
-        scores, words, used = _scores(
-            hidden, targets, state, self.window, self.theta, self.only_full
+        scores, used, (_, words) = self._scores(hidden, targets, state)
+        attention = tf.where(used[:, tf.newaxis], self.lambda_ * tf.nn.softmax(scores), 0)
+        batch_size, timesteps, vocabulary_size = tf.unstack(tf.shape(probabilities))
+        rows = tf.broadcast_to(tf.range(batch_size)[:, tf.newaxis], tf.shape(words))
+        cached = tf.scatter_nd(  # sums over the states that a word followed
+            tf.stack([rows, words], axis=-1),
+            tf.transpose(attention, (0, 2, 1)),
+            (batch_size, vocabulary_size, timesteps),
         )
-        batch_size, entries = tf.shape(words)[0], tf.shape(words)[1]
-        timesteps, size = tf.shape(hidden)[1], probabilities.shape[-1]
-        attention = tf.where(used[:, tf.newaxis], tf.nn.softmax(scores), 0)
-        # Sums over the entries of each (row, word), for all time steps at once.
-        segments = words + size * tf.range(batch_size)[:, tf.newaxis]
-        sums = tf.math.unsorted_segment_sum(
-            tf.reshape(tf.transpose(attention, (0, 2, 1)), (batch_size * entries, timesteps)),
-            tf.reshape(segments, (-1,)),
-            batch_size * size,
+        weight = tf.where(used, 1 - self.lambda_, 1.0)[:, tf.newaxis]
+        return tf.cast(weight, probabilities.dtype) * probabilities + tf.cast(
+            tf.transpose(cached, (0, 2, 1)), probabilities.dtype
         )
-        of_cache = tf.transpose(tf.reshape(sums, (batch_size, size, timesteps)), (0, 2, 1))
-        weight = tf.where(used, tf.constant(self.lambda_, sums.dtype), 0)[:, tf.newaxis]
-        return (1 - weight) * tf.cast(probabilities, sums.dtype) + weight * of_cache
+
+    def _scores(self, hidden, targets, state):
+        """Returns the scaled similarities, whether each step uses the cache, and all states.
+
+        A step sees the states before it, at most `window` of them; all others have a score of minus
+        infinity. The largest similarity is subtracted before scaling, so that a large theta does
+        not overflow.
+        """
+        hidden = tf.cast(hidden, state[0].dtype)
+        keys = tf.concat([state[0], hidden], axis=1)
+        words = tf.concat([state[1], tf.cast(targets, tf.int32)], axis=1)
+        positions = tf.range(tf.shape(keys)[1])
+        now = tf.range(tf.shape(state[0])[1], tf.shape(keys)[1])[:, tf.newaxis]
+        visible = (positions < now) & (positions >= now - self.window)
+        similarities = tf.matmul(hidden, keys, transpose_b=True)
+        similarities = tf.where(visible, similarities, -math.inf)
+        largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
+        scores = tf.where(visible, self.theta * (similarities - largest), -math.inf)
+        used = now[:, 0] >= (self.window if self.only_full else 1)
+        return scores, used, (keys, words)
 
 
-def cache_log_probabilities(hidden, targets, state, window, theta, only_full=False):
-    """Log-probabilities that the cache alone gives to the words that came.
+def mix_log_probabilities(log_probabilities, cached, used, lambda_):
+    """Computes `log((1 - lambda) * p + lambda * p_cache)` where the cache is used.
 
-    Args:
-        hidden, targets, state: as for `ContinuousCache.mix`. A state with more than `window`
-            entries is as good: the older ones are left out.
-        window, theta: as for `ContinuousCache`, numbers or scalar tensors.
-        only_full: whether the cache is used only once it is full.
-
-    Returns:
-        `(log_probabilities, used)`: (batch_size, timesteps), -inf for a word that is not in the
-        cache, and booleans (timesteps,): whether there is a cache to use. Where there is none, the
-        log-probabilities mean nothing.
+    `lambda_` is a number, or an array of shape `(n, 1, 1)` for n results at once. The other
+    arguments are as in `ContinuousCache`.
     """
-    scores, words, used = _scores(hidden, targets, state, window, theta, only_full)
-    matches = tf.cast(targets, tf.int32)[:, :, tf.newaxis] == words[:, tf.newaxis]
-    minus_infinity = tf.constant(-math.inf, scores.dtype)
-    of_targets = tf.reduce_logsumexp(tf.where(matches, scores, minus_infinity), axis=-1)
-    # The largest score is 0, so this sum neither overflows nor vanishes.
-    return of_targets - tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1)), used
-
-
-def mix_log_probabilities(log_probabilities, of_cache, used, lambda_):
-    """`log((1 - lambda) p + lambda p_cache)`, in log space.
-
-    Args:
-        log_probabilities: tensor (batch_size, timesteps), of the model.
-        of_cache, used: what `cache_log_probabilities` returned.
-        lambda_: number or scalar tensor.
-
-    Returns:
-        tensor (batch_size, timesteps).
-    """
-    lambda_ = _number(lambda_, of_cache.dtype)
-    log_probabilities = tf.cast(log_probabilities, of_cache.dtype)
-    parts = [tf.math.log1p(-lambda_) + log_probabilities, tf.math.log(lambda_) + of_cache]
+    lambda_ = tf.constant(lambda_, cached.dtype)
+    log_probabilities = tf.cast(log_probabilities, cached.dtype)
+    parts = [tf.math.log1p(-lambda_) + log_probabilities, tf.math.log(lambda_) + cached]
     return tf.where(used, tf.reduce_logsumexp(tf.stack(parts), axis=0), log_probabilities)
-
-
-def remember(hidden, targets, state, window):
-    """The state after some more outputs and the words that followed them."""
-    hidden, words = _extended(hidden, targets, state)
-    return hidden[:, -window:], words[:, -window:]
-
-
-def _extended(hidden, targets, state):
-    hidden = tf.concat([state[0], tf.cast(hidden, state[0].dtype)], axis=1)
-    return hidden, tf.concat([state[1], tf.cast(targets, tf.int32)], axis=1)
-
-
-def _scores(hidden, targets, state, window, theta, only_full):
-    """theta h_t . h_i less the largest, -inf outside the band; the words; whether to use them.
-
-    Time step t of a chunk sees, of the entries of state and chunk, those before it and at most
-    `window` back. Taking the largest similarity off first keeps theta from overflowing.
-    """
-    keys, words = _extended(hidden, targets, state)
-    entries = tf.range(tf.shape(keys)[1])
-    now = tf.range(tf.shape(state[0])[1], tf.shape(keys)[1])[:, tf.newaxis]
-    seen = (entries < now) & (entries >= now - window)
-    minus_infinity = tf.constant(-math.inf, keys.dtype)
-    queries = tf.cast(hidden, keys.dtype)
-    similarities = tf.where(seen, tf.matmul(queries, keys, transpose_b=True), minus_infinity)
-    largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
-    scores = _number(theta, keys.dtype) * (similarities - largest)
-    used = now[:, 0] >= (window if only_full else 1)
-    return tf.where(seen, scores, minus_infinity), words, used
-
-
-def _number(value, dtype):
-    # tf.cast of a Python number would round it to float32 first.
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)

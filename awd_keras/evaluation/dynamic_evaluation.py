@@ -1,44 +1,39 @@
-"""Dynamic evaluation: the model goes on learning from the text that it is measured on."""
+"""Dynamic evaluation: the model keeps learning from the text that it is evaluated on."""
 
 import contextlib
 import copy
 import math
-import numbers
-import types
 
+import numpy as np
 import tensorflow as tf
 
-from awd_keras.data.batching import batchify
-from awd_keras.evaluation.token_log_probabilities import (
-    predict_window,
-    read_windows,
-    window_signature,
-)
-from awd_keras.ops.cross_entropy import sequence_cross_entropy
+from awd_keras.data import batchify
+from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
 
 
 class DynamicEvaluation:
     """Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, arXiv 1709.07432).
 
-    The text is read in segments. Each is predicted first; then the weights take one step on it:
+    The text is read in segments. After each has been predicted, the weights take a step on it:
 
     `w += -learning_rate * g / (RMS + epsilon) + min(1, decay_rate * RMS / mean(RMS)) * (w0 - w)`
 
-    Here `g` is the gradient of the segment's loss per token, `w0` the trained weight and `RMS` the
-    root of the mean square of the weight's gradients on the training text. The mean of the RMS is
-    over all weights of the model, as in the paper and in Lamb; the authors' program takes the mean
-    of the means of its matrices, so its decay rates are not quite ours.
+    where `g` is the gradient of the segment's loss per token, `w0` the trained weight and `RMS` the
+    root mean square of the weight's gradients on the training text. As in the paper and in Lamb,
+    `mean(RMS)` is the mean over all weights of the model. The authors' program averages the means
+    of its matrices instead, so its decay rates are not exactly comparable.
 
     Args:
-        model: an `AWDLSTMLanguageModel`, or a model with its `backbone`, `decoder` and
+        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
             `initial_state`.
-        learning_rate: of the steps (the authors' `lr`). Longer segments want larger ones.
-        decay_rate: how fast the weights return to the trained ones (`lamb`).
-        epsilon: keeps weights whose gradients are small from large steps (`epsilon`).
-        bptt: tokens of a segment in each column (`bptt`).
+        learning_rate: Learning rate (`lr` in the authors' code). Longer segments need a larger one.
+            Defaults to 5e-5.
+        decay_rate: How fast the weights return to the trained ones (`lamb`). Defaults to 2e-3.
+        epsilon: Limits the steps of weights with small gradients. Defaults to 2e-5.
+        bptt: Tokens per segment in each column. Defaults to 5.
 
     Raises:
-        ValueError: naming the argument that is out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -49,164 +44,132 @@ class DynamicEvaluation:
     6
     >>> with dynamic_evaluation.adapting() as step:
     ...     results = step(tf.constant([[1, 2]]), tf.constant([[2, 3]]), model.initial_state(1))
-    >>> results[0].shape  # log-probabilities; the model's weights are as they were
+    >>> results[0].shape  # log-probabilities; the weights are the trained ones again
     TensorShape([1, 2])
     """
 
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
         self.model = model
-        self._set(learning_rate, decay_rate, epsilon, bptt)
-        self._statistics = types.SimpleNamespace(rms=None, mean=None, step=None)
-        self._step = _make_adapting_step(model)
-
-    def _set(self, learning_rate, decay_rate, epsilon, bptt):
-        def check(name, value, holds, expected):
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not holds(value):
-                raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
-
-        number = "a finite number, at least 0"
-        check("learning_rate", learning_rate, lambda v: 0 <= v < math.inf, number)
-        check("decay_rate", decay_rate, lambda v: 0 <= v < math.inf, number)
-        check("epsilon", epsilon, lambda v: 0 < v < math.inf, "a finite number above 0")
-        check(
-            "bptt", bptt, lambda v: isinstance(v, numbers.Integral) and v >= 1, "a positive integer"
+        self._statistics = {}
+        window = window_signature(model)
+        per_variable = [tf.TensorSpec(v.shape, v.dtype) for v in model.trainable_variables]
+        self._gradients = tf.function(self._window_gradients, input_signature=window)
+        self._adapt = tf.function(
+            self._adapt_to_window, input_signature=[*window, *[per_variable] * 3]
         )
-        self.learning_rate, self.decay_rate = learning_rate, decay_rate
-        self.epsilon, self.bptt = epsilon, bptt
+        self._set(learning_rate=learning_rate, decay_rate=decay_rate, epsilon=epsilon, bptt=bptt)
+
+    def _set(self, **settings):
+        for name, value in settings.items():
+            may_be_zero = name in ("learning_rate", "decay_rate")
+            if not 0 <= value < math.inf or (value == 0 and not may_be_zero):
+                bound = "at least 0" if may_be_zero else "above 0"
+                raise ValueError(f"`{name}` must be finite and {bound}. Received: {name}={value!r}")
+        self.settings = settings
 
     @property
-    def settings(self):
-        """Learning rate, decay rate, epsilon and bptt, by name."""
-        names = ("learning_rate", "decay_rate", "epsilon", "bptt")
-        return {name: getattr(self, name) for name in names}
-
-    def replace(self, **settings):
-        """A copy with other settings; both share the graph, and statistics that either collects."""
-        other = copy.copy(self)
-        other._set(**{**self.settings, **settings})
-        return other
+    def bptt(self):
+        """Tokens per segment in each column."""
+        return self.settings["bptt"]
 
     @property
     def root_mean_squares(self):
-        """RMS of each of the model's trainable variables; None before `collect_statistics`."""
-        return None if self._statistics.mean is None else self._statistics.rms
+        """RMS of each of the model's trainable variables; `None` before `collect_statistics`."""
+        return self._statistics.get("rms")
+
+    def replace(self, **settings):
+        """Returns a copy with other settings, which shares the graphs and the statistics."""
+        other = copy.copy(self)
+        other._set(**{**self.settings, **settings})
+        return other
 
     def collect_statistics(self, token_ids, batch_size=100, max_windows=None, on_window=None):
         """Measures the gradients on the training text, without dropout and without learning.
 
         Args:
-            token_ids: integer array (num_tokens,): the training text.
-            batch_size: columns into which it is cut (the authors' 100); fewer for a short text.
-                The statistics depend on it: more columns make smaller gradients.
-            max_windows: None for the whole text, or how many windows of it to take.
-            on_window: None, or a function of (windows done, windows in all), called after each.
+            token_ids: Integer array of shape `(num_tokens,)`, the training text.
+            batch_size: Number of columns that the text is split into; fewer if the text is short.
+                The statistics depend on it: gradients averaged over more columns are smaller.
+                Defaults to 100, as in the authors' code.
+            max_windows: Number of windows to read, or `None` (the default) for the whole text.
+            on_window: `None` (the default), or a function that is called after each window with the
+                number of windows read so far and their total number.
 
         Returns:
-            the number of windows.
+            The number of windows read.
 
         Raises:
-            ValueError: if the text is too short, or the gradients are not finite.
+            ValueError: If the text is too short, or the gradients are not finite.
         """
         columns = batchify(token_ids, max(1, min(batch_size, len(token_ids) // (self.bptt + 1))))
-        num_windows = -(-(columns.shape[1] - 1) // self.bptt)
+        num_windows = math.ceil((columns.shape[1] - 1) / self.bptt)
         if max_windows is not None:
             num_windows = min(num_windows, max_windows)
             columns = columns[:, : num_windows * self.bptt + 1]
-        statistics = self._statistics
-        statistics.mean = None
-        if statistics.rms is None:
-            statistics.rms = [tf.Variable(tf.zeros_like(v)) for v in self.model.trainable_variables]
-            statistics.step = _make_squares_step(self.model, statistics.rms)
-        # Sums of squares until the end.
-        for values in statistics.rms:
-            values.assign(tf.zeros_like(values))
+        self._statistics.clear()
+        sums = [
+            tf.zeros(variable.shape, variable.dtype) for variable in self.model.trainable_variables
+        ]
         states = self.model.initial_state(columns.shape[0])
-        windows = read_windows(statistics.step, columns, states, self.bptt)
-        for count, _ in enumerate(windows, start=1):
+        windows = read_windows(self._gradients, columns, states, self.bptt)
+        for num_read, (_, gradients) in enumerate(windows, start=1):
+            sums = [total + tf.square(g) for total, g in zip(sums, gradients, strict=True)]
             if on_window is not None:
-                on_window(count, num_windows)
-        total = 0.0
-        for values in statistics.rms:
-            values.assign(tf.sqrt(values / num_windows))
-            total += float(tf.reduce_sum(tf.cast(values, tf.float64)))
-        mean = total / sum(values.shape.num_elements() for values in statistics.rms)
+                on_window(num_read, num_windows)
+        rms = [tf.sqrt(total / num_windows) for total in sums]
+        mean = sum(np.sum(values, dtype=np.float64) for values in rms) / sum(map(np.size, rms))
         if not 0 < mean < math.inf:
             raise ValueError(
-                "The gradients on the training text must be finite, and not all zero. Received: "
-                f"a mean RMS of {mean}. The model's weights are damaged, or its training diverged."
+                "The gradients on the training text must be finite and not all zero. Received: a "
+                f"mean RMS of {mean}. The model's weights are damaged, or its training diverged."
             )
-        statistics.mean = mean
+        self._statistics.update(rms=rms, mean=float(mean))
         return num_windows
 
     @contextlib.contextmanager
     def adapting(self):
-        """Lets the model learn as it reads, for as long as the `with` block lasts.
-
-        The weights are copied aside and put back bit for bit, whatever happens inside.
+        """Lets the model learn while the `with` block lasts, then restores its weights exactly.
 
         Yields:
-            a function of (inputs, targets, states) like `predict_window` of the model, which
-            changes the model's weights after its predictions.
+            A function of `(inputs, targets, states)`, which returns
+            `(log_probabilities, logits, hidden, states)` and then updates the weights.
 
         Raises:
-            ValueError: before `collect_statistics`.
+            ValueError: If called before `collect_statistics`.
         """
-        rms, mean = self._statistics.rms, self._statistics.mean
-        if mean is None:
+        if not self._statistics:
             raise ValueError(
-                "DynamicEvaluation needs the statistics of the gradients on the training text: "
-                "call collect_statistics(token_ids) first."
+                "DynamicEvaluation needs gradient statistics of the training text. Call "
+                "collect_statistics(token_ids) first."
             )
+        rms, mean, settings = self._statistics["rms"], self._statistics["mean"], self.settings
+        rates = [settings["learning_rate"] / (values + settings["epsilon"]) for values in rms]
+        decays = [tf.minimum(settings["decay_rate"] / mean * values, 1) for values in rms]
         variables = self.model.trainable_variables
         trained = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
-        rates = [self.learning_rate / (values + self.epsilon) for values in rms]
-        decays = [tf.minimum(self.decay_rate / mean * values, 1) for values in rms]
         try:
-            yield lambda inputs, targets, states: self._step(
-                inputs, targets, states, trained, rates, decays
-            )
+            yield lambda *window: self._adapt(*window, trained, rates, decays)
         finally:
             for variable, value in zip(variables, trained, strict=True):
                 variable.assign(value)
 
-
-def _make_adapting_step(model):
-    variables = model.trainable_variables
-    like_weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
-
-    @tf.function(input_signature=[*window_signature(model), *[like_weights] * 3])
-    def step(inputs, targets, states, trained, rates, decays):
+    def _predict_with_gradients(self, inputs, targets, states):
         with tf.GradientTape() as tape:
-            results = predict_window(model, inputs, targets, states)
+            results = predict_window(self.model, inputs, targets, states)
             loss = -tf.reduce_mean(results[0])
-        gradients = tape.gradient(loss, variables)
-        for variable, gradient, *others in zip(
-            variables, gradients, trained, rates, decays, strict=True
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        # The gradient of an untied embedding is an IndexedSlices.
+        return results, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _window_gradients(self, inputs, targets, states):
+        results, gradients = self._predict_with_gradients(inputs, targets, states)
+        return gradients, results[-1]
+
+    def _adapt_to_window(self, inputs, targets, states, trained, rates, decays):
+        results, gradients = self._predict_with_gradients(inputs, targets, states)
+        for variable, gradient, anchor, rate, decay in zip(
+            self.model.trainable_variables, gradients, trained, rates, decays, strict=True
         ):
-            anchor, rate, decay = others
             weights = tf.convert_to_tensor(variable)
-            # An untied embedding's gradient comes as rows.
-            step = decay * (anchor - weights) - rate * tf.convert_to_tensor(gradient)
-            variable.assign(weights + step)
+            variable.assign(weights + decay * (anchor - weights) - rate * gradient)
         return results
-
-    return step
-
-
-def _make_squares_step(model, sums):
-    variables = model.trainable_variables
-
-    @tf.function(input_signature=window_signature(model))
-    def step(inputs, targets, states):
-        with tf.GradientTape() as tape:
-            _, outputs, states = model.backbone(inputs, states, training=False)
-            decoder = model.decoder
-            total, num_tokens = sequence_cross_entropy(
-                outputs, decoder.matrix, decoder.bias, targets
-            )
-            loss = total / num_tokens
-        for squares, gradient in zip(sums, tape.gradient(loss, variables), strict=True):
-            squares.assign_add(tf.square(tf.convert_to_tensor(gradient)))
-        return loss, states
-
-    return step

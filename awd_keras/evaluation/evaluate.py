@@ -5,21 +5,22 @@ import math
 
 import tensorflow as tf
 
-from awd_keras.data.batching import batchify
+from awd_keras.data import batchify
+from awd_keras.evaluation.windows import read_windows, window_signature
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.layout import transposed_ids
 
-# Tokens for which the logits are held at once; the result does not depend on it.
+# The last digits of float32 sums depend on it, so changing it changes the numbers of recorded runs.
 _WINDOW_TOKENS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Args:
-        total_loss: sum of nats over all predicted tokens.
-        num_tokens: how many tokens were predicted.
+        total_loss: Sum of the losses of all predicted tokens, in nats.
+        num_tokens: Number of predicted tokens.
 
     Example:
 
@@ -32,20 +33,21 @@ class EvaluationResult:
 
     @property
     def loss(self):
-        """Nats per predicted token."""
+        """Loss per predicted token, in nats."""
         return self.total_loss / self.num_tokens
 
     @property
     def perplexity(self):
-        """exp of the loss; infinity where that is beyond a float."""
+        """Exponential of the loss; infinity if it overflows."""
         return perplexity(self.loss)
 
     def to_dict(self):
+        """Returns the loss, the perplexity and the number of tokens, by name."""
         return {"loss": self.loss, "perplexity": self.perplexity, "num_tokens": self.num_tokens}
 
 
 def perplexity(loss):
-    """exp of a loss in nats per token; infinity instead of an overflow, NaN of NaN.
+    """Returns the exponential of a loss in nats per token; infinity if it overflows.
 
     Example:
 
@@ -56,22 +58,19 @@ def perplexity(loss):
 
 
 class Evaluator:
-    """Evaluates one model again and again with one graph.
+    """Evaluates a model on texts and batches of any size with one graph.
+
+    The softmax is computed in chunks and the network in time-major order, so this is faster than
+    scoring every word with `Scorer`.
 
     Args:
-        model: an `AWDLSTMLanguageModel`, or a model with its `backbone`, `decoder` and
+        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
             `initial_state`.
     """
 
     def __init__(self, model):
         self._model = model
-        token_ids = tf.TensorSpec((None, None), tf.int32)
-        states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype),
-            model.initial_state(1),
-        )
-        # Traced once, whatever the batch size and the window.
-        self._step = tf.function(self._window_loss, input_signature=[token_ids, token_ids, states])
+        self._step = tf.function(self._window_loss, input_signature=window_signature(model))
 
     def _window_loss(self, inputs, targets, states):
         _, outputs, states = self._model.backbone(
@@ -84,46 +83,44 @@ class Evaluator:
         return total, states
 
     def evaluate(self, token_ids, batch_size=10, on_window=None):
-        """Predicts every token of a text but the first of each column.
+        """Predicts every token of a text except the first one of each column.
 
         Args:
-            token_ids: integer array (num_tokens,).
-            batch_size: columns into which the text is cut, and read in order with the state
-                carried. The paper's protocol has 10 for validation, 1 for the test.
-            on_window: None, or a function that is called now and then, and at the end, with the
-                number of tokens predicted so far and of those in all.
+            token_ids: Integer array of shape `(num_tokens,)`.
+            batch_size: Number of columns that the text is split into. Each is read in order, and
+                the state is carried along. Defaults to 10, as in the paper for the validation
+                text; for the test text it uses 1.
+            on_window: `None` (the default), or a function that is called after each window with the
+                number of tokens predicted so far and their total number.
 
         Returns:
-            `EvaluationResult`.
+            An `EvaluationResult`.
 
         Raises:
-            ValueError: if the text is too short for the batch size.
+            ValueError: If the text is too short for the batch size.
         """
         columns = batchify(token_ids, batch_size)
-        num_steps = columns.shape[1] - 1
-        window = max(1, _WINDOW_TOKENS // batch_size)
+        num_tokens = batch_size * (columns.shape[1] - 1)
         states = self._model.initial_state(batch_size)
-        total_loss = 0.0
-        for start in range(0, num_steps, window):
-            end = min(start + window, num_steps)
-            inputs = tf.constant(columns[:, start:end])
-            targets = tf.constant(columns[:, start + 1 : end + 1])
-            total, states = self._step(inputs, targets, states)
-            total_loss += float(total)
+        total_loss, num_predicted = 0.0, 0
+        length = max(1, _WINDOW_TOKENS // batch_size)
+        for targets, window_loss in read_windows(self._step, columns, states, length):
+            total_loss += float(window_loss)
+            num_predicted += targets.size
             if on_window is not None:
-                on_window(batch_size * end, batch_size * num_steps)
-        return EvaluationResult(total_loss, batch_size * num_steps)
+                on_window(num_predicted, num_tokens)
+        return EvaluationResult(total_loss, num_tokens)
 
 
 def evaluate(model, token_ids, batch_size=10):
     """Evaluates a model once; see `Evaluator.evaluate`.
 
     Args:
-        model: an `AWDLSTMLanguageModel`.
-        token_ids: integer array (num_tokens,).
-        batch_size: columns into which the text is cut.
+        model: An `AWDLSTMLanguageModel`.
+        token_ids: Integer array of shape `(num_tokens,)`.
+        batch_size: Number of columns that the text is split into. Defaults to 10.
 
     Returns:
-        `EvaluationResult`.
+        An `EvaluationResult`.
     """
     return Evaluator(model).evaluate(token_ids, batch_size)

@@ -1,46 +1,51 @@
-"""Scores of each word of a text, with the continuous cache and dynamic evaluation if wished."""
+"""Log-probabilities of the words of a text, optionally with cache and dynamic evaluation."""
 
 import contextlib
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.data.batching import batchify
-from awd_keras.evaluation.token_log_probabilities import (
-    make_predict_step,
-    read_windows,
-    window_length,
-)
+from awd_keras.data import batchify
+from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
+
+# Upper limits of a window: its tokens, and its logits (256 MiB in float32).
+_WINDOW_TOKENS = 2000
+_WINDOW_LOGITS = 64 * 2**20
+# With a cache of n states, t tokens take t * (t + n) similarities: more tokens than states are
+# wasteful, very few leave the processor idle.
+_MIN_CACHE_TOKENS = 100
 
 
-@dataclasses.dataclass(frozen=True)
-class TokenScores:
-    """What was found of the words of a window.
+class TokenScores(NamedTuple):
+    """Scores of the words of a window, in arrays of shape `(batch_size, timesteps)`.
 
-    Args:
-        targets: int array (batch_size, timesteps): the words.
-        log_probabilities: float array of that shape.
-        without_cache: the same by the model alone; the same array if there is no cache.
-        ranks: None, or int array of that shape: 1 where no word was likelier.
+    Attributes:
+        targets: The ids of the words.
+        log_probabilities: Their log-probabilities.
+        without_cache: Their log-probabilities from the model alone.
+        ranks: Their ranks, 1 for the most probable word; `None` unless requested.
+        hidden: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last layer.
     """
 
     targets: np.ndarray
     log_probabilities: np.ndarray
     without_cache: np.ndarray
     ranks: np.ndarray | None
+    hidden: tf.Tensor
 
 
 class Scorer:
-    """Scores texts, word by word, with one graph.
+    """Scores the words of texts.
 
     Args:
-        model: an `AWDLSTMLanguageModel`, or a model with its `backbone`, `decoder` and
+        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
             `initial_state`.
-        cache: None or a `ContinuousCache`.
-        dynamic_evaluation: None or a `DynamicEvaluation` of the model, with its statistics.
-        ranks: whether to rank the words. With a cache this takes the time and memory of the
-            softmax once more.
+        cache: A `ContinuousCache`, or `None` (the default).
+        dynamic_evaluation: A `DynamicEvaluation` of the model with its statistics, or `None` (the
+            default).
+        ranks: Whether to rank the words. With a cache, this takes the time and memory of another
+            softmax. Defaults to `False`.
 
     Example:
 
@@ -48,8 +53,8 @@ class Scorer:
     >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(10, embedding_dim=4, hidden_dim=4, num_layers=1)
     >>> scorer = Scorer(model, cache=ContinuousCache(window=5, theta=1.0, lambda_=0.2))
-    >>> scorer.score([1, 2, 3, 1, 2], lambda scores: print(scores.log_probabilities.shape))
-    (1, 4)
+    >>> [scores.log_probabilities.shape for scores in scorer.score([1, 2, 3, 1, 2])]
+    [(1, 4)]
     """
 
     def __init__(self, model, cache=None, dynamic_evaluation=None, ranks=False):
@@ -57,88 +62,56 @@ class Scorer:
         self._cache = cache
         self._dynamic_evaluation = dynamic_evaluation
         self._with_ranks = ranks
-        self._predict = make_predict_step(model)
-        self._mix_step = tf.function(self._mix, reduce_retracing=True)
-        self._rank_step = tf.function(self._rank, reduce_retracing=True)
+        self._predict = tf.function(
+            lambda inputs, targets, states: predict_window(model, inputs, targets, states),
+            input_signature=window_signature(model),
+        )
+        self._mix = tf.function(cache.mix, reduce_retracing=True) if cache else None
+        self._rank = tf.function(self._rank_targets, reduce_retracing=True)
 
-    def score(self, token_ids, receive, batch_size=1):
-        """Predicts every token of a text but the first of each column.
+    def score(self, token_ids, batch_size=1):
+        """Scores every token of a text except the first one of each column.
 
         Args:
-            token_ids: integer array (num_tokens,).
-            receive: function that is given the `TokenScores` of one window after another. What it
-                raises comes through, and the model's weights are those from before.
-            batch_size: columns into which the text is cut. The protocol of the cache and of
-                dynamic evaluation has 1: one cache, and one model that learns, for the whole text.
+            token_ids: Integer array of shape `(num_tokens,)`.
+            batch_size: Number of columns that the text is split into. Defaults to 1, with which
+                results of the cache and of dynamic evaluation are published: one cache, and one
+                model that learns, for the whole text.
+
+        Yields:
+            The `TokenScores` of one window after another. With dynamic evaluation, the model's
+            weights are restored when the iterator is exhausted or closed.
 
         Raises:
-            ValueError: if the text is too short for the batch size.
+            ValueError: If the text is too short for the batch size.
         """
-        cache_window = self._cache.window if self._cache else None
-        cache_state = empty_cache(self._cache, self._model, batch_size) if self._cache else None
-        with text_windows(
-            self._model,
-            token_ids,
-            batch_size,
-            self._predict,
-            self._dynamic_evaluation,
-            cache_window,
-        ) as windows:
-            for targets, log_probabilities, logits, hidden in windows:
-                mixed, ranks = log_probabilities, None
-                words = tf.constant(targets)
+        columns = batchify(token_ids, batch_size)
+        vocabulary_size, features = self._model.decoder.matrix.shape
+        cache, cache_state = self._cache, None
+        num_tokens = min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size)
+        if cache:
+            cache_state = cache.initial_state(batch_size, features)
+            num_tokens = min(num_tokens, max(cache.window, _MIN_CACHE_TOKENS))
+        length, adapting = max(1, num_tokens // batch_size), contextlib.nullcontext(self._predict)
+        if self._dynamic_evaluation:
+            length, adapting = self._dynamic_evaluation.bptt, self._dynamic_evaluation.adapting()
+        with adapting as step:
+            states = self._model.initial_state(batch_size)
+            for targets, log_probabilities, logits, hidden in read_windows(
+                step, columns, states, length
+            ):
+                words, ranks = tf.constant(targets), None
                 if self._with_ranks:
-                    ranks = self._rank_step(logits, hidden, words, cache_state).numpy()
-                if self._cache:
-                    mixed, cache_state = self._mix_step(
-                        log_probabilities, hidden, words, cache_state
-                    )
+                    ranks = self._rank(logits, hidden, words, cache_state).numpy()
+                mixed = log_probabilities
+                if cache:
+                    mixed, cache_state = self._mix(mixed, hidden, words, cache_state)
                 alone = log_probabilities.numpy()
-                mixed = mixed.numpy() if self._cache else alone
-                receive(TokenScores(targets, mixed, alone, ranks))
+                yield TokenScores(targets, mixed.numpy(), alone, ranks, hidden)
 
-    def _mix(self, log_probabilities, hidden, targets, cache_state):
-        return self._cache.mix(log_probabilities, hidden, targets, cache_state)
-
-    def _rank(self, logits, hidden, targets, cache_state):
-        values = logits
+    def _rank_targets(self, logits, hidden, targets, cache_state):
         if self._cache:
-            values = tf.nn.softmax(logits)
-            values = self._cache.mix_distribution(values, hidden, targets, cache_state)
-        of_targets = tf.gather(values, targets, batch_dims=2)[..., tf.newaxis]
-        return 1 + tf.math.count_nonzero(values > of_targets, axis=-1, dtype=tf.int32)
-
-
-def empty_cache(cache, model, batch_size):
-    """The `initial_state` of a `ContinuousCache` for a model: float64 for a float64 model."""
-    dtype = tf.nest.flatten(model.initial_state(1))[0].dtype
-    return cache.initial_state(batch_size, model.decoder.matrix.shape[1], dtype)
-
-
-@contextlib.contextmanager
-def text_windows(model, token_ids, batch_size, predict, dynamic_evaluation=None, cache_window=None):
-    """Opens a text to be read window by window, each the longest that is worth it.
-
-    Args:
-        model: the model.
-        token_ids: integer array (num_tokens,).
-        batch_size: columns into which the text is cut.
-        predict: the model's `make_predict_step`.
-        dynamic_evaluation: None, or a `DynamicEvaluation`: then a window is one of its segments,
-            and the model learns as long as the text is open.
-        cache_window: None, or the size of the cache that what is read is for.
-
-    Yields:
-        an iterator over `(targets, log_probabilities, logits, hidden)`, see `predict_window`.
-
-    Raises:
-        ValueError: if the text is too short for the batch size.
-    """
-    columns = batchify(token_ids, batch_size)
-    states = model.initial_state(batch_size)
-    if dynamic_evaluation is None:
-        length = window_length(batch_size, model.decoder.matrix.shape[0], cache_window)
-        yield read_windows(predict, columns, states, length)
-    else:
-        with dynamic_evaluation.adapting() as step:
-            yield read_windows(step, columns, states, dynamic_evaluation.bptt)
+            probabilities = tf.nn.softmax(logits)
+            logits = self._cache.mix_distribution(probabilities, hidden, targets, cache_state)
+        target_logits = tf.gather(logits, targets, batch_dims=2)[..., tf.newaxis]
+        return 1 + tf.math.count_nonzero(logits > target_logits, axis=-1, dtype=tf.int32)

@@ -1,4 +1,4 @@
-"""What the tests of evaluation share: a model that tells words apart, texts, the cache by hand."""
+"""A small model, texts for it, and the definition of the cache, for the tests of evaluation."""
 
 import math
 
@@ -9,10 +9,10 @@ from awd_keras.models import AWDLSTMLanguageModel
 WORDS = 11
 
 
-def make_model(scale=0.5, **options):
-    """A small model; its weights get noise, because a fresh one predicts every word alike."""
+def make_model(vocabulary_size=WORDS, scale=0.5, **options):
+    """Makes a small model with noise in its weights: a new one predicts all words alike."""
     arguments = {"embedding_dim": 5, "hidden_dim": 7, "num_layers": 2, "seed": 1, **options}
-    model = AWDLSTMLanguageModel(WORDS, **arguments)
+    model = AWDLSTMLanguageModel(vocabulary_size, **arguments)
     for index, variable in enumerate(model.weights):
         noise = np.random.default_rng(index).normal(size=variable.shape)
         variable.assign(variable + scale * noise.astype(variable.dtype))
@@ -24,11 +24,11 @@ def make_text(num_tokens, seed=0):
 
 
 def weights_of(model):
-    return [variable.numpy() for variable in model.weights]
+    return [variable.numpy().tobytes() for variable in model.weights]
 
 
 def brute_force(cache, log_probabilities, hidden, targets):
-    """Probabilities of the targets by the definition of the cache, one word after another."""
+    """Probabilities of the targets by the definition of the cache, one word at a time."""
     mixed = np.exp(log_probabilities.astype("float64"))
     hidden = hidden.astype("float64")
     for row, now in np.ndindex(targets.shape):

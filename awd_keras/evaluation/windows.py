@@ -1,0 +1,54 @@
+"""Texts read window by window: what perplexity, cache, dynamic evaluation and line scores share."""
+
+import tensorflow as tf
+
+
+def read_windows(step, columns, states, length):
+    """Calls a function on one window of a text after another and carries the states along.
+
+    Args:
+        step: Function of `(inputs, targets, states)` whose last result is the new states.
+        columns: Int32 array of shape `(batch_size, num_steps + 1)`, as returned by `batchify`.
+        states: The initial states.
+        length: Time steps of a window. The last window may be shorter.
+
+    Yields:
+        `(targets, ...)`: an array of shape `(batch_size, timesteps)`, and the other results of
+        `step`.
+    """
+    num_steps = columns.shape[1] - 1
+    for start in range(0, num_steps, length):
+        end = min(start + length, num_steps)
+        targets = columns[:, start + 1 : end + 1]
+        *results, states = step(tf.constant(columns[:, start:end]), tf.constant(targets), states)
+        yield targets, *results
+
+
+def predict_window(model, inputs, targets, states):
+    """Predicts the words of a window.
+
+    Args:
+        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone` and `decoder`.
+        inputs: Int32 tensor of shape `(batch_size, timesteps)`.
+        targets: Int32 tensor of the same shape, the word after each input.
+        states: The model's states, as returned by `model.initial_state`.
+
+    Returns:
+        `(log_probabilities, logits, hidden, states)`: of the targets, of shape
+        `(batch_size, timesteps)`; of all words, of shape `(batch_size, timesteps,
+        vocabulary_size)`; the outputs of the last layer; and the final states. The first two are in
+        float32 (float64 for a float64 model).
+    """
+    hidden, outputs, states = model.backbone(inputs, states, training=False)
+    logits = model.decoder(outputs)
+    target_logits = tf.gather(logits, targets, batch_dims=2)
+    return target_logits - tf.reduce_logsumexp(logits, axis=-1), logits, hidden, states
+
+
+def window_signature(model):
+    """Returns the input signature `(inputs, targets, states)` of windows of any size."""
+    token_ids = tf.TensorSpec((None, None), tf.int32)
+    states = tf.nest.map_structure(
+        lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
+    )
+    return [token_ids, token_ids, states]
