@@ -1,42 +1,76 @@
-"""All settings of a run: one frozen dataclass, validated; flags are made from its fields.
+"""The settings of a training run: one frozen dataclass, from whose fields the flags are made.
 
-Each field's metadata says what the setting means, what the authors' code calls it, and to which
-part of a run it belongs. The name of a field is the name of the flag and of the argument.
+The metadata of a field contain its section of `--help`, its help text, its name in the authors'
+code, its check, and whether a resumed run may change it.
 """
 
 import dataclasses
+import functools
 import math
 import re
 
 from trainers.errors import UserError
 
-CORPORA = ("ptb", "wikitext2", "sotu", "text")
-OPTIMIZERS = ("sgd", "adam")
-DTYPES = ("auto", "float32", "bfloat16")
-TRIGGER_PATTERN = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d*")
-STOPS = ("never", "non_monotonic")
-SCHEDULES = ("constant", "one_cycle", "cosine")
-TRIGGER_ACTIONS = ("average", "reduce_learning_rate")
+_TRIGGER = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d*")
 
 
-def _setting(default, section, help_text, reference=None, choices=None, may_change=False):
-    metadata = {"section": section, "help": help_text, "reference": reference}
-    metadata.update(choices=choices, may_change=may_change)
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# A check is a predicate and, for the error, what it expects.
+_positive_int = (lambda v: _is_int(v) and v >= 1, "a positive integer")
+_non_negative_int = (lambda v: _is_int(v) and v >= 0, "a non-negative integer")
+_rate = (lambda v: _is_number(v) and 0 <= v < 1, "in [0, 1)")
+_positive = (lambda v: _is_number(v) and 0 < v < math.inf, "a positive finite number")
+_non_negative = (lambda v: _is_number(v) and 0 <= v < math.inf, "a non-negative finite number")
+_divisor = (lambda v: _is_number(v) and 1 <= v < math.inf, "a finite number of at least 1")
+_fraction = (lambda v: _is_number(v) and 0 <= v <= 1, "in [0, 1]")
+_open_fraction = (lambda v: _is_number(v) and 0 < v < 1, "in (0, 1)")
+_seed = (lambda v: _is_int(v) and 0 <= v < 2**32, "an integer in [0, 2**32)")
+_boolean = (lambda v: isinstance(v, bool), "True or False")
+_string = (lambda v: isinstance(v, str), "a string")
+_epochs = (
+    lambda v: isinstance(v, tuple) and all(_positive_int[0](epoch) for epoch in v),
+    "a tuple of positive integers",
+)
+_trigger = (
+    lambda v: isinstance(v, str) and _TRIGGER.fullmatch(v) is not None,
+    "non_monotonic, monotonic, epoch:K, start or never",
+)
+
+
+def _optional(check):
+    is_valid, expected = check
+    return (lambda v: v is None or is_valid(v), f"{expected}, or None")
+
+
+def _setting(
+    section, default, help_text, check=None, reference=None, choices=None, may_change=False
+):
+    if choices:
+        check = (lambda v: v in choices, f"one of {', '.join(choices)}")
+    metadata = {"section": section, "help": help_text, "check": check, "reference": reference}
+    metadata |= {"choices": choices, "may_change": may_change}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _are_epochs(values):
-    return isinstance(values, tuple) and all(
-        isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values
-    )
+_data, _model, _regularization, _optimization, _run, _logging = (
+    functools.partial(_setting, section)
+    for section in ("Data", "Model", "Regularization", "Optimization", "Run", "Logging")
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """The settings of a training run; the defaults are the paper's for Penn Treebank.
+    """The settings of a training run. The defaults are the paper's for Penn Treebank.
 
     Raises:
-        UserError: naming the setting, what was expected and what was received.
+        UserError: If a setting is invalid; the message names it.
 
     Example:
 
@@ -45,343 +79,292 @@ class TrainingConfig:
     >>> TrainingConfig(input_dropout=1.5)
     Traceback (most recent call last):
     ...
-    trainers.config.UserError: input_dropout must be in [0, 1). Received: input_dropout=1.5
+    trainers.errors.UserError: input_dropout must be in [0, 1). Received: input_dropout=1.5
     """
 
-    corpus: str = _setting(
+    corpus: str = _data(
         "ptb",
-        "Data",
-        "corpus to train on; sotu comes with a Python package, text is your own "
-        "files in --data_dir",
-        choices=CORPORA,
+        "corpus to train on; sotu comes with a Python package, text stands for the files in "
+        "--data_dir",
+        choices=("ptb", "wikitext2", "sotu", "text"),
     )
-    data_dir: str | None = _setting(
+    data_dir: str | None = _data(
         None,
-        "Data",
-        "folder of {train,valid,test}.txt or ptb.{train,valid,test}.txt; without it "
-        "TensorFlow Datasets prepares ptb and wikitext2",
+        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; without it TensorFlow "
+        "Datasets prepares ptb and wikitext2",
+        _optional(_string),
         "data",
         may_change=True,
     )
-    max_vocabulary_size: int | None = _setting(
-        None, "Data", "keep the most frequent words, the others become <unk>; default: all"
-    )
-    max_train_tokens: int | None = _setting(
+    max_vocabulary_size: int | None = _data(
         None,
-        "Data",
-        "train on the first so many tokens, with the vocabulary of the whole text; default: all",
+        "keep only the most frequent words and replace the others by <unk>; default: keep all",
+        _optional(_positive_int),
+    )
+    max_train_tokens: int | None = _data(
+        None,
+        "train on the first N tokens, with the vocabulary of the whole text; default: all tokens",
+        _optional(_positive_int),
     )
 
-    embedding_dim: int = _setting(400, "Model", "columns of the embedding", "emsize")
-    hidden_dim: int = _setting(1150, "Model", "units of all LSTMs but the last", "nhid")
-    num_layers: int = _setting(3, "Model", "number of LSTMs", "nlayers")
-    tie_weights: bool = _setting(True, "Model", "softmax matrix = embedding", "tied")
-    dtype: str = _setting(
+    embedding_dim: int = _model(400, "size of the word embeddings", _positive_int, "emsize")
+    hidden_dim: int = _model(1150, "units of every LSTM except the last", _positive_int, "nhid")
+    num_layers: int = _model(3, "number of LSTMs", _positive_int, "nlayers")
+    tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
+    dtype: str = _model(
         "auto",
-        "Model",
-        "precision of the products; auto takes bfloat16 where the hardware has it",
-        choices=DTYPES,
+        "precision of matrix multiplications; auto is bfloat16 on CPUs with bfloat16 instructions, "
+        "float32 elsewhere. With bfloat16 the logits are rounded too",
+        choices=("auto", "float32", "bfloat16"),
     )
 
-    input_dropout: float = _setting(
-        0.4, "Regularization", "locked dropout of the embedded words", "dropouti"
+    input_dropout: float = _regularization(
+        0.4, "locked dropout of the embedded words", _rate, "dropouti"
     )
-    hidden_dropout: float = _setting(
-        0.3, "Regularization", "locked dropout between LSTMs", "dropouth"
+    hidden_dropout: float = _regularization(0.3, "locked dropout between LSTMs", _rate, "dropouth")
+    output_dropout: float = _regularization(
+        0.4, "locked dropout of the last LSTM's outputs", _rate, "dropout"
     )
-    output_dropout: float = _setting(
-        0.4, "Regularization", "locked dropout of the last LSTM's outputs", "dropout"
+    embedding_dropout: float = _regularization(0.1, "dropout of whole words", _rate, "dropoute")
+    weight_dropout: float = _regularization(0.5, "dropout of recurrent weights", _rate, "wdrop")
+    dropout_multiplier: float = _regularization(
+        1.0, "factor applied to all five dropout rates", _non_negative
     )
-    embedding_dropout: float = _setting(0.1, "Regularization", "dropout of whole words", "dropoute")
-    weight_dropout: float = _setting(
-        0.5, "Regularization", "dropout of entries of the recurrent matrices", "wdrop"
+    ar_alpha: float = _regularization(
+        2.0, "strength of activation regularization (AR)", _non_negative, "alpha"
     )
-    dropout_multiplier: float = _setting(1.0, "Regularization", "factor on all five dropout rates")
-    ar_alpha: float = _setting(
-        2.0, "Regularization", "weight of activation regularization", "alpha"
+    tar_beta: float = _regularization(
+        1.0, "strength of temporal activation regularization (TAR)", _non_negative, "beta"
     )
-    tar_beta: float = _setting(
-        1.0, "Regularization", "weight of temporal activation regularization", "beta"
+    weight_decay: float = _regularization(
+        1.2e-6,
+        "weight decay of all weights: an L2 penalty with sgd, decoupled from the gradient "
+        "(as in AdamW) with adam",
+        _non_negative,
+        "wdecay",
     )
-    weight_decay: float = _setting(1.2e-6, "Regularization", "L2 decay of all weights", "wdecay")
 
-    optimizer: str = _setting(
+    optimizer: str = _optimization(
         "sgd",
-        "Optimization",
-        "optimizer inside NT-ASGD; the paper's is sgd",
-        "optimizer",
-        choices=OPTIMIZERS,
+        "optimizer whose weights are averaged; the paper uses sgd",
+        reference="optimizer",
+        choices=("sgd", "adam"),
     )
-    learning_rate: float = _setting(
-        30.0, "Optimization", "learning rate of a window of length bptt", "lr"
+    learning_rate: float = _optimization(
+        30.0,
+        "learning rate of a window of length bptt; other windows scale it by length / bptt",
+        _positive,
+        "lr",
     )
-    learning_rate_drop_epochs: tuple[int, ...] = _setting(
-        (), "Optimization", "epochs after which the learning rate is divided by 10", "when"
+    learning_rate_drop_epochs: tuple[int, ...] = _optimization(
+        (), "epochs after which the learning rate is divided by 10", _epochs, "when"
     )
-    learning_rate_schedule: str = _setting(
+    learning_rate_schedule: str = _optimization(
         "constant",
-        "Optimization",
-        "constant (the paper's); one_cycle: up to learning_rate, then "
-        "down, each along half a cosine; cosine: down alone",
-        choices=SCHEDULES,
+        "constant: as in the paper; one_cycle: rises to learning_rate, then falls, along half "
+        "cosines; cosine: only falls",
+        choices=("constant", "one_cycle", "cosine"),
     )
-    schedule_epochs: int | None = _setting(
+    schedule_epochs: int | None = _optimization(
         None,
-        "Optimization",
-        "epochs until the schedule is at its end; default: all epochs, whose "
-        "number then cannot be changed later",
+        "length of the schedule; default: all epochs, whose number then cannot be changed later",
+        _optional(_positive_int),
     )
-    warmup_fraction: float = _setting(
-        0.3, "Optimization", "part of one_cycle in which the learning rate rises"
+    warmup_fraction: float = _optimization(
+        0.3, "part of one_cycle in which the learning rate rises", _open_fraction
     )
-    div_factor: float = _setting(
-        25.0, "Optimization", "one_cycle starts at learning_rate divided by this"
+    div_factor: float = _optimization(
+        25.0, "one_cycle starts at learning_rate divided by this", _divisor
     )
-    final_div_factor: float = _setting(
-        1e5, "Optimization", "one_cycle and cosine end at learning_rate divided by this"
+    final_div_factor: float = _optimization(
+        1e5, "one_cycle and cosine end at learning_rate divided by this", _divisor
     )
-    momentum: float | None = _setting(
-        None, "Optimization", "momentum of sgd, beta_1 of adam; default: 0 and 0.9"
-    )
-    momentum_min: float | None = _setting(
+    momentum: float | None = _optimization(
         None,
-        "Optimization",
-        "momentum at the peak of one_cycle: it falls while the learning rate "
-        "rises, and rises while that falls; default: it stays",
+        "momentum of sgd or beta_1 of adam; default: 0 for sgd, 0.9 for adam",
+        _optional(_rate),
     )
-    global_clipnorm: float = _setting(
-        0.25, "Optimization", "largest global norm of the gradient", "clip"
+    momentum_min: float | None = _optimization(
+        None,
+        "momentum at the peak of one_cycle; it changes opposite to the learning rate. Default: "
+        "constant momentum",
+        _optional(_rate),
     )
-    trigger: str = _setting(
+    global_clipnorm: float = _optimization(
+        0.25, "gradients are clipped to this global norm", _positive, "clip"
+    )
+    trigger: str = _optimization(
         "non_monotonic",
-        "Optimization",
-        "when averaging starts: non_monotonic, monotonic (the "
-        "loss first fails to fall), epoch:K (after epoch K), start (before the first step) or "
-        "never",
+        "when averaging starts: non_monotonic, monotonic (the validation loss first fails to "
+        "fall), epoch:K (after epoch K), start (before the first step) or never",
+        _trigger,
     )
-    trigger_action: str = _setting(
+    trigger_action: str = _optimization(
         "average",
-        "Optimization",
-        "what the non_monotonic and the monotonic trigger do: average, "
-        "or reduce_learning_rate, again and again, each time with a new record",
-        choices=TRIGGER_ACTIONS,
+        "what the non_monotonic or monotonic trigger does: start averaging, or reduce the "
+        "learning rate each time it fires",
+        choices=("average", "reduce_learning_rate"),
     )
-    learning_rate_reduction: float = _setting(
-        2.0, "Optimization", "divisor of the learning rate at each reduction by the trigger"
+    learning_rate_reduction: float = _optimization(
+        2.0, "divisor of the learning rate at each reduction by the trigger", _divisor
     )
-    stop: str = _setting(
+    stop: str = _optimization(
         "never",
-        "Optimization",
-        "when to stop before the last epoch: never, or by the "
-        "non_monotonic test on the losses of the average, as fine-tuning does",
-        choices=STOPS,
+        "when to stop before the last epoch: never, or when the non_monotonic test fires on the "
+        "losses of the average, as in fine-tuning",
+        choices=("never", "non_monotonic"),
     )
-    non_monotone_interval: int = _setting(
-        5, "Optimization", "losses that the non-monotonic test looks back over", "nonmono"
+    non_monotone_interval: int = _optimization(
+        5,
+        "number of recent losses that the non-monotonic test leaves out",
+        _non_negative_int,
+        "nonmono",
     )
-    logging_interval: int = _setting(
-        0, "Optimization", "steps between validations; 0: once an epoch (the paper's L)"
+    logging_interval: int = _optimization(
+        0,
+        "steps between validations; 0: validate once an epoch, as in the paper",
+        _non_negative_int,
     )
 
-    initial_run: str | None = _setting(
-        None, "Run", "folder of a run from whose best weights to start; default: random weights"
+    initial_run: str | None = _run(
+        None,
+        "folder of a run whose best weights to start from; default: random weights",
+        _optional(_string),
     )
-    epochs: int = _setting(750, "Run", "epochs of the whole run", "epochs", may_change=True)
-    batch_size: int = _setting(40, "Run", "columns into which the text is cut", "batch_size")
-    validation_batch_size: int = _setting(
-        10, "Run", "the same for validation: the paper's protocol has 10"
+    epochs: int = _run(750, "total number of epochs", _positive_int, "epochs", may_change=True)
+    batch_size: int = _run(
+        40, "number of columns that the training text is split into", _positive_int, "batch_size"
     )
-    test_batch_size: int = _setting(1, "Run", "the same for the test: the paper's has 1")
-    bptt: int = _setting(70, "Run", "base length of a window", "bptt")
-    bptt_std: float = _setting(5.0, "Run", "standard deviation of the length of a window")
-    bptt_min: int = _setting(5, "Run", "shortest window")
-    bptt_max: int | None = _setting(None, "Run", "longest window; default: no limit")
-    bptt_full_probability: float = _setting(
-        0.95, "Run", "how often the base length is bptt; else half of it"
+    validation_batch_size: int = _run(
+        10, "the same for the validation text; the paper uses 10", _positive_int
     )
-    seed: int = _setting(141, "Run", "of weights, masks and window lengths", "seed")
+    test_batch_size: int = _run(1, "the same for the test text; the paper uses 1", _positive_int)
+    bptt: int = _run(70, "base length of a window", _positive_int, "bptt")
+    bptt_std: float = _run(5.0, "standard deviation of the length of a window", _non_negative)
+    bptt_min: int = _run(5, "length of the shortest window", _positive_int)
+    bptt_max: int | None = _run(
+        None, "length of the longest window; default: no limit", _optional(_positive_int)
+    )
+    bptt_full_probability: float = _run(
+        0.95, "probability that the base length is bptt instead of half of it", _fraction
+    )
+    seed: int = _run(
+        141,
+        "random seed of the initial weights, the dropout masks and the window lengths",
+        _seed,
+        "seed",
+    )
 
-    checkpoint_minutes: float = _setting(
-        5.0, "Logging", "minutes between checkpoints besides those at validations", may_change=True
+    checkpoint_minutes: float = _logging(
+        5.0,
+        "minutes between checkpoints, besides those after each validation",
+        _non_negative,
+        may_change=True,
     )
-    tensorboard: bool = _setting(True, "Logging", "write scalars to events/", may_change=True)
-    plot: bool = _setting(True, "Logging", "draw curves.png", may_change=True)
+    validate_raw: bool = _logging(
+        False, "once averaging has started, validate the raw weights too", _boolean, may_change=True
+    )
+    tensorboard: bool = _logging(
+        True, "write scalars for TensorBoard to events/", _boolean, may_change=True
+    )
+    plot: bool = _logging(True, "draw curves.png", _boolean, may_change=True)
 
     def __post_init__(self):
-        for name in (
-            "embedding_dim",
-            "hidden_dim",
-            "num_layers",
-            "epochs",
-            "batch_size",
-            "bptt",
-            "validation_batch_size",
-            "test_batch_size",
-            "bptt_min",
-        ):
-            self._check(name, lambda v: isinstance(v, int) and v >= 1, "a positive integer")
-        for name in ("max_vocabulary_size", "max_train_tokens", "bptt_max", "schedule_epochs"):
-            self._check(
-                name,
-                lambda v: v is None or isinstance(v, int) and v >= 1,
-                "a positive integer, or left out",
-            )
-        for name in ("non_monotone_interval", "logging_interval"):
-            self._check(name, lambda v: isinstance(v, int) and v >= 0, "an integer of at least 0")
-        self._check(
-            "seed", lambda v: isinstance(v, int) and 0 <= v < 2**32, "an integer in [0, 2**32)"
-        )
-        for name in DROPOUT_RATES:
-            self._check(name, lambda v: 0 <= v < 1, "in [0, 1)")
-        for name in (
-            "ar_alpha",
-            "tar_beta",
-            "weight_decay",
-            "bptt_std",
-            "dropout_multiplier",
-            "checkpoint_minutes",
-        ):
-            self._check(name, lambda v: 0 <= v < math.inf, "a finite number of at least 0")
-        for name in ("learning_rate", "global_clipnorm"):
-            self._check(name, lambda v: 0 < v < math.inf, "a finite number above 0")
-        for name in ("momentum", "momentum_min"):
-            self._check(name, lambda v: v is None or 0 <= v < 1, "in [0, 1), or left out")
-        for name in ("div_factor", "final_div_factor", "learning_rate_reduction"):
-            self._check(name, lambda v: 1 <= v < math.inf, "a finite number of at least 1")
-        self._check("warmup_fraction", lambda v: 0 < v < 1, "in (0, 1)")
-        self._check("bptt_full_probability", lambda v: 0 <= v <= 1, "in [0, 1]")
-        for name in ("tie_weights", "tensorboard", "plot"):
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(
-                    f"{name} must be True or False. Received: {name}={getattr(self, name)!r}"
-                )
-        for name in ("data_dir", "initial_run"):
-            self._check(
-                name, lambda v: v is None or isinstance(v, str), "a path as a string, or left out"
-            )
-        self._check("learning_rate_drop_epochs", _are_epochs, "a tuple of positive integers")
-        self._check(
-            "trigger",
-            TRIGGER_PATTERN.fullmatch,
-            "non_monotonic, monotonic, epoch:K, start or never",
-        )
         for field in dataclasses.fields(self):
-            choices = field.metadata["choices"]
-            if choices:
-                self._check(field.name, lambda v: v in choices, f"one of {', '.join(choices)}")  # noqa: B023
+            is_valid, expected = field.metadata["check"]
+            value = getattr(self, field.name)
+            if not is_valid(value):
+                raise UserError(
+                    f"{field.name} must be {expected}. Received: {field.name}={value!r}"
+                )
+        self._check_combinations()
+
+    def _check_combinations(self):
         for name, rate in self.dropout_rates().items():
-            if not 0 <= rate < 1:
+            if rate >= 1:
                 raise UserError(
                     f"{name} * dropout_multiplier must be in [0, 1). Received: "
                     f"{getattr(self, name)} * {self.dropout_multiplier} = {rate}"
                 )
-        if self.stop != "never" and self.trigger == "never":
-            raise UserError(
-                "stop=non_monotonic looks at the losses of the average, and with trigger=never "
-                "there is none; choose another trigger."
-            )
-        if self.optimizer == "adam" and self.learning_rate > 1:
-            raise UserError(
-                "adam diverges at learning rates made for sgd; try learning_rate=0.001. "
-                f"Received: learning_rate={self.learning_rate}"
-            )
-        self._check_schedule()
-        if self.bptt_max is not None and self.bptt_max < self.bptt_min:
-            raise UserError(
-                f"bptt_max must be at least bptt_min={self.bptt_min}. "
-                f"Received: bptt_max={self.bptt_max}"
-            )
-
-    def _check_schedule(self):
-        if self.learning_rate_schedule != "constant" and self.learning_rate_drop_epochs:
-            raise UserError(
-                f"learning_rate_schedule={self.learning_rate_schedule} lowers the learning rate by "
-                "itself; leave learning_rate_drop_epochs out. Received: "
-                f"learning_rate_drop_epochs={self.learning_rate_drop_epochs}"
-            )
-        if self.momentum_min is not None:
-            if self.learning_rate_schedule != "one_cycle" or not self.momentum:
-                raise UserError(
-                    "momentum_min is where learning_rate_schedule=one_cycle takes momentum to; "
-                    "give both, and a momentum above 0. Received: learning_rate_schedule="
-                    f"{self.learning_rate_schedule}, momentum={self.momentum}"
-                )
-            if self.momentum_min > self.momentum:
-                raise UserError(
-                    f"momentum_min must be at most momentum={self.momentum}. "
-                    f"Received: momentum_min={self.momentum_min}"
-                )
-        if self.trigger_action == "reduce_learning_rate":
-            if self.trigger not in ("non_monotonic", "monotonic"):
-                raise UserError(
-                    "trigger_action=reduce_learning_rate needs trigger=non_monotonic or monotonic. "
-                    f"Received: trigger={self.trigger}"
-                )
-            if self.stop != "never":
-                raise UserError(
-                    f"stop={self.stop} looks at the losses of the average, and with "
-                    "trigger_action=reduce_learning_rate there is none."
-                )
-
-    def _check(self, name, holds, expected):
-        value = getattr(self, name)
-        try:
-            valid = not isinstance(value, bool) and bool(holds(value))
-        except TypeError:
-            valid = False
-        if not valid:
-            raise UserError(f"{name} must be {expected}. Received: {name}={value!r}")
+        is_cycle = self.learning_rate_schedule == "one_cycle"
+        valid_by_message = {
+            "bptt_max must be at least bptt_min": (self.bptt_max or math.inf) >= self.bptt_min,
+            "adam diverges at a learning_rate made for sgd; try 0.001": (
+                self.optimizer != "adam" or self.learning_rate <= 1
+            ),
+            "learning_rate_drop_epochs needs learning_rate_schedule=constant": (
+                not self.learning_rate_drop_epochs or self.learning_rate_schedule == "constant"
+            ),
+            "momentum_min needs learning_rate_schedule=one_cycle and a larger momentum": (
+                self.momentum_min is None
+                or is_cycle
+                and 0 < (self.momentum or 0) >= self.momentum_min
+            ),
+            "trigger_action=reduce_learning_rate needs trigger=non_monotonic or monotonic": (
+                self.trigger_action == "average" or self.trigger in ("non_monotonic", "monotonic")
+            ),
+            "stop=non_monotonic needs an average: a trigger and trigger_action=average": (
+                self.stop == "never" or self.trigger != "never" and self.trigger_action == "average"
+            ),
+        }
+        for message, is_valid in valid_by_message.items():
+            if not is_valid:
+                settings = self.to_dict().items()
+                received = [f"{k}={v}" for k, v in settings if re.search(rf"\b{k}\b", message)]
+                raise UserError(f"{message}. Received: {', '.join(received)}")
 
     def dropout_rates(self):
-        """The five rates times `dropout_multiplier`, by name."""
+        """Returns the five dropout rates, multiplied by `dropout_multiplier`, by name."""
         return {name: getattr(self, name) * self.dropout_multiplier for name in DROPOUT_RATES}
 
     def replace(self, **changes):
-        """A copy with other settings."""
+        """Returns a copy with other settings."""
         return dataclasses.replace(self, **changes)
 
     def fine_tuning(self, initial_run, **changes):
-        """The settings of fine-tuning from a run with these settings, as the paper does it.
+        """Returns the settings for fine-tuning a run that has these settings.
 
-        SGD, averaged from the first step, at a constant learning rate, until the non-monotonic
-        test holds for the losses of the average. A run of another optimizer is fine-tuned at the
-        paper's learning rate.
+        As in the paper: averaged SGD from the first step, at a constant learning rate, until the
+        non-monotonic test fires on the losses of the average. A run trained with another optimizer
+        is fine-tuned at the paper's learning rate.
 
         Args:
-            initial_run: folder of the run from whose best weights to start.
-            **changes: other settings.
+            initial_run: Folder of the run whose best weights to start from.
+            **changes: Other settings.
 
         Returns:
-            a `TrainingConfig`.
+            A `TrainingConfig`.
 
         Example:
 
         >>> TrainingConfig().fine_tuning("runs/ptb", learning_rate=10.0).trigger
         'start'
         """
-        constant = {
+        settings = {
+            "initial_run": initial_run,
             "learning_rate_drop_epochs": (),
             "learning_rate_schedule": "constant",
             "schedule_epochs": None,
             "momentum_min": None,
+            "trigger": "start",
+            "trigger_action": "average",
+            "stop": "non_monotonic",
         }
         if self.optimizer != "sgd":
-            paper = type(self)()
-            constant.update(
-                optimizer=paper.optimizer, learning_rate=paper.learning_rate, momentum=None
+            settings.update(
+                optimizer="sgd", learning_rate=TrainingConfig().learning_rate, momentum=None
             )
-        averaged = {"trigger": "start", "trigger_action": "average", "stop": "non_monotonic"}
-        return self.replace(**{"initial_run": initial_run, **constant, **averaged, **changes})
+        return self.replace(**{**settings, **changes})
 
     @property
     def schedule_length(self):
-        """Epochs until the schedule is at its end; None where it has none."""
+        """Length of the schedule in epochs, or `None` for a constant learning rate."""
         if self.learning_rate_schedule == "constant":
             return None
         return self.schedule_epochs or self.epochs
 
     def to_dict(self):
-        """The settings as a dictionary that JSON can hold."""
+        """Returns the settings as a dictionary that JSON can represent."""
         return {
             **dataclasses.asdict(self),
             "learning_rate_drop_epochs": list(self.learning_rate_drop_epochs),
@@ -389,32 +372,30 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, settings):
-        """The inverse of `to_dict`.
+        """Returns the settings that `to_dict` was called on.
 
         Raises:
-            UserError: for a setting that does not exist.
+            UserError: If a setting is unknown or invalid.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(settings) - known)
         if unknown:
-            raise UserError(f"There is no setting {', '.join(unknown)}.")
-        settings = dict(settings)
-        if "learning_rate_drop_epochs" in settings:
-            settings["learning_rate_drop_epochs"] = tuple(settings["learning_rate_drop_epochs"])
-        return cls(**settings)
+            raise UserError(f"Unknown settings: {', '.join(unknown)}.")
+        epochs = settings.get("learning_rate_drop_epochs", ())
+        return cls(**{**settings, "learning_rate_drop_epochs": tuple(epochs)})
 
     def differences(self, other):
-        """Settings that a resumed run may not change, as `name: ours -> theirs`."""
+        """Returns the differences that prevent resuming, as a list of `name: self -> other`."""
         differences = [
             f"{field.name}: {getattr(self, field.name)} -> {getattr(other, field.name)}"
             for field in dataclasses.fields(self)
             if not field.metadata["may_change"]
             and getattr(self, field.name) != getattr(other, field.name)
         ]
-        # Other epochs would be another schedule, of which the steps made so far are no part.
         if not differences and self.schedule_length != other.schedule_length:
-            lengths = f"{self.schedule_length} -> {other.schedule_length}"
-            differences.append(f"schedule_epochs: {lengths}")
+            differences.append(
+                f"schedule_epochs: {self.schedule_length} -> {other.schedule_length}"
+            )
         return differences
 
 

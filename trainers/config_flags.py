@@ -15,39 +15,36 @@ from trainers.presets import PRESETS, RECIPES, preset
 _FLAGS = flags.FLAGS
 
 
-def define_run_flags(default_preset):
-    """Defines `--workdir`, `--resume` and the flags of `define_config_flags`.
+def define_training_flags(default_preset):
+    """Defines the flags of the commands that train a model.
 
     Args:
-        default_preset: name of the preset used without `--preset`.
+        default_preset: Name of the preset used without `--preset`.
+    """
+    define_run_flags(default_preset)
+    with cli.section("Run"):
+        flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
+        flags.DEFINE_enum(
+            "strategy",
+            "one",
+            ["one", "mirrored", "multi_worker"],
+            "devices: one; all GPUs of this machine; or the machines in TF_CONFIG, which share the "
+            "run folder. Replicas take equal parts of the batch; their number may change on resume",
+        )
+
+
+def define_run_flags(default_preset):
+    """Defines `--workdir`, `--resume` and the flags of the settings.
+
+    Args:
+        default_preset: Name of the preset used without `--preset`.
     """
     define_config_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
         flags.DEFINE_bool(
-            "resume",
-            True,
-            "resume the run in --workdir if there is one; with --noresume that is an error",
+            "resume", True, "resume what is in --workdir; with --noresume, that is an error"
         )
-
-
-def define_training_flags(default_preset):
-    """Defines the flags of the training commands: those of a run, `--strategy` and `--test`.
-
-    Args:
-        default_preset: name of the preset used without `--preset`.
-    """
-    define_run_flags(default_preset)
-    with cli.section("Run"):
-        flags.DEFINE_enum(
-            "strategy",
-            "one",
-            ["one", "mirrored", "multi_worker"],
-            "devices: one, all GPUs of this machine, or the machines in TF_CONFIG, which share the "
-            "run folder. Each replica takes an equal part of the batch's columns, and a run may be "
-            "resumed on another number of them",
-        )
-        flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
 
 
 def define_config_flags(default_preset):

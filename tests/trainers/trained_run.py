@@ -7,7 +7,7 @@ import numpy as np
 from awd_keras.data import Corpus, Vocabulary
 from tests.trainers.training.tiny import make_config, make_texts
 from trainers.training import RunFolder, factory
-from trainers.training.training_state import save_weights
+from trainers.training.checkpoint import save_weights
 
 
 def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
@@ -45,7 +45,7 @@ def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
 
 def replace_facts(workdir, **facts):
     """Changes what the config.json of a run says of its corpus; None takes a fact away."""
-    file = RunFolder(workdir).config_file
+    file = RunFolder(workdir).record_file
     content = json.loads(file.read_text())
     changed = {**content["corpus"], **facts}
     content["corpus"] = {name: fact for name, fact in changed.items() if fact is not None}

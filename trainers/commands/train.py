@@ -1,12 +1,137 @@
 """The work of `trainers.ptb` and `trainers.wikitext2`."""
 
+import os
+
+import tensorflow as tf
 from absl import flags
 
-from trainers import common, config_flags
+from awd_keras.data import KNESER_NEY_TRIGRAM, load_corpus
+from awd_keras.data.sotu import NAME as SOTU
+from trainers import cli, config_flags
+from trainers.errors import UserError
+from trainers.training import RunFolder, factory, train_and_evaluate
+from trainers.training.distribution import Workers, describe_devices, make_strategy
+from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
 
 
 def main():
-    workdir = FLAGS.workdir or config_flags.default_workdir()
-    return common.train(config_flags.config_from_flags(), workdir, FLAGS.resume, FLAGS.strategy)
+    return train(
+        config_flags.config_from_flags(),
+        FLAGS.workdir or config_flags.default_workdir(),
+        resume=FLAGS.resume,
+        strategy=FLAGS.strategy,
+        evaluate_test=FLAGS.test,
+    )
+
+
+def train(config, workdir, *, resume=True, strategy="one", evaluate_test=True):
+    """Trains, or resumes a run, and prints the results.
+
+    Args:
+        config: `TrainingConfig`.
+        workdir: The run folder.
+        resume: Whether the folder may contain a run. Defaults to `True`.
+        strategy: The devices; see `make_strategy`. Defaults to `"one"`.
+        evaluate_test: Whether to evaluate the best weights on the test text. Defaults to `True`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: As `train_and_evaluate` does, or if there is a run and `resume` is false.
+    """
+    if config.initial_run is not None:
+        # The record must not depend on the current directory.
+        config = config.replace(initial_run=os.path.abspath(config.initial_run))
+    if strategy == "multi_worker":
+        print("waiting for the workers of TF_CONFIG ...", flush=True)
+    with cli.hold_stderr():
+        devices = make_strategy(strategy)
+    workers = Workers(devices)
+    try:
+        with devices.scope():
+            return _train(config, RunFolder(workdir), resume, evaluate_test, workers)
+    except tf.errors.OpError as error:
+        if workers.num_workers == 1:
+            raise
+        message = " ".join(error.message.split())[:300]
+        raise UserError(
+            f"worker {workers.index} of {workers.num_workers} stopped because another cannot be "
+            f"reached: {message}. Start all workers again to resume from the last checkpoint."
+        ) from error
+
+
+def _train(config, folder, resume, evaluate_test, workers):
+    exists = folder.check()
+    config, reason = _resolve_dtype(config, folder, exists)
+    if folder.check(config):
+        if not resume:
+            raise UserError(
+                f"{folder.path} already contains a run. Omit --noresume to resume it, or choose "
+                "another folder by --workdir."
+            )
+        results = folder.read_results()
+        if results and _is_finished(results, config, evaluate_test):
+            print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
+            _print_results(results, Progress())
+            return 0
+    corpus = load_corpus(
+        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
+    )
+    if workers.num_workers > 1:
+        # The others follow the chief's record, and refuse other settings or another text.
+        if workers.is_chief:
+            folder.begin(config, corpus)
+        workers.wait()
+        config, reason = _resolve_dtype(config, folder, True)
+        folder.check(config, corpus=corpus)
+        config = config.replace(epochs=folder.read_config()[0].epochs)
+    model = factory.build_model(config, len(corpus.vocabulary))
+    optimizer = factory.build_optimizer(config, model)
+    header = [
+        f"run folder: {folder.path}",
+        f"corpus: {corpus.describe()}",
+        f"model: {model.count_params():,} parameters",
+        f"device: {describe_devices()}, {config.dtype} products ({reason})",
+    ]
+    baseline = None
+    if corpus.name == SOTU and len(corpus.vocabulary) == 10_000:
+        baseline = ("Kneser-Ney trigram, validation", KNESER_NEY_TRIGRAM["validation"])
+        header.append(
+            f"baseline: Kneser-Ney trigram, {KNESER_NEY_TRIGRAM['test']} on the test text, "
+            f"{KNESER_NEY_TRIGRAM['validation']} on the validation text"
+        )
+    result = train_and_evaluate(
+        model,
+        optimizer,
+        corpus,
+        config,
+        folder,
+        baseline=baseline,
+        header=header,
+        evaluate_test=evaluate_test,
+    )
+    if result.reason == "interrupted":
+        return cli.EXIT_INTERRUPTED
+    if workers.is_chief:
+        _print_results(result.to_dict(), Progress(folder.log_file))
+    return 0
+
+
+def _resolve_dtype(config, folder, exists):
+    recorded = folder.read_config()[0].dtype if exists else None
+    dtype, reason = factory.resolve_dtype(config.dtype, recorded)
+    return config.replace(dtype=dtype), reason
+
+
+def _is_finished(results, config, evaluate_test):
+    is_over = results["epochs"] >= config.epochs or results.get("stopped_at_step") is not None
+    return is_over and (results["test"] is not None or not evaluate_test)
+
+
+def _print_results(results, progress):
+    for split in ("validation", "test"):
+        if results[split] is not None:
+            progress.line(f"{split} perplexity: {results[split]['perplexity']:.2f}")

@@ -1,7 +1,7 @@
-"""Checkpoints: one file of arrays and facts, written beside its place and renamed.
+"""Checkpoints: arrays and facts in one file, replaced atomically.
 
-A checkpoint is a NumPy archive. It is never unpickled, its zip checksums find corruption, and the
-rename is atomic: whoever kills the program at any moment finds the old file or the new one.
+A checkpoint is a NumPy archive. It is never unpickled, and its checksums reveal corruption. A
+program killed at any moment leaves the old file or the new one.
 """
 
 import json
@@ -17,15 +17,15 @@ _FACTS = "facts.json"
 
 
 def write_checkpoint(path, arrays, facts):
-    """Writes a checkpoint in place of the one before.
+    """Writes a checkpoint in place of the previous one.
 
     Args:
-        path: the file; its folder is made.
-        arrays: dictionary of NumPy arrays.
-        facts: dictionary that JSON can hold.
+        path: The file; its folder is created.
+        arrays: A dictionary of NumPy arrays.
+        facts: A dictionary that JSON can represent.
 
     Raises:
-        OSError: if there is no space or no permission; the file before remains.
+        OSError: If the file cannot be written; the previous one remains.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,15 +38,14 @@ def read_checkpoint(path):
     """Reads what `write_checkpoint` wrote.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
-        `(arrays, facts)`.
+        A tuple `(arrays, facts)`.
 
     Raises:
-        UserError: if the file is missing, corrupt or of another format.
+        UserError: If the file is missing, corrupt or has another format.
     """
-    path = pathlib.Path(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -59,7 +58,7 @@ def read_checkpoint(path):
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         raise UserError(
             f"The checkpoint {path} is corrupt ({str(error) or type(error).__name__}). Move it "
-            "away to start from the beginning, or put a copy in its place."
+            "away to start from the beginning, or restore it from a copy."
         ) from error
     if version != FORMAT_VERSION:
         raise UserError(
@@ -69,26 +68,59 @@ def read_checkpoint(path):
     return arrays, facts
 
 
-def restore_variables(variables, arrays, prefix, path):
-    """Assigns arrays to variables of the same names.
+def restore_variables(variables, arrays, path):
+    """Assigns arrays to the variables of the same names.
 
     Args:
-        variables: dictionary of name to variable.
-        arrays: dictionary of arrays, as read.
-        prefix: what stands before the names in `arrays`.
-        path: the file, for messages.
+        variables: A dictionary of name to variable.
+        arrays: A dictionary of name to array.
+        path: The checkpoint, for messages.
 
     Raises:
-        UserError: if one is missing or has another shape; nothing is assigned then.
+        UserError: If an array is missing or has another shape; nothing is assigned then.
     """
     for name, variable in variables.items():
-        array = arrays.get(prefix + name)
-        if array is None:
-            raise UserError(f"The checkpoint {path} has no {prefix + name}.")
-        if array.shape != tuple(variable.shape):
+        if name not in arrays:
+            raise UserError(f"The checkpoint {path} has no {name}.")
+        if arrays[name].shape != tuple(variable.shape):
             raise UserError(
-                f"{prefix + name} in {path} has shape {array.shape}, expected "
+                f"{name} in {path} has shape {arrays[name].shape}, expected "
                 f"{tuple(variable.shape)}."
             )
     for name, variable in variables.items():
-        variable.assign(arrays[prefix + name])
+        variable.assign(arrays[name])
+
+
+def weight_names(model):
+    """Returns a dictionary of names in checkpoints to the weights of a model."""
+    return {f"weights/{variable.path}": variable for variable in model.weights}
+
+
+def save_weights(path, model, facts):
+    """Writes the current weights of a model.
+
+    Args:
+        path: The file.
+        model: The model.
+        facts: A dictionary that JSON can represent, such as where the weights come from.
+    """
+    arrays = {name: variable.numpy() for name, variable in weight_names(model).items()}
+    write_checkpoint(path, arrays, facts)
+
+
+def load_weights(path, model):
+    """Restores the weights from a checkpoint of weights or of a whole training state.
+
+    Args:
+        path: The file.
+        model: A model of the same sizes; its weights are changed.
+
+    Returns:
+        The facts saved with them.
+
+    Raises:
+        UserError: If the file is corrupt or belongs to another model.
+    """
+    arrays, facts = read_checkpoint(path)
+    restore_variables(weight_names(model), arrays, path)
+    return facts

@@ -159,8 +159,13 @@ def _plot_run(axes, rows, color, label, training):
     averaging = [row["averaging"] == "1" for row in rows]
     if any(averaging):
         started = averaging.index(True)
-        raw = column("raw_validation_perplexity")[started:]
-        plot("validation, raw weights", epochs[started:], raw, marker=".", linestyle="--")
+        raw = {
+            epoch: float(row["raw_validation_perplexity"])
+            for epoch, row in zip(epochs[started:], rows[started:], strict=True)
+            if row["raw_validation_perplexity"]
+        }
+        if raw:
+            plot("validation, raw weights", list(raw), list(raw.values()), marker=".", ls="--")
         # With the step after the check before, or with the first of all.
         axes.axvline(epochs[started - 1] if started else 0.0, color=color, linestyle=":")
         used["averaging starts"] = {"linestyle": ":"}

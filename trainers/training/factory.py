@@ -3,48 +3,49 @@
 import keras
 import tensorflow as tf
 
+from awd_keras.bundled_model import load_bundled_model
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
+from trainers.config import TrainingConfig
 from trainers.errors import UserError
+from trainers.training.checkpoint import load_weights
 from trainers.training.run_folder import RunFolder
-from trainers.training.training_state import load_weights
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
 _WITHOUT_MOMENTUM = {"sgd": InPlaceSGD, "adam": keras.optimizers.Adam}
 _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
-# Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.
+# Instruction sets with bfloat16 products, as /proc/cpuinfo names them.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
-def resolve_dtype(dtype):
-    """What `--dtype` means on this machine.
+def resolve_dtype(dtype, recorded=None):
+    """Resolves `--dtype=auto` for this machine.
 
     Args:
-        dtype: "auto", "float32" or "bfloat16".
+        dtype: `"auto"`, `"float32"` or `"bfloat16"`.
+        recorded: The dtype of an existing run, which auto keeps. Defaults to none.
 
     Returns:
-        `(dtype, reason)`: "float32" or "bfloat16", and a few words on why.
+        A tuple `(dtype, reason)`: `"float32"` or `"bfloat16"`, and why.
     """
     if dtype != "auto":
-        return dtype, "as asked"
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        capability = details.get("compute_capability", (0, 0))
-        if capability >= (8, 0):
-            return "bfloat16", "the GPU multiplies it"
-        return "float32", "the GPU does not multiply bfloat16"
+        return dtype, "as requested"
+    if recorded in ("float32", "bfloat16"):
+        return recorded, "as in the existing run"
+    if tf.config.list_physical_devices("GPU"):
+        # cuDNN's bfloat16 results are cast back to float32, which costs what it gains.
+        return "float32", "bfloat16 is no faster on GPUs"
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = {flag for line in file if line.startswith("flags") for flag in line.split()}
     except OSError:
         flags = set()
     if flags & _BFLOAT16_FLAGS:
-        return "bfloat16", "this CPU multiplies it"
-    return "float32", "this CPU has no bfloat16 products, so it takes longer"
+        return "bfloat16", "the CPU supports it"
+    return "float32", "the CPU does not support bfloat16"
 
 
 def build_model(config, vocabulary_size):
@@ -119,3 +120,24 @@ def load_run(workdir, dtype=None):
     model = build_model(config, len(vocabulary))
     load_weights(folder.best_checkpoint, model)
     return model, vocabulary, config
+
+
+def load_model(workdir=None, dtype=None):
+    """Loads the trained model of a run folder, or the bundled model.
+
+    Args:
+        workdir: The run folder. Defaults to the bundled model.
+        dtype: `"float32"` or `"bfloat16"`. Defaults to the dtype of the run.
+
+    Returns:
+        A tuple `(model, vocabulary, config)`, as `load_run` returns it.
+
+    Raises:
+        UserError: If the folder has no trained weights.
+    """
+    if workdir is not None:
+        return load_run(workdir, dtype)
+    dtype = dtype or "float32"
+    policy = "mixed_bfloat16" if dtype == "bfloat16" else "float32"
+    model, vocabulary, facts = load_bundled_model(policy)
+    return model, vocabulary, TrainingConfig.from_dict(facts["settings"]).replace(dtype=dtype)

@@ -1,13 +1,13 @@
-"""Ctrl-C as a wish, not as an exception in the middle of a step."""
+"""Ctrl-C as a request, not as an exception in the middle of a step."""
 
 import signal
 import threading
 
 
 class Interruption:
-    """While it is open, the first SIGINT or SIGTERM sets `requested`; the second acts at once.
+    """A context in which the first SIGINT or SIGTERM sets `requested`; the second acts at once.
 
-    Outside the main thread, where Python gives no signals, it changes nothing.
+    Outside the main thread, which alone receives signals in Python, it has no effect.
 
     Example:
 
@@ -28,13 +28,10 @@ class Interruption:
         return self
 
     def __exit__(self, *_):
-        self._put_back()
-
-    def _request(self, number, frame):
-        self.requested = True
-        self._put_back()
-
-    def _put_back(self):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
+
+    def _request(self, number, frame):
+        self.requested = True
+        self.__exit__()

@@ -1,7 +1,8 @@
-"""The training loop: windows in order, validation, NT-ASGD, checkpoints, an end."""
+"""The training loop: windows in order, validation, NT-ASGD, checkpoints, results."""
 
 import contextlib
 import dataclasses
+import io
 import math
 import time
 
@@ -12,71 +13,169 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.models.train_step import make_train_step
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import UserError
+from trainers.training.checkpoint import load_weights, save_weights
 from trainers.training.curves import draw_curves
-from trainers.training.divergence import PendingLosses
-from trainers.training.folder_lock import folder_lock
-from trainers.training.initial_run import load_initial_weights
+from trainers.training.distribution import Workers
 from trainers.training.interruption import Interruption
+from trainers.training.losses import PendingLosses, check_weights, diverged
 from trainers.training.metrics_log import MetricsLog
 from trainers.training.progress import Progress
+from trainers.training.run_folder import RunFolder
 from trainers.training.schedule import learning_rate, momentum, schedule_progress
-from trainers.training.training_result import TrainingResult
-from trainers.training.training_state import (
-    TrainingState,
-    load_training,
-    load_weights,
-    save_training,
-    save_weights,
-)
-from trainers.training.workers import Workers
+from trainers.training.training_state import TrainingState
 
-# Steps after which workers ask one another whether to stop, or to save.
+# Steps between the exchanges in which workers agree on whether to stop.
 _AGREEMENT_STEPS = 10
 
 
-def train_and_evaluate(
-    model, optimizer, corpus, config, folder, baseline=None, stream=None, header=()
-):
-    """Trains a model, or goes on with its training, and evaluates the best weights.
-
-    Under a `tf.distribute` strategy, in whose scope model and optimizer were made, the columns of
-    the batch are split over its replicas. Any number of them goes on with the run of another.
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended, as in `results.json`.
 
     Args:
-        model: an `AWDLSTMLanguageModel`, fresh.
-        optimizer: `NTASGD`, built for the model.
+        reason: `"finished"` or `"interrupted"`.
+        epochs: Epochs trained, a float if the last one is incomplete.
+        triggered_at_step: Step at which averaging started, or `None`.
+        stopped_at_step: Step at which `stop` ended the run before its last epoch, or `None`.
+        validation: `EvaluationResult` of the best weights; `None` if interrupted.
+        test: The same on the test text; `None` if it was not evaluated.
+    """
+
+    reason: str
+    epochs: float
+    triggered_at_step: int | None
+    stopped_at_step: int | None
+    validation: EvaluationResult | None = None
+    test: EvaluationResult | None = None
+
+    def to_dict(self):
+        """Returns the content of `results.json`."""
+        return {
+            "reason": self.reason,
+            "epochs": self.epochs,
+            "triggered_at_step": self.triggered_at_step,
+            "stopped_at_step": self.stopped_at_step,
+            "validation": self.validation and self.validation.to_dict(),
+            "test": self.test and self.test.to_dict(),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A window of the training text.
+
+    Args:
+        epoch: The epoch, counted from 0.
+        start: Time steps of the text before the window.
+        length: Number of time steps.
+        is_last: Whether the window ends the epoch.
+    """
+
+    epoch: int
+    start: int
+    length: int
+    is_last: bool
+
+
+def training_windows(config, num_steps, epoch=0, position=0):
+    """Generates the windows of a run from a position on, epoch after epoch.
+
+    Args:
+        config: `TrainingConfig`.
+        num_steps: Time steps of the text in an epoch.
+        epoch: Epochs completed.
+        position: Time steps of the text completed in the current epoch.
+
+    Yields:
+        A `Window`.
+    """
+    for current in range(epoch, config.epochs):
+        lengths = bptt_windows(
+            num_steps,
+            config.bptt,
+            config.seed,
+            current,
+            bptt_std=config.bptt_std,
+            bptt_min=config.bptt_min,
+            bptt_max=config.bptt_max,
+            bptt_full_probability=config.bptt_full_probability,
+        )
+        start = 0
+        for length in lengths:
+            if current > epoch or start >= position:
+                yield Window(current, start, length, start + length == num_steps)
+            start += length
+
+
+def train_and_evaluate(
+    model,
+    optimizer,
+    corpus,
+    config,
+    folder,
+    *,
+    baseline=None,
+    stream=None,
+    header=(),
+    evaluate_test=True,
+):
+    """Trains a model, or resumes its training, and evaluates the best weights.
+
+    In the scope of a `tf.distribute` strategy, which must also be that of the model and the
+    optimizer, the columns of the batch are split among its replicas. A run may be resumed on
+    another number of replicas.
+
+    SIGINT or SIGTERM saves a checkpoint and returns without evaluating anything.
+
+    Args:
+        model: A new `AWDLSTMLanguageModel`.
+        optimizer: An `NTASGD`, built for the model.
         corpus: `Corpus`.
         config: `TrainingConfig`.
-        folder: `RunFolder`, of this run or empty.
-        baseline: None, or `(label, perplexity)` to compare with in the picture.
-        stream: text stream of the progress, by default standard output.
-        header: lines that are printed and logged before all others.
+        folder: The `RunFolder` of this run, or an empty one.
+        baseline: A tuple `(label, perplexity)` to compare with in `curves.png`. Defaults to none.
+        stream: Text stream for the progress. Defaults to standard output.
+        header: Lines that are printed and logged first.
+        evaluate_test: Whether to evaluate the best weights on the test text. Defaults to `True`.
 
     Returns:
-        `TrainingResult`. After an interruption (SIGINT or SIGTERM) its reason is "interrupted";
-        the run can be continued.
+        A `TrainingResult`.
 
     Raises:
-        UserError: if the corpus is too short for the batch size and the window.
-        UserError: if the last checkpoint cannot be read, or the best of `initial_run`.
-        UserError: if the run was made with another corpus, or `initial_run` was, or if another
-            process works in the folder.
-        NonFiniteLossError: if training diverged; the last good checkpoint remains.
-        OSError: if something could not be written; the files before remain.
+        UserError: If the corpus is too short for the batch size and the window, if a checkpoint
+            cannot be read, if the run or `initial_run` belongs to another corpus, or if another
+            process is working in the folder.
+        NonFiniteLossError: If training diverged; the last checkpoint remains.
+        OSError: If something cannot be written; existing files remain.
     """
     columns = _columns(corpus, config)
+    workers = Workers(tf.distribute.get_strategy())
     if config.initial_run is not None and not folder.last_checkpoint.exists():
-        load_initial_weights(config.initial_run, model, corpus)
-    with folder_lock(folder.path):
-        folder.begin(config, corpus)
-        run = _Run(model, optimizer, corpus, columns, config, folder, baseline, stream)
+        _load_initial_weights(config.initial_run, model, corpus)
+    with contextlib.ExitStack() as stack:
+        if workers.is_chief:
+            stack.enter_context(folder.lock())
+            folder.begin(config, corpus)
+            progress = Progress(folder.log_file, stream)
+        else:
+            progress = Progress(stream=io.StringIO())
         for line in header:
-            run.progress.line(line)
-        return run.train()
+            progress.line(line)
+        run = _Run(model, optimizer, corpus, columns, config, folder, progress, workers)
+        result = run.train(evaluate_test)
+        if workers.is_chief and result.reason == "finished":
+            folder.write_results(result.to_dict())
+            if config.plot:
+                title = f"{corpus.name}, {config.num_layers} layers, {config.dtype}"
+                is_drawn = draw_curves(folder.curves_file, folder.read_metrics(), title, baseline)
+                missing = "not drawn (no validation yet, or matplotlib is missing)"
+                progress.line(f"curves: {folder.curves_file if is_drawn else missing}")
+        workers.wait()  # a worker that leaves early is an error for the others
+    return result
 
 
 def _columns(corpus, config):
-    """Cuts the training text, after a look at whether all three texts are long enough."""
+    """Splits the training text into columns, once all three texts are known to be long enough."""
     needs = (
         ("train", config.batch_size, config.bptt),
         ("validation", config.validation_batch_size, 1),
@@ -87,27 +186,47 @@ def _columns(corpus, config):
         if num_tokens // batch_size < timesteps + 1:
             raise UserError(
                 f"The {split} text of {corpus.name} is too short: {num_tokens:,} tokens in "
-                f"{batch_size} columns, expected at least {timesteps + 1} tokens a column. Take "
-                "a smaller batch size" + (" or bptt." if split == "train" else ".")
+                f"{batch_size} columns, expected at least {timesteps + 1} tokens a column. Choose "
+                f"a smaller batch size{' or bptt' if split == 'train' else ''}."
             )
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if config.batch_size % num_replicas:
         raise UserError(
-            f"batch_size must be a multiple of the {num_replicas} replicas, which take as many "
-            f"columns each. Received: batch_size={config.batch_size}"
+            f"batch_size must be a multiple of the number of replicas, {num_replicas}. Received: "
+            f"batch_size={config.batch_size}"
         )
     return batchify(corpus.train, config.batch_size)
 
 
-class _Run:
-    """One run of `train_and_evaluate`; its methods are the parts of the loop."""
+def _load_initial_weights(path, model, corpus):
+    """Loads the best weights of another run, whose folder is not changed."""
+    folder = RunFolder(path)
+    if not folder.check():
+        raise UserError(f"There is no run in {path} to start from. Train one first.")
+    _, facts = folder.read_config()
+    if facts.get("vocabulary_digest") != corpus.vocabulary.digest:
+        raise UserError(
+            f"The run in {path} has another vocabulary than {corpus.name} ({corpus.source}), which "
+            f"has {len(corpus.vocabulary):,} words. Use the text that it was trained on."
+        )
+    load_weights(folder.best_checkpoint, model)
 
-    def __init__(self, model, optimizer, corpus, columns, config, folder, baseline, stream):
-        self.model, self.optimizer, self.corpus = model, optimizer, corpus
-        self.columns, self.config, self.folder, self.baseline = columns, config, folder, baseline
-        interval = 0 if config.trigger == "monotonic" else config.non_monotone_interval
-        self.trigger = NonMonotonicTrigger(interval)
-        self.stop_test = NonMonotonicTrigger(config.non_monotone_interval)
+
+class _Interrupted(Exception):
+    """Ends the work in progress, whose state is consistent."""
+
+
+class _Run:
+    """One call of `train_and_evaluate`; its methods are the parts of the loop."""
+
+    def __init__(self, model, optimizer, corpus, columns, config, folder, progress, workers):
+        self.model, self.optimizer = model, optimizer
+        self.corpus, self.columns = corpus, columns
+        self.config, self.folder, self.workers = config, folder, workers
+        self.progress = progress
+        self.interruption = Interruption()
+        self.losses = PendingLosses(config, by_time=workers.num_workers == 1)
+        self.evaluator = Evaluator(model)
         self.train_step = make_train_step(
             model,
             optimizer,
@@ -116,275 +235,234 @@ class _Run:
             global_clipnorm=config.global_clipnorm,
             seed=config.seed,
         )
-        self.evaluator = Evaluator(model)
-        self.progress = Progress(folder.log_file, stream)
-        self.interruption = Interruption()
-        self.is_interruption_told = False
-        self.workers = Workers(tf.distribute.get_strategy())
-        self.losses = PendingLosses(config, folder, by_time=self.workers.num_workers == 1)
-        self.is_stopping = False
-        self.state = TrainingState()
-        self.carried = model.initial_state(config.batch_size)
-        self.checked_at_step = None
-
-    def train(self):
-        config, folder = self.config, self.folder
-        exists = folder.last_checkpoint.exists()
-        if exists:
-            self.carried, self.state = load_training(
-                folder.last_checkpoint, self.model, self.optimizer, self.trigger, config.batch_size
-            )
-            if self.state.stop_test is not None:
-                self.stop_test.set_state(self.state.stop_test)
-        folder.cut_metrics(self.state.step)
-        folder.bring_best_back()
-        steps_per_epoch = self.columns.shape[1] - 1
-        self.log = MetricsLog(config, folder, self.progress, steps_per_epoch, self.state)
-        if exists:
-            epochs = self.log.epochs(self.state)
-            self.progress.line(f"continuing after step {self.state.step:,} ({epochs:.2f} epochs)")
+        if folder.last_checkpoint.exists():
+            self.state = TrainingState.load(folder.last_checkpoint, model, optimizer, config)
+        else:
+            self.state = TrainingState.initial(model, config)
+        self.log = MetricsLog(config, folder, progress, self._num_steps, self.state)
         self.saved = time.monotonic()
-        with self.interruption, contextlib.closing(self.progress):
-            if not exists:
-                self._begin()
-            while self.state.epoch < config.epochs and self._may_go_on():
-                self._train_epoch()
-            if self.is_stopping:
-                self.is_interruption_told = True
-                self._save()
-                self.progress.line(
-                    f"interrupted after step {self.state.step:,}; saved. The same command goes "
-                    f"on from here. Evaluating what there is (Ctrl-C again to leave at once) ..."
-                )
-            return self._finish("interrupted" if self.is_stopping else "finished")
 
-    def _begin(self):
-        if self.config.initial_run is not None:
+    @property
+    def _num_steps(self):
+        return self.columns.shape[1] - 1
+
+    def train(self, evaluate_test):
+        with self.interruption, contextlib.closing(self.progress):
+            try:
+                self._train()
+            except _Interrupted:
+                self._save()
+                return self._interrupted()
+            try:
+                return self._finish(evaluate_test)
+            except _Interrupted:
+                return self._interrupted()
+
+    def _train(self):
+        state = self.state
+        self.workers.wait()  # until all have read the checkpoint
+        if self.workers.is_chief:
+            self.folder.truncate_metrics(state.step)
+            self.folder.restore_best()
+            self.folder.results_file.unlink(missing_ok=True)
+        if state.step:
+            epochs = self.log.epochs(state)
+            self.progress.line(f"resuming after step {state.step:,} ({epochs:.2f} epochs)")
+        if self.config.initial_run is not None and state.best_loss is None:
             result = self._evaluate_validation()
-            self.state.best_loss = result.loss
-            self._save_best(result)
+            self._update_best(result)
             self.progress.line(
                 f"starting from the best weights of {self.config.initial_run}: validation "
                 f"perplexity {result.perplexity:.2f}"
             )
         if self.config.trigger == "start":
-            self._start_averaging("as asked, before the first step")
+            self._start_averaging("as requested, before the first step")
+        self._after_step()  # a validation that was interrupted
+        windows = training_windows(self.config, self._num_steps, state.epoch, state.position)
+        for window in windows:
+            if state.stopped_at_step is not None:
+                break
+            if self._any_worker(self.interruption.requested):
+                raise _Interrupted
+            self._train_window(window)
+            self._after_step(window.is_last)
 
-    def _is_agreement_step(self):
-        return self.workers.num_workers == 1 or self.state.step % _AGREEMENT_STEPS == 0
+    def _any_worker(self, flag):
+        # Workers must act at the same step; asking at every step would take time.
+        if self.workers.num_workers > 1 and self.state.step % _AGREEMENT_STEPS:
+            return False
+        return self.workers.any(flag)
 
-    def _is_time_to_save(self):
-        minutes = (time.monotonic() - self.saved) / 60
-        return self._is_agreement_step() and self.workers.any(
-            minutes >= self.config.checkpoint_minutes
-        )
-
-    def _may_go_on(self):
-        # Workers stop at the same step, whichever of them was asked to.
-        if self._is_agreement_step():
-            self.is_stopping = self.is_stopping or self.workers.any(self.interruption.requested)
-        return not self.is_stopping and self.state.stopped_at_step is None
-
-    def _train_epoch(self):
+    def _train_window(self, window):
         config, state = self.config, self.state
-        lengths = bptt_windows(
-            self.columns.shape[1] - 1,
-            config.bptt,
-            config.seed,
-            state.epoch,
-            bptt_std=config.bptt_std,
-            bptt_min=config.bptt_min,
-            bptt_max=config.bptt_max,
-            bptt_full_probability=config.bptt_full_probability,
-        )
-        while self._may_go_on():
-            self._train_window(lengths[state.window])
-            is_last = state.window == len(lengths)
-            if is_last:
-                state.epoch, state.window, state.position = state.epoch + 1, 0, 0
-                self.carried = self.model.initial_state(config.batch_size)
-            if config.logging_interval:
-                is_check = state.step % config.logging_interval == 0
-            else:
-                is_check = is_last
-            if is_check:
-                self._validate()
-            if is_last and config.trigger == f"epoch:{state.epoch}":
-                self._start_averaging(f"as asked, after epoch {state.epoch}")
-            if self._is_time_to_save() or is_check or is_last:
-                self._save()
-            if is_last:
-                return
-
-    def _train_window(self, length):
-        state = self.state
-        start, end = state.position, state.position + length
-        if self.config.momentum_min is not None:
-            self.optimizer.optimizer.assign_momentum(momentum(self.config, self._progress()))
-        loss, norm, self.carried = self.train_step(
+        start, end = window.start, window.start + window.length
+        if config.momentum_min is not None:
+            self.optimizer.optimizer.assign_momentum(momentum(config, self._schedule_progress()))
+        loss, norm, carried = self.train_step(
             tf.constant(self.columns[:, start:end]),
             tf.constant(self.columns[:, start + 1 : end + 1]),
-            self.carried,
-            tf.constant(self._learning_rate() * length / self.config.bptt, tf.float32),
+            state.carried,
+            tf.constant(self._learning_rate() * window.length / config.bptt, tf.float32),
             tf.constant(state.step, tf.int32),
         )
-        is_time_to_read = self.losses.add(state, length, loss, norm)
+        is_time_to_read = self.losses.add(state, window.length, loss, norm)
         state.step += 1
-        state.window += 1
-        state.position = end
-        state.tokens += length * self.config.batch_size
+        state.tokens += window.length * config.batch_size
+        if window.is_last:
+            carried = self.model.initial_state(config.batch_size)
+            state.epoch, end = state.epoch + 1, 0
+        state.carried, state.position = carried, end
         if is_time_to_read:
             self.losses.read(state)
             self.log.live(state, self.losses.recent)
 
-    def _progress(self):
+    def _after_step(self, is_last=False):
+        state, interval = self.state, self.config.logging_interval
+        is_check = state.step % interval == 0 if interval else state.position == 0
+        is_check = is_check and state.step != state.validated_at_step
+        if is_check:
+            self._validate()
+        if self.config.trigger == f"epoch:{state.epoch}" and state.position == 0:
+            self._start_averaging(f"as requested, after epoch {state.epoch}")
+        minutes = (time.monotonic() - self.saved) / 60
+        if is_check or is_last or self._any_worker(minutes >= self.config.checkpoint_minutes):
+            self._save()
+
+    def _schedule_progress(self):
         state = self.state
-        return schedule_progress(
-            self.config, state.epoch, state.position, self.columns.shape[1] - 1
-        )
+        return schedule_progress(self.config, state.epoch, state.position, self._num_steps)
 
     def _learning_rate(self):
-        return learning_rate(
-            self.config, self.state.epoch, self._progress(), self.state.num_reductions
-        )
+        state = self.state
+        progress = self._schedule_progress()
+        return learning_rate(self.config, state.epoch, progress, state.num_reductions)
 
     def _validate(self):
-        """Measures the validation loss, writes it down, and asks whether to average, to stop."""
         state = self.state
         self.losses.read(state)
-        result = raw = self._evaluate_validation()
         averaging = self.optimizer.triggered
+        raw = None if averaging and not self.config.validate_raw else self._evaluate_validation()
         with self.optimizer.averaged_weights():
-            if averaging:
-                result = self._evaluate_validation()
+            result = self._evaluate_validation() if averaging else raw
             if state.best_loss is None or result.loss < state.best_loss:
-                state.best_loss = result.loss
-                self._save_best(result)
-        self.log.write(
-            state, self._learning_rate(), result, raw, averaging, self.optimizer.num_averaged
-        )
+                self._update_best(result)
+        if self.workers.is_chief:
+            num_averaged = self.optimizer.num_averaged if averaging else None
+            self.log.write(state, self._learning_rate(), result, raw, num_averaged)
         state.loss_sum, state.loss_tokens = 0.0, 0
-        self.checked_at_step = state.step
-        if averaging and self.config.stop == "non_monotonic":
-            reason = _ask(self.stop_test, result.loss)
-            state.stop_test = self.stop_test.get_state()
-            if reason:
-                state.stopped_at_step = state.step
-                self.progress.line(f"done at step {state.step:,}: {reason}")
-        elif not averaging and self.config.trigger in ("non_monotonic", "monotonic"):
-            reason = _ask(self.trigger, result.loss)
-            if reason and self.config.trigger_action == "average":
-                self._start_averaging(reason)
-            elif reason:
-                self._reduce_learning_rate(reason)
+        state.validated_at_step = state.step
+        self._update_trigger(result.loss, averaging)
+
+    def _update_trigger(self, loss, averaging):
+        state, config = self.state, self.config
+        if averaging:
+            is_in_effect = config.stop == "non_monotonic"
+        else:
+            is_in_effect = config.trigger in ("non_monotonic", "monotonic")
+        if not is_in_effect or not state.trigger.update(loss):
+            return
+        reason = state.trigger.reason
+        if averaging:
+            state.stopped_at_step = state.step
+            self.progress.line(f"stopping at step {state.step:,}: {reason}")
+        elif config.trigger_action == "average":
+            self._start_averaging(reason)
+        else:
+            before = self._learning_rate()
+            state.num_reductions += 1
+            # Losses at the old rate would fire a trigger with the same record at once.
+            state.trigger = NonMonotonicTrigger(state.trigger.non_monotone_interval)
+            self.progress.line(
+                f"learning rate {before:g} -> {self._learning_rate():g} at step "
+                f"{state.step:,}: {reason}"
+            )
 
     def _start_averaging(self, reason):
         if not self.optimizer.triggered:
             self.optimizer.trigger()
             self.state.triggered_at_step = self.state.step
+            self.state.trigger = NonMonotonicTrigger(self.config.non_monotone_interval)
             self.progress.line(f"averaging starts at step {self.state.step:,}: {reason}")
 
-    def _reduce_learning_rate(self, reason):
-        before = self._learning_rate()
-        self.state.num_reductions += 1
-        # A new record: losses at the rate before would fire it again at once.
-        self.trigger = NonMonotonicTrigger(self.trigger.non_monotone_interval)
-        self.progress.line(
-            f"learning rate {before:g} -> {self._learning_rate():g} at step "
-            f"{self.state.step:,}: {reason}"
-        )
-
     def _evaluate_validation(self):
-        result = self._evaluate(
-            "validating", self.corpus.validation, self.config.validation_batch_size
-        )
+        """Evaluates the current weights on the chief; all workers get its result."""
+        token_ids, batch_size = self.corpus.validation, self.config.validation_batch_size
+        if self.workers.is_chief:
+            result = self._evaluate("validating", token_ids, batch_size)
+        else:
+            result = EvaluationResult(0.0, batch_size * (len(token_ids) // batch_size - 1))
+        total_loss = self.workers.of_chief(result.total_loss)
+        result = dataclasses.replace(result, total_loss=total_loss)
         if not math.isfinite(result.loss):
-            raise self.losses.error(f"by step {self.state.step:,}: validation loss {result.loss}")
+            where = f"by step {self.state.step:,}: validation loss {result.loss}"
+            raise diverged(self.config, where)
         return result
 
     def _evaluate(self, what, token_ids, batch_size):
-        """Evaluates the weights as they are; it may take minutes, in which somebody looks on."""
-
         def show(done, total):
-            if self.interruption.requested and not self.is_interruption_told:
-                self.is_interruption_told = True
-                self.progress.line(
-                    f"interrupted while {what}: this goes on to its end, what is trained is kept "
-                    "(Ctrl-C again to leave at once) ..."
-                )
+            if self.interruption.requested and self.workers.num_workers == 1:
+                raise _Interrupted
             self.progress.live(
                 lambda: f"{what}: {done / total:4.0%} of {total:,} tokens", only_on_terminal=True
             )
 
-        result = self.evaluator.evaluate(token_ids, batch_size, show)
-        return dataclasses.replace(result, total_loss=self.workers.of_chief(result.total_loss))
+        return self.evaluator.evaluate(token_ids, batch_size, show)
+
+    def _update_best(self, result):
+        self.state.best_loss = result.loss
+        self._save_best(result)
 
     def _save_best(self, result):
-        facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
-        save_weights(self.folder.best_checkpoint, self.model, facts)
+        if self.workers.is_chief:
+            facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
+            save_weights(self.folder.best_checkpoint, self.model, facts)
 
     def _save(self):
         self.losses.read(self.state)
-        self.losses.check_weights(self.model, self.state)
-        self.state.seconds = self.log.seconds()
-        save_training(
-            self.folder.last_checkpoint,
-            self.model,
-            self.optimizer,
-            self.trigger,
-            self.carried,
-            self.state,
-        )
+        check_weights(self.config, self.model, self.state.step)
+        if self.workers.is_chief:
+            self.state.seconds = self.log.seconds()
+            self.state.save(self.folder.last_checkpoint, self.model, self.optimizer)
         self.saved = time.monotonic()
 
-    def _finish(self, reason):
-        """Evaluates the best weights on both texts and writes the results."""
-        has_best = self.folder.best_checkpoint.exists()
-        if self.checked_at_step != self.state.step or not has_best:
-            # The last weights were not validated yet. They may be the best, but they are on no
-            # record: a run that goes on from here knows nothing of this.
+    def _interrupted(self):
+        self.progress.line(
+            f"interrupted after step {self.state.step:,}; saved. Run the same command again to "
+            "resume."
+        )
+        return self._result("interrupted")
+
+    def _finish(self, evaluate_test):
+        """Evaluates the best weights."""
+        state = self.state
+        if state.validated_at_step != state.step:
+            # These weights may be the best, but their validation is not logged: a run extended
+            # from here must not know of it.
             with self.optimizer.averaged_weights():
                 current = self._evaluate_validation()
-                if not has_best:
+                if state.best_loss is None or current.loss < state.best_loss:
+                    if state.best_loss is not None and self.workers.is_chief:
+                        self.folder.stash_best()
                     self._save_best(current)
-                elif self.state.best_loss is None or current.loss < self.state.best_loss:
-                    self.folder.set_best_aside()
-                    self._save_best(current)
+        if not self.workers.is_chief:
+            return self._result("finished")
         facts = load_weights(self.folder.best_checkpoint, self.model)
-        self.progress.line(
-            f"best weights: step {facts['step']:,}. Evaluating on the test text, batch size "
-            f"{self.config.test_batch_size} ..."
-        )
-        result = TrainingResult(
+        validation, test = EvaluationResult(**facts["validation"]), None
+        if evaluate_test:
+            batch_size = self.config.test_batch_size
+            self.progress.line(
+                f"best weights: step {facts['step']:,}. Evaluating on the test text, batch size "
+                f"{batch_size} ..."
+            )
+            test = self._evaluate("testing", self.corpus.test, batch_size)
+        return self._result("finished", validation=validation, test=test)
+
+    def _result(self, reason, **results):
+        state = self.state
+        return TrainingResult(
             reason=reason,
-            epochs=self.log.epochs(self.state),
-            triggered_at_step=self.state.triggered_at_step,
-            stopped_at_step=self.state.stopped_at_step,
-            validation=EvaluationResult(**facts["validation"]),
-            test=self._evaluate("testing", self.corpus.test, self.config.test_batch_size),
+            epochs=self.log.epochs(state),
+            triggered_at_step=state.triggered_at_step,
+            stopped_at_step=state.stopped_at_step,
+            **results,
         )
-        self.folder.write_results(result.to_dict())
-        if self.config.plot:
-            self._draw()
-        return result
-
-    def _draw(self):
-        title = f"{self.corpus.name}, {self.config.num_layers} layers, {self.config.dtype}"
-        rows = self.folder.read_metrics()
-        if draw_curves(self.folder.curves_file, rows, title, self.baseline):
-            self.progress.line(f"curves: {self.folder.curves_file}")
-        else:
-            self.progress.line("curves: not drawn (no validation yet, or matplotlib is missing)")
-
-
-def _ask(trigger, loss):
-    """Puts a loss on a trigger's record; returns why it fires, None if it does not."""
-    record = list(trigger.record)
-    if not trigger.update(loss):
-        return None
-    n = trigger.non_monotone_interval
-    without = f" without the last {n}" if n else ""
-    return (
-        f"validation loss {loss:.4f} is above {min(record[: len(record) - n]):.4f}, the "
-        f"smallest on record{without}; record: " + " ".join(f"{earlier:.4f}" for earlier in record)
-    )

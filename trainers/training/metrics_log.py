@@ -1,4 +1,4 @@
-"""What a run writes down at each validation: a row, a line, scalars for TensorBoard."""
+"""What a run records at each validation: a row, a line, scalars for TensorBoard."""
 
 import time
 
@@ -9,16 +9,14 @@ from trainers.training.progress import duration
 
 
 class MetricsLog:
-    """Writes metrics.csv, events/ and the lines of progress; it keeps the time for them.
-
-    A killed run that goes on has some steps twice in events/: see `RunFolder`.
+    """Writes `metrics.csv`, `events/` and the lines of progress, and measures the time.
 
     Args:
         config: `TrainingConfig`.
         folder: `RunFolder`.
         progress: `Progress`.
-        steps_per_epoch: steps of the text in an epoch.
-        state: the `TrainingState` from which the run starts or goes on.
+        steps_per_epoch: Time steps of the text in an epoch.
+        state: The `TrainingState` that the run starts from or resumes.
     """
 
     def __init__(self, config, folder, progress, steps_per_epoch, state):
@@ -31,28 +29,26 @@ class MetricsLog:
         self._events = None
 
     def epochs(self, state):
-        """Epochs trained: an int if the last one is complete, else a float."""
-        if not state.position:
-            return state.epoch
-        return state.epoch + state.position / self._steps_per_epoch
+        """Returns the epochs trained: an int if the last one is complete, else a float."""
+        return state.epoch + (state.position and state.position / self._steps_per_epoch)
 
     def seconds(self):
-        """Seconds spent on the run, those before an interruption included."""
+        """Returns the seconds spent on the run, those before an interruption included."""
         return self._seconds_before + time.monotonic() - self._started
 
-    def write(self, state, learning_rate, result, raw, averaging, num_averaged):
-        """Writes down a validation.
+    def write(self, state, learning_rate, result, raw, num_averaged):
+        """Records a validation.
 
         Args:
             state: `TrainingState`, with the losses since the last validation.
-            learning_rate: that of a window of length bptt.
-            result: `EvaluationResult` of the weights that count: averaged once averaging.
-            raw: the same of the raw weights.
-            averaging: whether `result` is an average's.
-            num_averaged: the number of steps that the average is made of.
+            learning_rate: Learning rate of a window of length bptt.
+            result: `EvaluationResult` of the averaged weights, or of the raw weights before
+                averaging started.
+            raw: `EvaluationResult` of the raw weights, or `None` if they were not evaluated.
+            num_averaged: Number of steps in the average, or `None` before averaging started.
 
         Raises:
-            OSError: if something could not be written.
+            OSError: If something cannot be written.
         """
         train_loss = state.loss_sum / state.loss_tokens
         epochs, seconds, rate = self.epochs(state), self.seconds(), self._rate(state)
@@ -65,31 +61,31 @@ class MetricsLog:
                 "train_loss": train_loss,
                 "validation_loss": result.loss,
                 "validation_perplexity": result.perplexity,
-                "raw_validation_perplexity": raw.perplexity,
-                "averaging": int(averaging),
+                "raw_validation_perplexity": "" if raw is None else raw.perplexity,
+                "averaging": int(num_averaged is not None),
                 "seconds": round(seconds, 3),
                 "tokens_per_second": round(rate, 1),
             }
         )
-        scalars = {
-            "loss/train": train_loss,
-            "loss/validation": result.loss,
-            "perplexity/validation": result.perplexity,
-            "perplexity/raw_validation": raw.perplexity,
-            "speed/tokens_per_second": rate,
-        }
         if self._config.tensorboard:
+            scalars = {
+                "loss/train": train_loss,
+                "loss/validation": result.loss,
+                "perplexity/validation": result.perplexity,
+                "speed/tokens_per_second": rate,
+            }
+            if raw is not None:
+                scalars["perplexity/raw_validation"] = raw.perplexity
             self._write_events(state.step, scalars)
-        note = f" (average of {num_averaged:,} steps; raw {raw.perplexity:.2f})"
+        note = "" if num_averaged is None else f" (average of {num_averaged:,} steps)"
         self._progress.line(
             f"epoch {epochs:6.2f}  step {state.step:7,}  train {perplexity(train_loss):7.2f}  "
-            f"validation perplexity {result.perplexity:7.2f}{note if averaging else ''}  "
-            f"{rate:,.0f} tokens/s  {duration(seconds)} elapsed, "
-            f"{duration(self._seconds_left(state))} left"
+            f"validation perplexity {result.perplexity:7.2f}{note}  {rate:,.0f} tokens/s  "
+            f"{duration(seconds)} elapsed, {duration(self._seconds_left(state))} left"
         )
 
     def live(self, state, recent_loss):
-        """Shows where the epoch under way is."""
+        """Shows the progress of the current epoch."""
         self._progress.live(
             lambda: (
                 f"epoch {state.epoch + 1}/{self._config.epochs}  "

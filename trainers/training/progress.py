@@ -1,22 +1,21 @@
-"""What a person sees of a long run: lines that stay, and one that lives."""
+"""The lines a user sees during a run: permanent ones, and one that is updated in place."""
 
 import shutil
 import sys
 import time
 
-_LIVE_SECONDS = 0.5
+_TERMINAL_SECONDS = 0.5
 _PLAIN_SECONDS = 60.0
 
 
 class Progress:
     """Prints lines to a stream and to a log file.
 
-    On a terminal, the line of the epoch under way is written over in place; elsewhere it is
-    printed once a minute.
+    On a terminal the live line is overwritten in place; elsewhere it is printed once a minute.
 
     Args:
-        log_file: path of the log, to which lines are added, or None.
-        stream: a text stream, by default standard output.
+        log_file: Path of the log that lines are appended to. Defaults to none.
+        stream: A text stream. Defaults to standard output.
     """
 
     def __init__(self, log_file=None, stream=None):
@@ -27,7 +26,7 @@ class Progress:
         self._last_live = time.monotonic()
 
     def line(self, text=""):
-        """Prints a line that stays."""
+        """Prints a permanent line."""
         self.close()
         print(text, file=self._stream, flush=True)
         if self._log_file is not None:
@@ -35,30 +34,28 @@ class Progress:
                 file.write(text + "\n")
 
     def live(self, make_text, only_on_terminal=False):
-        """Shows where the epoch is, if it is time to.
+        """Updates the live line, unless it was updated a moment ago.
 
         Args:
-            make_text: function without arguments that returns the text.
-            only_on_terminal: whether nothing is printed elsewhere, however long it takes.
+            make_text: A function without arguments that returns the text.
+            only_on_terminal: Whether to print nothing elsewhere. Defaults to `False`.
         """
-        if only_on_terminal and not self._is_terminal:
-            return
-        pause = _LIVE_SECONDS if self._is_terminal else _PLAIN_SECONDS
-        if time.monotonic() - self._last_live < pause:
+        pause = _TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS
+        is_hidden = only_on_terminal and not self._is_terminal
+        if is_hidden or time.monotonic() - self._last_live < pause:
             return
         self._last_live = time.monotonic()
-        text = make_text()
-        if self._is_terminal:
-            # A line that wraps could not be written over.
-            text = text[: shutil.get_terminal_size().columns - 1]
-            self._stream.write("\r" + text.ljust(self._live_width))
-            self._stream.flush()
-            self._live_width = len(text)
-        else:
-            self.line(text)
+        if not self._is_terminal:
+            self.line(make_text())
+            return
+        # A wrapped line could not be overwritten.
+        text = make_text()[: shutil.get_terminal_size().columns - 1]
+        self._stream.write("\r" + text.ljust(self._live_width))
+        self._stream.flush()
+        self._live_width = len(text)
 
     def close(self):
-        """Takes the live line away."""
+        """Erases the live line."""
         if self._live_width:
             self._stream.write("\r" + " " * self._live_width + "\r")
             self._stream.flush()
@@ -66,7 +63,7 @@ class Progress:
 
 
 def duration(seconds):
-    """Writes seconds as a clock does.
+    """Formats seconds as a clock does.
 
     Example:
 

@@ -1,16 +1,23 @@
-"""The run folder: where everything of a run lies, and who may continue it."""
+"""Folders of runs, searches and ablations: to whom they belong, and whether they may be resumed."""
 
+import contextlib
 import csv
+import errno
 import io
 import json
 import os
 import pathlib
-import shutil
 
-from awd_keras.atomic_write import PARTIAL, atomic_write
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+from awd_keras.atomic_write import PARTIAL, atomic_folder, atomic_write
 from awd_keras.data.vocabulary import Vocabulary
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
+from trainers.training.checkpoint import save_weights
 
 METRICS_COLUMNS = (
     "epoch",
@@ -27,31 +34,195 @@ METRICS_COLUMNS = (
 )
 
 
-def write_beside(path, text):
-    """Writes a text file beside its place and renames it: never half a file.
-
-    Args:
-        path: the file.
-        text: its content.
-    """
+def write_text(path, text):
+    """Writes a text file atomically."""
     with atomic_write(path, encoding="utf-8") as file:
         file.write(text)
 
 
-class RunFolder:
-    """`config.json vocabulary.txt metrics.csv results.json curves.png log.txt events/
-    checkpoints/{last,best}/`.
+class RecordedFolder:
+    """A folder with a JSON record of the settings and the text it was started with.
 
-    What a killed run wrote after its last checkpoint, it writes again when it goes on: metrics.csv
-    is cut back before, but events/ only grows, and TensorBoard shows those steps twice.
+    The record identifies the folder. Work in it may be resumed only with the same settings, except
+    those that may change (see `TrainingConfig.differences`), and the same text.
 
     Args:
-        path: the folder.
+        path: The folder.
+        kind: What it contains, such as `"search"`.
+        record_name: File name of the record. Defaults to the kind with the suffix `.json`.
+        may_change: Names of options that may change on resume.
+    """
+
+    def __init__(self, path, kind, record_name=None, may_change=()):
+        self.path = pathlib.Path(path)
+        self.kind = kind
+        self.record_file = self.path / (record_name or f"{kind}.json")
+        self._may_change = frozenset(may_change)
+
+    def check(self, config=None, options=None, corpus=None):
+        """Returns whether the folder has something to resume.
+
+        Args:
+            config: The `TrainingConfig` to resume with. Defaults to any.
+            options: A dictionary of further settings, such as those of a search. Defaults to any.
+            corpus: The `Corpus` to resume with. Defaults to any.
+
+        Returns:
+            `True` if there is a record, `False` if the folder is missing or empty.
+
+        Raises:
+            UserError: If the folder contains something else, or was started with other settings
+                or another text.
+        """
+        if not self.path.exists():
+            return False
+        if not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, not a {self.kind} folder.")
+        if not self.record_file.exists():
+            if any(not path.name.endswith(PARTIAL) for path in self.path.iterdir()):
+                raise UserError(
+                    f"{self.path} is not empty and not a {self.kind} folder: it has no "
+                    f"{self.record_file.name}. Choose another folder; nothing was changed."
+                )
+            return False
+        recorded, recorded_facts = self.read_config()
+        differences = [] if config is None else recorded.differences(config)
+        recorded_options = self.read_record().get("options", {})
+        differences += [
+            f"{name}: {recorded_options.get(name)} -> {value}"
+            for name, value in (options or {}).items()
+            if name not in self._may_change and recorded_options.get(name) != value
+        ]
+        if differences:
+            raise UserError(
+                f"{self.path} contains a {self.kind} with other settings "
+                f"({'; '.join(differences)}). Resume it with the same settings, or choose another "
+                "folder."
+            )
+        facts = {} if corpus is None else _facts(corpus)
+        if any(recorded_facts.get(name, fact) != fact for name, fact in facts.items()):
+            raise UserError(
+                f"The {self.kind} in {self.path} was started with another text: {recorded_facts}. "
+                f"Received: {facts}. Name the original text by --data_dir, or choose another "
+                "folder."
+            )
+        return True
+
+    def begin(self, config, corpus, options=None):
+        """Creates the folder and its record, or checks those that exist.
+
+        Args:
+            config: `TrainingConfig`.
+            corpus: `Corpus`.
+            options: A dictionary of further settings, which JSON can represent.
+
+        Raises:
+            UserError: As `check` does.
+        """
+        self.check(config, options, corpus)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_record(config, _facts(corpus), options)
+
+    def write_record(self, config, facts, options=None):
+        """Writes the record: the settings, facts about the corpus and further options."""
+        record = {"settings": config.to_dict(), "corpus": facts}
+        if options is not None:
+            record["options"] = options
+        write_text(self.record_file, json.dumps(record, indent=2) + "\n")
+
+    def read_record(self):
+        """Returns the record as a dictionary.
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        try:
+            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+            return {"settings": record["settings"], "corpus": record["corpus"], **record}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{self.record_file} cannot be read: {error!r}") from error
+
+    def read_config(self):
+        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`.
+
+        Raises:
+            UserError: If the record cannot be read.
+        """
+        record = self.read_record()
+        try:
+            return TrainingConfig.from_dict(record["settings"]), record["corpus"]
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.record_file} cannot be read: {error}") from error
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Locks the folder for this process and the processes that inherit the lock.
+
+        The lock is released when the last of these processes ends, however it ends. Where the file
+        system has no locks, nothing is locked.
+
+        Yields:
+            The file descriptor of the lock, or `None` without one.
+
+        Raises:
+            UserError: If another process has locked the folder.
+
+        Example:
+
+        >>> import tempfile
+        >>> folder = RecordedFolder(tempfile.mkdtemp(), "search")
+        >>> with folder.lock(), folder.lock():
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        trainers.errors.UserError: Another process is working in ...
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            yield None
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"Another process is working in {self.path}. Wait for it, or choose another "
+                    "folder."
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):
+                    raise
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _facts(corpus):
+    return {
+        "name": corpus.name,
+        "vocabulary_digest": corpus.vocabulary.digest,
+        "num_tokens": corpus.token_counts,
+        "text_digest": corpus.digest,
+    }
+
+
+class RunFolder(RecordedFolder):
+    """The folder of a training run.
+
+    It contains `config.json`, `vocabulary.txt`, `metrics.csv`, `results.json`, `curves.png`,
+    `log.txt`, `events/` and `checkpoints/{last,best}/`.
+
+    A resumed run repeats what a killed one did after its last checkpoint. Therefore `metrics.csv`
+    is truncated to that checkpoint first; `events/` is not, and TensorBoard shows the repeated
+    steps twice.
+
+    Args:
+        path: The folder.
     """
 
     def __init__(self, path):
-        self.path = pathlib.Path(path)
-        self.config_file = self.path / "config.json"
+        super().__init__(path, "run", "config.json")
         self.vocabulary_file = self.path / "vocabulary.txt"
         self.metrics_file = self.path / "metrics.csv"
         self.results_file = self.path / "results.json"
@@ -60,121 +231,38 @@ class RunFolder:
         self.events = self.path / "events"
         self.last_checkpoint = self.path / "checkpoints" / "last" / "checkpoint.npz"
         self.best_checkpoint = self.path / "checkpoints" / "best" / "checkpoint.npz"
-        self.best_on_record = self.best_checkpoint.with_name("on_record.npz")
+        self._stashed_best = self.best_checkpoint.with_name("stashed.npz")
 
-    def check(self, config=None):
-        """Says whether there is a run to continue.
-
-        Args:
-            config: None, or the `TrainingConfig` with which somebody wants to continue.
-
-        Returns:
-            True if there is a run, False if the folder is missing or empty.
-
-        Raises:
-            UserError: if the folder holds something else, or a run of other settings.
-        """
-        if not self.path.exists():
-            return False
-        if not self.path.is_dir():
-            raise UserError(
-                f"{self.path} is a file, expected the folder of a run. Choose another folder; of a "
-                "file of weights `python -m trainers.convert --help` says how to make one."
-            )
-        # A run that was killed as it began leaves at most this.
-        if all(path.name.endswith(PARTIAL) for path in self.path.iterdir()):
-            return False
-        if not self.config_file.exists():
-            raise UserError(
-                f"{self.path} is not empty and holds no config.json, so it is not a run. Choose "
-                "another folder; nothing was changed."
-            )
-        if config is not None:
-            recorded = self.read_config()[0]
-            if _is_same_run(recorded.initial_run, config.initial_run):
-                recorded = recorded.replace(initial_run=config.initial_run)
-            differences = recorded.differences(config)
-            if differences:
-                raise UserError(
-                    f"{self.path} holds a run with other settings ({'; '.join(differences)}). "
-                    "Continue it with its own, or choose another folder."
-                )
-        return True
-
-    def read_config(self):
-        """The settings of the run and facts about its corpus.
-
-        Returns:
-            `(TrainingConfig, facts)`.
-
-        Raises:
-            UserError: if config.json is unreadable.
-        """
-        try:
-            content = json.loads(self.config_file.read_text(encoding="utf-8"))
-            return TrainingConfig.from_dict(content["settings"]), content["corpus"]
-        except KeyError as error:
-            raise UserError(
-                f"{self.config_file} is not that of a run: it has no {error}."
-            ) from None
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{self.config_file} cannot be read: {error}") from error
-
-    def begin(self, config, corpus):
-        """Makes the folder, or checks that its run has these settings and this corpus.
-
-        Args:
-            config: `TrainingConfig`.
-            corpus: `Corpus`.
-
-        Raises:
-            UserError: as `check` does, or if the run was made with another corpus.
-        """
-        facts = {
-            "name": corpus.name,
-            "vocabulary_digest": corpus.vocabulary.digest,
-            "num_tokens": corpus.token_counts,
-            "text_digest": corpus.digest,
-        }
-        if self.check(config):
-            recorded = self.read_config()[1]
-            if any(recorded.get(name, fact) != fact for name, fact in facts.items()):
-                raise UserError(
-                    f"The run in {self.path} was made with another text: {recorded}. "
-                    f"Received: {facts}"
-                )
-        self.path.mkdir(parents=True, exist_ok=True)
-        content = {"settings": config.to_dict(), "corpus": facts}
-        # First of all: by this file a folder is known as a run's.
-        write_beside(self.config_file, json.dumps(content, indent=2) + "\n")
+    def begin(self, config, corpus, options=None):
+        super().begin(config, corpus, options)
         corpus.vocabulary.save(self.vocabulary_file)
 
     def read_vocabulary(self):
-        """The `Vocabulary` of the run.
+        """Returns the `Vocabulary` of the run.
 
         Raises:
-            UserError: if it is missing or unreadable, or not the one on record.
+            UserError: If it cannot be read, or is not the one on record.
         """
         try:
             vocabulary = Vocabulary.load(self.vocabulary_file)
         except (OSError, ValueError) as error:
             raise UserError(f"{self.vocabulary_file} cannot be read: {error}") from error
         recorded = self.read_config()[1].get("vocabulary_digest")
-        # Other words as many would fit the weights, and every result would be wrong.
-        if recorded is not None and recorded != vocabulary.digest:
+        # Another vocabulary of this size would fit the weights and make every result wrong.
+        if recorded not in (None, vocabulary.digest):
             raise UserError(
-                f"{self.vocabulary_file} does not hold the words of the run: expected sha256 "
-                f"{recorded[:12]}, as config.json says. Received: {len(vocabulary):,} words, "
-                f"sha256 {vocabulary.digest[:12]}. Put the run's own file in its place."
+                f"{self.vocabulary_file} is not the vocabulary of the run: expected sha256 "
+                f"{recorded[:12]}, from {self.record_file.name}. Received: {len(vocabulary):,} "
+                f"words, sha256 {vocabulary.digest[:12]}. Restore the original file."
             )
         return vocabulary
 
     def read_metrics(self):
-        """The complete rows of metrics.csv as dictionaries of strings; empty without the file."""
+        """Returns the rows of `metrics.csv` as dictionaries of strings; none without the file."""
         if not self.metrics_file.exists():
             return []
         text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
-        # A row without its end is half a row: its step may be half a number.
+        # Skip a last row without its newline: a killed run may have written half of it.
         text = text[: text.rfind("\n") + 1]
         return [
             row
@@ -182,80 +270,91 @@ class RunFolder:
             if set(row) == set(METRICS_COLUMNS) and None not in row.values()
         ]
 
-    def cut_metrics(self, step):
-        """Drops rows after a step: a resumed run writes them again."""
-        rows = [row for row in self.read_metrics() if row["step"].isdecimal()]
+    def truncate_metrics(self, step):
+        """Removes the rows after a step, which a resumed run writes again."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, METRICS_COLUMNS, lineterminator="\n", extrasaction="ignore")
+        writer = csv.DictWriter(text, METRICS_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row for row in rows if int(row["step"]) <= step)
-        write_beside(self.metrics_file, text.getvalue())
+        writer.writerows(row for row in self.read_metrics() if int(row["step"]) <= step)
+        write_text(self.metrics_file, text.getvalue())
 
     def append_metrics(self, row):
-        """Adds a row to metrics.csv. Floats keep all digits."""
+        """Appends a row to `metrics.csv`, with all digits of its floats."""
         with open(self.metrics_file, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, METRICS_COLUMNS, lineterminator="\n")
-            writer.writerow(row)
+            csv.DictWriter(file, METRICS_COLUMNS, lineterminator="\n").writerow(row)
 
     def write_results(self, results):
-        """Writes results.json."""
-        write_beside(self.results_file, json.dumps(results, indent=2) + "\n")
+        """Writes `results.json`."""
+        write_text(self.results_file, json.dumps(results, indent=2) + "\n")
 
     def read_results(self):
-        """What `write_results` wrote, or None.
+        """Returns what `write_results` wrote, or `None` for a run without results.
 
         Raises:
-            UserError: if it is unreadable, or not the results of a run.
+            UserError: If the file cannot be read.
         """
         if not self.results_file.exists():
             return None
         try:
-            results = json.loads(self.results_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            return dict(json.loads(self.results_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
             raise UserError(
-                f"{self.results_file} cannot be read: {error}. Move it away to have it written "
-                "again."
+                f"{self.results_file} cannot be read: {error}. Move it away and run the training "
+                "command again to restore it."
             ) from error
-        if not _are_results(results):
-            raise UserError(
-                f"{self.results_file} is not that of a run: expected reason, epochs, "
-                "triggered_at_step, and the perplexity of validation and test. Received: "
-                f"{json.dumps(results)[:200]}. Move it away to have it written again."
-            )
-        return results
 
-    def set_best_aside(self):
-        """Keeps the best weights on record, before others that are on no record replace them."""
-        beside = self.best_on_record.with_name(self.best_on_record.name + PARTIAL)
-        try:
-            shutil.copyfile(self.best_checkpoint, beside)
-            os.replace(beside, self.best_on_record)
-        finally:
-            beside.unlink(missing_ok=True)
+    def stash_best(self):
+        """Keeps the best weights of a logged validation before others replace them."""
+        content = self.best_checkpoint.read_bytes()
+        with atomic_write(self._stashed_best, "wb") as file:
+            file.write(content)
 
-    def bring_best_back(self):
-        """Undoes `set_best_aside`: the run goes on as if it had never stopped."""
-        if self.best_on_record.exists():
-            os.replace(self.best_on_record, self.best_checkpoint)
+    def restore_best(self):
+        """Undoes `stash_best`, so that the run resumes as if it had never stopped."""
+        if self._stashed_best.exists():
+            os.replace(self._stashed_best, self.best_checkpoint)
 
 
-def _is_same_run(recorded, given):
-    """Whether the path of a run that is on record and one that is given are of the same run."""
-    if recorded is None or given is None:
-        return recorded == given
-    recorded, given = pathlib.Path(recorded).resolve(), pathlib.Path(given).resolve()
-    # It may have been moved since, or be on record as it was typed in another current directory.
-    return recorded == given or recorded.name == given.name and not recorded.exists()
+def write_trained_run(workdir, model, vocabulary, config, corpus_name, source):
+    """Writes a run folder whose best weights are those of a model, such as an imported one.
 
+    The folder has no metrics and no results, since nothing was trained.
 
-def _are_results(results):
-    """Whether something has the form of results.json, as far as anybody reads it."""
-    if not isinstance(results, dict) or not isinstance(results.get("reason"), str):
-        return False
-    texts = [results.get(name) for name in ("validation", "test")]
-    if not all(isinstance(text, dict) for text in texts):
-        return False
-    numbers = [results.get("epochs"), *(text.get("perplexity") for text in texts)]
-    return "triggered_at_step" in results and all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers
-    )
+    Args:
+        workdir: The folder, which must be missing or empty.
+        model: An `AWDLSTMLanguageModel`.
+        vocabulary: Its `Vocabulary`.
+        config: `TrainingConfig` with the sizes of the model.
+        corpus_name: Name of the corpus, for the labels of results.
+        source: Where the weights come from, recorded in `config.json`.
+
+    Returns:
+        The `RunFolder`.
+
+    Raises:
+        UserError: If the folder is not empty, or the vocabulary or the settings do not fit the
+            model.
+    """
+    folder = RunFolder(workdir)
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise UserError(f"{folder.path} must be a new or an empty folder; nothing was changed.")
+    backbone = model.backbone
+    expected = {"vocabulary_size": backbone.vocabulary_size}
+    received = {"vocabulary_size": len(vocabulary)}
+    for name in ("embedding_dim", "hidden_dim", "num_layers", "tie_weights"):
+        expected[name], received[name] = getattr(backbone, name), getattr(config, name)
+    if expected != received:
+        raise UserError(
+            f"The vocabulary and the settings must fit the model: {expected}. Received: {received}"
+        )
+    facts = {
+        "name": corpus_name,
+        "vocabulary_digest": vocabulary.digest,
+        "weights_from": source,
+    }
+    with atomic_folder(folder.path) as temporary:
+        written = RunFolder(temporary)
+        written.write_record(config, facts)
+        vocabulary.save(written.vocabulary_file)
+        save_weights(written.best_checkpoint, model, {"step": 0, "weights_from": source})
+    return folder

@@ -1,0 +1,143 @@
+"""Training on several devices: strategies of `tf.distribute` by name, and what workers agree on."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from trainers.errors import UserError
+
+_EXAMPLE = (
+    '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
+)
+
+
+def make_strategy(name):
+    """Creates a `tf.distribute.Strategy`.
+
+    Args:
+        name: `"one"` for one device; `"mirrored"` for all GPUs of this machine, or all its logical
+            CPU devices if there is no GPU; `"multi_worker"` for the machines in the environment
+            variable `TF_CONFIG` and all their GPUs. The latter waits for all workers, and must be
+            created before TensorFlow runs anything.
+
+    Returns:
+        The strategy.
+
+    Raises:
+        UserError: If `TF_CONFIG` is missing or invalid.
+
+    Example:
+
+    >>> make_strategy("one").num_replicas_in_sync
+    1
+    """
+    if name == "mirrored":
+        gpus = tf.config.list_logical_devices("GPU")
+        return tf.distribute.MirroredStrategy(
+            [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+        )
+    if name == "multi_worker":
+        _check_cluster(os.environ.get("TF_CONFIG"))
+        implementation = tf.distribute.experimental.CommunicationImplementation
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=implementation.NCCL if has_gpu else implementation.RING
+            )
+        )
+    return tf.distribute.get_strategy()
+
+
+def _check_cluster(text):
+    try:
+        content = json.loads(text or "")
+        address = content["cluster"][content["task"]["type"]][int(content["task"]["index"])]
+        valid = ":" in address and set(content["cluster"]) <= {"chief", "worker"}
+    except (ValueError, KeyError, TypeError, IndexError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"--strategy=multi_worker needs the environment variable TF_CONFIG, such as {_EXAMPLE}."
+            f" Received: {text}"
+        )
+
+
+def describe_devices():
+    """Returns a short description of the devices of the current strategy.
+
+    Example:
+
+    >>> describe_devices()
+    'CPU...
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        name = details.get("device_name", "GPU")
+    else:
+        name = f"CPU ({os.cpu_count()} cores)"
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return name if num_replicas == 1 else f"{num_replicas} replicas on {name}"
+
+
+class Workers:
+    """The processes of a strategy, all of which run the same program on the same numbers.
+
+    They share the run folder, which only the chief writes. So they exchange only what a process
+    cannot compute itself: a signal received by one of them, and the chief's validation losses.
+
+    Args:
+        strategy: The `tf.distribute.Strategy`.
+
+    Example:
+
+    >>> Workers(tf.distribute.get_strategy()).any(True)
+    True
+    """
+
+    def __init__(self, strategy):
+        resolver = strategy.cluster_resolver
+        cluster = resolver.cluster_spec().as_dict() if resolver is not None else {}
+        self.num_workers = sum(len(tasks) for tasks in cluster.values()) or 1
+        self.index = 0
+        if self.num_workers > 1:
+            first = len(cluster.get("chief", ())) if resolver.task_type == "worker" else 0
+            self.index = first + resolver.task_id
+        self._strategy = strategy
+        self._sum = tf.function(self._sum_over_workers)
+
+    @property
+    def is_chief(self):
+        """Whether this process writes the run folder."""
+        return self.index == 0
+
+    def any(self, flag):
+        """Returns whether the flag is set on any worker. All must call it at the same step."""
+        return bool(self._total(flag) > 0)
+
+    def of_chief(self, value):
+        """Returns the chief's value of a float, whatever the others pass."""
+        return float(self._total(value if self.is_chief else 0.0))
+
+    def wait(self):
+        """Waits for all workers."""
+        self.any(False)
+
+    def _total(self, value):
+        if self.num_workers == 1:
+            return value
+        return self._sum(tf.constant(float(value), tf.float64))
+
+    def _sum_over_workers(self, value):
+        num_local_replicas = self._strategy.num_replicas_in_sync // self.num_workers
+
+        def add_up(value):
+            context = tf.distribute.get_replica_context()
+            index = tf.convert_to_tensor(context.replica_id_in_sync_group)
+            is_first = index % num_local_replicas == 0
+            counted = tf.where(is_first, value, tf.zeros_like(value))
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, counted)
+
+        result = self._strategy.run(add_up, (value,))
+        return self._strategy.experimental_local_results(result)[0]
