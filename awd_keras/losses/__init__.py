@@ -1,4 +1,4 @@
-"""Losses of the activations."""
+"""Penalties on activations."""
 
 from awd_keras.losses.activation_regularization import (
     activation_regularization,

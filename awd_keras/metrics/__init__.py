@@ -1,4 +1,4 @@
-"""Metrics."""
+"""Metrics of language models."""
 
 from awd_keras.metrics.perplexity import Perplexity
 

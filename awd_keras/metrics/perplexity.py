@@ -6,30 +6,31 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class Perplexity(keras.metrics.Metric):
-    """exp(total nats / number of predicted tokens), over all updates.
+    """Exponential of the total loss in nats divided by the number of predicted tokens.
 
-    Total and count are summed and divided once: batches of different size weigh by their tokens,
-    which the mean of the batches' perplexities would get wrong.
+    The interface is that of `keras_hub.metrics.Perplexity`. The total and the count are summed over
+    all updates and divided once, so that batches count by their tokens. Steps that a Keras mask
+    excludes (such as padding, with `mask_zero=True`) do not count.
 
     Args:
-        from_logits: whether `y_pred` holds logits or probabilities.
-        name: name of the metric.
-        dtype: dtype of the sums; float32 counts exactly up to 16.7 million tokens, float64 beyond.
-
-    Raises:
-        ValueError: if shapes of targets and predictions do not fit (raised by Keras).
+        from_logits: Whether `y_pred` contains logits instead of probabilities. Defaults to False.
+        mask_token_id: Id of a target to exclude, such as that of padding, or `None` (the default).
+        dtype: Dtype of the sums. Defaults to `"float32"`, which counts up to 16.7 million tokens
+            exactly; use `"float64"` for more.
+        name: Name of the metric. Defaults to `"perplexity"`.
 
     Example:
 
-    >>> metric = Perplexity()
+    >>> metric = Perplexity(from_logits=True)
     >>> metric.update_state([[1, 2]], tf.zeros((1, 2, 10)))
     >>> f"{float(metric.result()):.3f}"
     '10.000'
     """
 
-    def __init__(self, from_logits=True, name="perplexity", dtype="float32"):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, from_logits=False, mask_token_id=None, dtype="float32", name="perplexity"):
+        super().__init__(dtype=dtype, name=name)
         self.from_logits = from_logits
+        self.mask_token_id = mask_token_id
         self.total_loss = self.add_variable((), "zeros", name="total_loss")
         self.num_tokens = self.add_variable((), "zeros", name="num_tokens")
 
@@ -37,22 +38,33 @@ class Perplexity(keras.metrics.Metric):
         """Adds a batch.
 
         Args:
-            y_true: integer tensor (...): the words that came.
-            y_pred: tensor (..., vocabulary_size): their logits or probabilities.
-            sample_weight: None or tensor (...), or any shape that broadcasts to it from the left:
-                0 for padding.
+            y_true: Integer tensor of shape `(batch_size, timesteps)`, the targets.
+            y_pred: Tensor of shape `(batch_size, timesteps, vocabulary_size)`, the predicted
+                probabilities or logits.
+            sample_weight: `None`, or a tensor of shape `(batch_size, timesteps)`, `(batch_size,
+                timesteps, 1)` or `(batch_size,)`, the weights of the tokens.
         """
+        keras_mask = getattr(y_pred, "_keras_mask", None)
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, self.dtype)
-        losses = keras.losses.sparse_categorical_crossentropy(
-            y_true, y_pred, from_logits=self.from_logits
-        )
-        weights = tf.ones_like(losses)
+        y_true = tf.reshape(y_true, tf.shape(y_pred)[:-1])
+        weights = tf.ones_like(y_true, self.dtype)
+        if keras_mask is not None:
+            weights *= tf.cast(keras_mask, self.dtype)
+        if self.mask_token_id is not None:
+            counts = tf.not_equal(y_true, tf.cast(self.mask_token_id, y_true.dtype))
+            weights *= tf.cast(counts, self.dtype)
+            y_true = tf.where(counts, y_true, 0)  # the masked id may be no class at all
         if sample_weight is not None:
             sample_weight = tf.cast(sample_weight, self.dtype)
-            missing = len(losses.shape) - len(sample_weight.shape)
+            if len(sample_weight.shape) > len(weights.shape):
+                sample_weight = tf.squeeze(sample_weight, axis=-1)
+            missing = len(weights.shape) - len(sample_weight.shape)
             ones = tf.ones(missing, tf.int32)
             shape = tf.concat([tf.shape(sample_weight), ones], axis=0)
             weights *= tf.reshape(sample_weight, shape)
+        losses = keras.losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=self.from_logits
+        )
         self.total_loss.assign_add(tf.reduce_sum(losses * weights))
         self.num_tokens.assign_add(tf.reduce_sum(weights))
 
@@ -61,4 +73,9 @@ class Perplexity(keras.metrics.Metric):
         return tf.exp(tf.math.divide_no_nan(total, count))
 
     def get_config(self):
-        return {"from_logits": self.from_logits, "name": self.name, "dtype": self.dtype}
+        return {
+            "from_logits": self.from_logits,
+            "mask_token_id": self.mask_token_id,
+            "dtype": self.dtype,
+            "name": self.name,
+        }

@@ -1,31 +1,30 @@
-"""SGD whose clipping, decay and step are one operation on each weight, in place."""
+"""SGD that scales, decays and updates each weight in one operation."""
 
 import keras
 import tensorflow as tf
 
-# What is kept of a weight that decays altogether, by which one can still divide.
-_NOTHING = 1e-30
+# A step that decays a weight to zero divides by this instead of by zero.
+_SMALLEST_FACTOR = 1e-30
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class InPlaceSGD(keras.optimizers.SGD):
-    """SGD with L2 decay, for weights that do not fit in a processor's cache.
+    """SGD with L2 decay, in one pass over weights too large for a processor's cache.
 
-    The update of `keras.optimizers.SGD(learning_rate, weight_decay=...)`,
+    The update is that of `keras.optimizers.SGD(learning_rate, weight_decay=...)`:
 
         weight = (1 - learning_rate * weight_decay) * weight - learning_rate * gradient
 
-    is four operations there, each of which goes through all weights, two of them for a temporary
-    of their size. On a CPU it is one operation here, without a temporary, in half the time. A
-    factor on all gradients, such as that of clipping, goes into it as well.
+    Keras makes four passes over the weights, two of them for temporary copies. On a CPU, this
+    class makes one, which also applies a factor common to all gradients, such as that of clipping.
 
     Args:
-        learning_rate: a float or a schedule.
-        weight_decay: None or a float: L2 decay of the weights.
-        **kwargs: those of `keras.optimizers.SGD`, but for momentum.
+        learning_rate: A float or a schedule. Defaults to 0.01.
+        weight_decay: `None` (the default) or a float, the factor of the L2 decay.
+        **kwargs: Further arguments of `keras.optimizers.SGD`, except momentum.
 
     Raises:
-        ValueError: with `momentum` or `nesterov`.
+        ValueError: If `momentum` or `nesterov` is given.
 
     Example:
 
@@ -44,24 +43,25 @@ class InPlaceSGD(keras.optimizers.SGD):
                 "InPlaceSGD has no momentum; use keras.optimizers.SGD. Received: "
                 f"momentum={self.momentum}, nesterov={self.nesterov}"
             )
-        self._gradient_scale = None
+        self._gradient_scale = 1.0
 
-    def apply(self, gradients, trainable_variables=None, gradient_scale=None):
-        """One step.
+    def apply(self, gradients, trainable_variables=None, gradient_scale=1.0):
+        """Updates the variables.
 
         Args:
-            gradients: list of tensors.
-            trainable_variables: list of variables in the same order; those of `build` if None.
-            gradient_scale: None, or a factor on all gradients: a float or a scalar tensor.
+            gradients: List of tensors.
+            trainable_variables: List of variables in the same order. Defaults to the variables
+                passed to `build`.
+            gradient_scale: Float or scalar tensor that multiplies all gradients.
         """
         self._gradient_scale = gradient_scale
         try:
             super().apply(gradients, trainable_variables)
         finally:
-            self._gradient_scale = None
+            self._gradient_scale = 1.0
 
     def _apply_weight_decay(self, variables):
-        """Leaves to `update_step` what the base class does in a pass of its own."""
+        """Does nothing: `update_step` decays the weights."""
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
@@ -69,15 +69,15 @@ class InPlaceSGD(keras.optimizers.SGD):
         learning_rate = tf.cast(learning_rate, dtype)
         weight_decay = (self.weight_decay or 0.0) if self._use_weight_decay(variable) else 0.0
         decay = learning_rate * tf.cast(weight_decay, dtype)
-        scale = 1.0 if self._gradient_scale is None else self._gradient_scale
-        rate = learning_rate * tf.cast(scale, dtype)
+        rate = learning_rate * tf.cast(self._gradient_scale, dtype)
         if "GPU" in variable.device or dtype not in (tf.float32, tf.float64):
             variable.assign_sub(decay * variable + rate * gradient)
             return
-        # (weight - alpha * gradient) / (1 + alpha * l2), which only CPUs have, is the update with
-        kept = tf.where(decay == 1, tf.constant(_NOTHING, dtype), 1 - decay)
-        alpha = rate / kept
-        l2 = tf.math.divide_no_nan(decay / kept, alpha)
+        # The operation computes (weight - alpha * gradient) / (1 + alpha * l2), which is the
+        # update for these values of alpha and l2. It has a CPU kernel only.
+        factor = tf.where(decay == 1, tf.constant(_SMALLEST_FACTOR, dtype), 1 - decay)
+        alpha = rate / factor
+        l2 = tf.math.divide_no_nan(decay / factor, alpha)
         tf.raw_ops.ResourceApplyProximalGradientDescent(
             var=variable.handle, alpha=alpha, l1=tf.zeros((), dtype), l2=l2, delta=gradient
         )

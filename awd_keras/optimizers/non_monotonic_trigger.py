@@ -1,21 +1,29 @@
-"""When to start averaging: the non-monotonic test (algorithm 1 of the paper)."""
+"""The non-monotonic test that decides when averaging starts (algorithm 1 of the paper)."""
 
+import math
 import numbers
 
 
 class NonMonotonicTrigger:
-    """Fires when the validation loss has stopped improving for a while.
+    """Fires when the validation loss has stopped improving.
 
-    The loss v fires the trigger when more than n losses are on record and v is greater than the
-    smallest of them without the last n; v itself goes on record afterwards. This is the authors'
-    code, whose author calls the paper's text a misprint.
+    With `n = non_monotone_interval`, a loss fires the trigger if more than `n` losses are on
+    record and the loss is greater than the smallest of them, the last `n` left out. The loss
+    itself goes on record afterwards. This is the rule of the authors' code; the text of the paper
+    differs by a misprint. A NaN goes on record but is never the smallest loss and never fires.
 
     Args:
-        non_monotone_interval: n, 5 in the paper (the authors' `nonmono`). 0 is the monotonic test
-            that the paper compares with: it fires when the loss first fails to improve on its best.
+        non_monotone_interval: Number of most recent losses to leave out. Defaults to 5, as in the
+            paper (`--nonmono` in the authors' code). With 0, the test is monotonic: it fires when
+            the loss first exceeds its best value.
+
+    Attributes:
+        record: List of the losses so far.
+        triggered: Whether the trigger has fired.
+        reason: One sentence that explains why it fired, or `None`.
 
     Raises:
-        ValueError: if the interval is not a non-negative integer.
+        ValueError: If the interval is not a non-negative integer.
 
     Example:
 
@@ -34,29 +42,38 @@ class NonMonotonicTrigger:
         self.non_monotone_interval = int(non_monotone_interval)
         self.record = []
         self.triggered = False
+        self.reason = None
 
     def update(self, loss):
-        """Puts a loss on record.
+        """Tests a validation loss and puts it on record.
 
         Args:
-            loss: float, the validation loss.
+            loss: Float, the validation loss.
 
         Returns:
-            True the one time that the trigger fires.
+            True if this loss fires the trigger, which happens once; otherwise False.
         """
         loss = float(loss)
-        earlier = self.record[: len(self.record) - self.non_monotone_interval]
-        fires = (
-            not self.triggered
-            and len(self.record) > self.non_monotone_interval
-            and loss > min(earlier)
-        )
+        earlier = self.record[: max(0, len(self.record) - self.non_monotone_interval)]
+        smallest = min((x for x in earlier if not math.isnan(x)), default=math.inf)
+        fires = not self.triggered and loss > smallest
+        if fires:
+            self.triggered = True
+            self.reason = self._explain(loss, smallest)
         self.record.append(loss)
-        self.triggered = self.triggered or fires
         return fires
 
+    def _explain(self, loss, smallest):
+        n = self.non_monotone_interval
+        without = f" without the last {n}" if n else ""
+        record = " ".join(f"{earlier:.4f}" for earlier in self.record)
+        return (
+            f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest on record"
+            f"{without}; record: {record}"
+        )
+
     def get_state(self):
-        """Everything that `update` depends on, as a dictionary that JSON can hold."""
+        """Returns everything that `update` depends on, as a dictionary that JSON can store."""
         return {
             "non_monotone_interval": self.non_monotone_interval,
             "record": list(self.record),
@@ -64,15 +81,17 @@ class NonMonotonicTrigger:
         }
 
     def set_state(self, state):
-        """Restores what `get_state` returned.
+        """Restores a state returned by `get_state`.
 
         Raises:
-            ValueError: if the state belongs to another interval.
+            ValueError: If the state belongs to a trigger with another interval.
         """
         if state["non_monotone_interval"] != self.non_monotone_interval:
             raise ValueError(
-                f"The state belongs to non_monotone_interval={state['non_monotone_interval']}, "
-                f"this trigger has {self.non_monotone_interval}."
+                "The state must belong to a trigger with the same interval. Expected: "
+                f"non_monotone_interval={self.non_monotone_interval}. Received: "
+                f"non_monotone_interval={state['non_monotone_interval']}"
             )
         self.record = [float(loss) for loss in state["record"]]
         self.triggered = bool(state["triggered"])
+        self.reason = None

@@ -1,27 +1,44 @@
-"""Feeds the validation loss of `fit` to NT-ASGD."""
+"""Starts the averaging of NT-ASGD during `fit`."""
+
+import warnings
 
 import keras
 
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
-from awd_keras.optimizers.nt_asgd import NTASGD
+from awd_keras.optimizers.nt_asgd import find_nt_asgd
 
 
 class NonMonotonicTriggerCallback(keras.callbacks.Callback):
-    """Starts the averaging of a compiled `NTASGD` when the validation loss stops improving.
+    """Triggers the averaging of a compiled `NTASGD` when the validation loss stops improving.
 
-    `fit` validates the raw weights. To evaluate, save or export the average afterwards, do it
-    inside `with optimizer.averaged_weights():`.
+    Each `fit` starts a new record of losses, unless it resumes training (its first epoch is not
+    epoch 0, as with `keras.callbacks.BackupAndRestore` or `initial_epoch`). The record is saved
+    with the optimizer. Epochs without the monitored value, as with `validation_freq=2`, are
+    skipped.
+
+    By default, `fit` leaves the raw weights in the model; use
+    `awd_keras.optimizers.averaged_weights(model)` to evaluate, save or export the average. With
+    `use_average=True`, once averaging has started:
+
+    - validation uses the averaged weights,
+    - callbacks listed after this one, such as `ModelCheckpoint` and
+      `EarlyStopping(restore_best_weights=True)`, see the averaged weights when an epoch ends.
+      List `BackupAndRestore` before this callback, since it must save the raw weights,
+    - after `fit`, the model keeps the averaged weights, or those that `EarlyStopping` restored, and
+      a later `fit` starts a new average from them.
 
     Args:
-        trigger: None for `NonMonotonicTrigger()`, or a trigger of your own.
-        monitor: the entry of Keras's logs to watch.
+        trigger: `None` (the default) for `NonMonotonicTrigger()`, or a trigger.
+        monitor: Name of the value to monitor. Defaults to `"val_loss"`.
+        use_average: Whether validation and later callbacks use the averaged weights. Defaults to
+            False.
 
     Raises:
-        ValueError: in training, if the model's optimizer is not an `NTASGD` (under
-            `mixed_float16`, inside Keras's `LossScaleOptimizer`) or the logs lack `monitor`.
+        ValueError: At the start of `fit`, if the model's optimizer is not an `NTASGD`.
 
     Example:
 
+    >>> from awd_keras.optimizers import NTASGD
     >>> model = keras.Sequential([keras.layers.Dense(1)])
     >>> model.compile(NTASGD(keras.optimizers.SGD(0.1)), "mse")
     >>> callback = NonMonotonicTriggerCallback(NonMonotonicTrigger(non_monotone_interval=3))
@@ -32,31 +49,85 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
     1
     """
 
-    def __init__(self, trigger=None, monitor="val_loss"):
+    def __init__(self, trigger=None, monitor="val_loss", use_average=False):
         super().__init__()
         self.trigger = NonMonotonicTrigger() if trigger is None else trigger
         self.monitor = monitor
+        self.use_average = use_average
+        self._fitting = False
+        self._updated = False
+        self._swap = None
+
+    def set_model(self, model):
+        self._swap_out()  # an exception may have ended the last `fit` during validation
+        super().set_model(model)
 
     def on_train_begin(self, logs=None):
-        self._optimizer()
+        find_nt_asgd(self.model)
+        self._fitting, self._first_epoch = True, True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._swap_out()
+        if self._first_epoch:
+            self._begin_record(resumes=epoch > 0)
+            self._first_epoch = False
+        self._updated = False
+
+    def on_test_begin(self, logs=None):
+        self._swap_in()
+
+    def on_test_end(self, logs=None):
+        self._swap_out()
+        # Here rather than when the epoch ends, so that BackupAndRestore saves the loss, whatever
+        # the order of the callbacks.
+        if self._fitting and self.monitor.startswith("val_"):
+            self._update(logs, self.monitor.removeprefix("val_"))
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.monitor not in (logs or {}):
-            raise ValueError(
-                f"The logs have no {self.monitor!r}. Pass validation_data to fit, or another "
-                f"`monitor`. Received: {', '.join(sorted(logs or {})) or 'no logs'}"
-            )
-        if self.trigger.update(logs[self.monitor]):
-            self._optimizer().trigger()
+        if not self._updated:
+            self._update(logs, self.monitor)
+        self._swap_in()
 
-    def _optimizer(self):
-        optimizer = self.model.optimizer
-        # compile() under mixed_float16 puts its own loss scaling around ours.
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = optimizer.inner_optimizer
-        if not isinstance(optimizer, NTASGD):
-            raise ValueError(
-                "NonMonotonicTriggerCallback needs a model compiled with NTASGD(...). "
-                f"Received: optimizer={optimizer!r}"
+    def on_train_end(self, logs=None):
+        self._fitting = False
+        if self._swap is not None:
+            self._swap_out()
+            find_nt_asgd(self.model).adopt_average()
+        if not self.trigger.record:
+            warnings.warn(
+                f"NonMonotonicTriggerCallback never received {self.monitor!r}: pass "
+                "validation_data to fit, or another `monitor`. Available: "
+                f"{', '.join(sorted(logs or {}))}",
+                stacklevel=2,
             )
-        return optimizer
+
+    def _begin_record(self, resumes):
+        optimizer = find_nt_asgd(self.model)
+        optimizer.record = list(optimizer.record) if resumes else []
+        self.trigger.set_state(
+            {
+                "non_monotone_interval": self.trigger.non_monotone_interval,
+                "record": optimizer.record,
+                "triggered": resumes and optimizer.triggered,
+            }
+        )
+
+    def _update(self, logs, name):
+        if name in (logs or {}):
+            optimizer = find_nt_asgd(self.model)
+            if self.trigger.update(logs[name]):
+                optimizer.trigger()
+            optimizer.record = list(self.trigger.record)
+            self._updated = True
+
+    def _swap_in(self):
+        if self.use_average and self._swap is None:
+            optimizer = find_nt_asgd(self.model)
+            if optimizer.num_averaged:
+                self._swap = optimizer.averaged_weights()
+                self._swap.__enter__()
+
+    def _swap_out(self):
+        if self._swap is not None:
+            swap, self._swap = self._swap, None
+            swap.__exit__(None, None, None)

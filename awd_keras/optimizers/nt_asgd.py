@@ -1,8 +1,9 @@
-"""NT-ASGD: an optimizer around any other that averages the weights once triggered."""
+"""NT-ASGD: a wrapper that averages the weights of another optimizer once triggered."""
 
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from awd_keras.ops.replicas import num_replicas
@@ -13,23 +14,29 @@ from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 class NTASGD(keras.optimizers.Optimizer):
     """Averages the weights of another optimizer from the moment it is triggered.
 
-    The averaging half of NT-ASGD (algorithm 1 of the paper); `NonMonotonicTrigger` is the test
-    that decides when. Before the trigger the average equals the weights. `trigger()` counts
-    nothing: the first step after it sets the average, and the k-th adds `(w - average) / k`. The
-    optimizer inside goes on from the raw weights. One graph serves before and after.
+    This is the averaging half of NT-ASGD (algorithm 1 of the paper); `NonMonotonicTrigger` decides
+    when it starts. Before that, the average equals the weights. The first step after `trigger()`
+    sets the average to the new weights `w`, and the k-th step adds `(w - average) / k`. The
+    wrapped optimizer always continues from the weights themselves. The same graph serves before
+    and after the trigger.
 
-    Unlike PyTorch's ASGD, whose step uses the learning rate of the step before, every step uses
-    the learning rate as it stands.
+    Every step uses the current learning rate. (The ASGD of PyTorch uses that of the step before.)
 
     Args:
-        optimizer: any Keras optimizer. The paper's is
-            `keras.optimizers.SGD(30.0, weight_decay=1.2e-6, global_clipnorm=0.25)`, which clips
-            the global norm first, then adds L2 decay.
-        name: name of the optimizer.
-        **kwargs: refused: clipping, decay and the like belong to the optimizer inside.
+        optimizer: A Keras optimizer, or any identifier that `keras.optimizers.get` accepts. The
+            paper uses `keras.optimizers.SGD(30.0, weight_decay=1.2e-6, global_clipnorm=0.25)`,
+            which clips the global norm first and then adds L2 decay.
+        name: Name of the optimizer. Defaults to `"nt_asgd"`.
+        **kwargs: Not accepted; clipping, decay and the like belong to the wrapped optimizer.
+
+    Attributes:
+        optimizer: The wrapped optimizer.
+        record: List of validation losses kept for `NonMonotonicTriggerCallback`. It is saved with
+            the variables, so that `fit` can be resumed.
 
     Raises:
-        ValueError: if `optimizer` is not a Keras optimizer, or for further arguments.
+        ValueError: If `optimizer` is not a Keras optimizer or is a `LossScaleOptimizer`, or if
+            further arguments are given.
 
     Example:
 
@@ -47,43 +54,53 @@ class NTASGD(keras.optimizers.Optimizer):
     """
 
     def __init__(self, optimizer, name="nt_asgd", **kwargs):
-        if not isinstance(optimizer, keras.optimizers.Optimizer):
-            raise ValueError(
-                "`optimizer` must be a Keras optimizer, such as keras.optimizers.SGD(30.0). "
-                f"Received: optimizer={optimizer!r}"
-            )
-        # Keras's saved configurations carry defaults of the base class; they change nothing.
+        # Configurations saved by Keras contain the defaults of the base class.
         given = [key for key, value in kwargs.items() if value not in (None, False, 0.0)]
         if given:
             raise ValueError(
-                f"NTASGD takes no {', '.join(sorted(given))}: give it to the optimizer inside."
+                "NTASGD accepts no arguments of the wrapped optimizer; pass them to that optimizer "
+                f"instead. Received: {', '.join(sorted(given))}"
+            )
+        wrapped = keras.optimizers.get(optimizer)
+        if wrapped is None:
+            raise ValueError("`optimizer` must be a Keras optimizer. Received: optimizer=None")
+        if isinstance(wrapped, keras.optimizers.LossScaleOptimizer):
+            raise ValueError(
+                "NTASGD cannot wrap a LossScaleOptimizer, which must be the outer of the two: "
+                "LossScaleOptimizer(NTASGD(...)). Under mixed_float16, `compile` adds it by itself."
             )
         super().__init__(learning_rate=0.0, name=name)
-        self.optimizer = optimizer
+        self.optimizer = wrapped
+        self.record = []
+        self._starts_triggered = False
         self._swapped = False
 
     def build(self, variables):
-        """Creates the slots: an average for each variable, the switch and the count."""
+        """Creates an average for each variable, the switch and the count."""
         if self.built:
             return
-        # Zeros, never read: the first step sets them. (The weights may have no values yet, in a
-        # model that `fit` builds, and a checkpoint restored before `build` must win.)
+        # The initial zeros are never read: the first averaged step overwrites them. (The weights
+        # may have no values yet, and a checkpoint restored before `build` must win.)
         self._averages = self.add_optimizer_variables(variables, "average")
-        self._triggered = self.add_variable((), dtype="bool", initializer="zeros", name="triggered")
-        self._num_averaged = self.add_variable(
-            (), dtype="int64", initializer="zeros", name="num_averaged"
+        self._triggered = self.add_variable(
+            (),
+            dtype="bool",
+            initializer="ones" if self._starts_triggered else "zeros",
+            name="triggered",
         )
+        self._num_averaged = self.add_variable((), dtype="int64", name="num_averaged")
         self.optimizer.build(variables)
         super().build(variables)
 
     def apply(self, gradients, trainable_variables=None, gradient_scale=None):
-        """One step of the optimizer inside, then of the average.
+        """Updates the variables with the wrapped optimizer, then their averages.
 
         Args:
-            gradients: list of tensors.
-            trainable_variables: list of variables in the same order; those of `build` if None.
-            gradient_scale: None, or a factor on all gradients, such as that of clipping;
-                `InPlaceSGD` takes it into its pass.
+            gradients: List of tensors.
+            trainable_variables: List of variables in the same order. Defaults to the variables
+                passed to `build`.
+            gradient_scale: `None`, or a factor that multiplies all gradients, such as that of
+                clipping.
         """
         gradients = list(gradients)
         if trainable_variables is None:
@@ -93,6 +110,8 @@ class NTASGD(keras.optimizers.Optimizer):
             if not self.built:
                 with tf.init_scope():
                     self.build(trainable_variables)
+        accumulates = self.optimizer.gradient_accumulation_steps is not None
+        before = tf.identity(self.optimizer.iterations) if accumulates else None
         if gradient_scale is None:
             self.optimizer.apply(gradients, trainable_variables)
         elif isinstance(self.optimizer, InPlaceSGD) and num_replicas() == 1:
@@ -100,18 +119,20 @@ class NTASGD(keras.optimizers.Optimizer):
         else:
             scaled = [tf.cast(gradient_scale, g.dtype) * g for g in gradients]
             self.optimizer.apply(scaled, trainable_variables)
-        self._update_averages(trainable_variables)
+        averaging = tf.convert_to_tensor(self._triggered)
+        if accumulates:  # only a step that updates the weights counts
+            averaging &= tf.convert_to_tensor(self.optimizer.iterations) > before
+        self._update_averages(trainable_variables, averaging)
 
-    def _update_averages(self, variables):
-        triggered = tf.convert_to_tensor(self._triggered)
-        count = tf.convert_to_tensor(self._num_averaged) + tf.cast(triggered, tf.int64)
+    def _update_averages(self, variables, averaging):
+        count = tf.convert_to_tensor(self._num_averaged) + tf.cast(averaging, tf.int64)
         self._num_averaged.assign(count)
         averages = [self._averages[self._get_variable_index(variable)] for variable in variables]
 
         def change_and_step(variable, average):
             mean = tf.convert_to_tensor(average)
-            step = tf.cast(triggered, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
-            # The first step is 1, from slots of zeros: it sets the average exactly.
+            step = tf.cast(averaging, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
+            # The first step is 1, from zeros, so that it sets the average exactly.
             return mean - tf.convert_to_tensor(variable), step
 
         def move():
@@ -124,48 +145,55 @@ class NTASGD(keras.optimizers.Optimizer):
             return count
 
         if num_replicas() > 1:
-            # A condition around assignments cannot cross replicas: before the trigger, step is 0.
+            # Replicas cannot assign inside a condition; before the trigger, the step is 0.
             for variable, average in zip(variables, averages, strict=True):
                 change, step = change_and_step(variable, average)
                 average.assign_sub(step * change)
         else:
-            tf.cond(triggered, move, lambda: count)  # saves a pass over all weights
+            tf.cond(averaging, move, lambda: count)  # saves a pass over all weights
 
     def trigger(self):
-        """Starts the averaging; the next step is the first that counts."""
-        if not self.built:
-            raise ValueError("NTASGD.trigger() needs variables: call build(variables) first.")
-        self._triggered.assign(True)
+        """Starts the averaging with the next step. Works before `build` too."""
+        self._starts_triggered = True
+        if self.built:
+            self._triggered.assign(True)
 
     @property
     def triggered(self):
-        """Whether the averaging has started (bool)."""
-        return bool(self.built and self._triggered.numpy())
+        """Whether averaging has been triggered, as a bool."""
+        return bool(self._triggered.numpy()) if self.built else self._starts_triggered
 
     @property
     def num_averaged(self):
-        """How many steps the average is made of (int)."""
+        """The number of steps in the average, as an int."""
         return int(self._num_averaged.numpy()) if self.built else 0
+
+    def adopt_average(self):
+        """Sets the weights to their averages, and starts a new average with the next step."""
+        if self.num_averaged:
+            for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+                variable.assign(average)
+                average.assign(tf.zeros_like(average))
+            self._num_averaged.assign(0)
 
     @contextlib.contextmanager
     def averaged_weights(self):
-        """Puts the averages in place of the weights, for as long as the `with` block lasts.
+        """Replaces the weights by their averages inside a `with` block.
 
-        The weights are copied aside and put back bit for bit, whatever happens inside.
+        Afterwards the weights are restored bit for bit, even if the block raises an exception.
 
         Raises:
-            RuntimeError: inside another `averaged_weights`, or before `build`.
+            RuntimeError: If called inside another `averaged_weights()` block, or before `build`.
         """
         if not self.built:
             raise RuntimeError("NTASGD has no averages yet: call build(variables) first.")
         if self._swapped:
-            raise RuntimeError("averaged_weights() is already in effect; it does not nest.")
+            raise RuntimeError("averaged_weights() cannot be nested.")
         variables = self._trainable_variables
         saved = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
         self._swapped = True
         try:
-            # Before the first averaged step the average is the weights, also where somebody has
-            # set them since the last step.
+            # Before the first averaged step, the average is the weights, whoever set them.
             if self.num_averaged:
                 for variable, average in zip(variables, self._averages, strict=True):
                     variable.assign(average)
@@ -175,9 +203,26 @@ class NTASGD(keras.optimizers.Optimizer):
                 variable.assign(value)
             self._swapped = False
 
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        self.optimizer.exclude_from_weight_decay(var_list, var_names)
+
     @property
     def variables(self):
         return self._variables + self.optimizer.variables
+
+    def set_weights(self, weights):
+        """Sets the values of `variables`, those of the wrapped optimizer included."""
+        for variable, weight in zip(self.variables, weights, strict=True):
+            variable.assign(weight)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["record"] = np.array(self.record, "float64")
+
+    def load_own_variables(self, store):
+        arrays = {key: np.array(store[key]) for key in store.keys()}
+        self.record = arrays.pop("record", np.zeros(0)).tolist()
+        super().load_own_variables(arrays)
 
     @property
     def iterations(self):
@@ -209,3 +254,62 @@ class NTASGD(keras.optimizers.Optimizer):
             config["optimizer"], custom_objects=custom_objects
         )
         return cls(**{**config, "optimizer": optimizer})
+
+
+def find_nt_asgd(model):
+    """Returns the `NTASGD` that a model was compiled with.
+
+    Under `mixed_float16`, Keras wraps the optimizer in a `LossScaleOptimizer`; this function looks
+    inside.
+
+    Args:
+        model: A compiled `keras.Model`.
+
+    Returns:
+        The `NTASGD`.
+
+    Raises:
+        ValueError: If the model was compiled with another optimizer.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile(NTASGD("sgd"), "mse")
+    >>> find_nt_asgd(model).num_averaged
+    0
+    """
+    optimizer = model.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    if not isinstance(optimizer, NTASGD):
+        raise ValueError(
+            "The model must be compiled with awd_keras.optimizers.NTASGD(...). "
+            f"Received: optimizer={model.optimizer!r}"
+        )
+    return optimizer
+
+
+def averaged_weights(model):
+    """Replaces the weights of a compiled model by their averages inside a `with` block.
+
+    Works under every dtype policy, also where Keras has wrapped the optimizer.
+
+    Args:
+        model: A `keras.Model` compiled with an `NTASGD`.
+
+    Returns:
+        A context manager; see `NTASGD.averaged_weights`.
+
+    Raises:
+        ValueError: If the model was compiled with another optimizer.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(NTASGD("sgd"), "mse")
+    >>> x, y = keras.ops.ones((4, 2)), keras.ops.zeros((4, 1))
+    >>> history = model.fit(x, y, verbose=0)
+    >>> with averaged_weights(model):
+    ...     predictions = model.predict(x, verbose=0)
+    """
+    return find_nt_asgd(model).averaged_weights()

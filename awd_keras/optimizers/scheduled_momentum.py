@@ -1,49 +1,43 @@
-"""SGD and Adam whose momentum is a variable, as their learning rate is: schedules can set it."""
+"""SGD and Adam whose momentum can be changed between steps, as a one-cycle schedule requires."""
 
 import keras
 from keras import ops
 
 
 class _ScheduledMomentum:
-    """What the two have in common: the variable. `build` is called once the rest is built."""
+    """Mixin that keeps the momentum in a variable, so that a traced step sees changes."""
 
     def build(self, variables):
         if self.built:
             return
         super().build(variables)
-        self._current_momentum = self.add_variable(
-            (), initializer="zeros", dtype="float32", name="current_momentum"
-        )
+        self._momentum = self.add_variable((), dtype="float32", name="current_momentum")
         self.assign_momentum(self._initial_momentum)
 
     def assign_momentum(self, momentum):
-        """Sets the momentum of the steps to come.
-
-        Args:
-            momentum: a float in [0, 1).
-        """
-        self._current_momentum.assign(momentum)
+        """Sets the momentum of the next steps, a float in [0, 1)."""
+        self._momentum.assign(momentum)
 
     @property
     def current_momentum(self):
-        """The momentum of the next step (float)."""
-        return float(self._current_momentum.numpy())
+        """The momentum of the next step, as a float."""
+        return float(self._momentum.numpy())
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
-    """SGD with a momentum that can be set between steps: `assign_momentum`.
+    """SGD with a momentum that `assign_momentum` changes between steps.
 
-    The update is Keras's: the velocity takes in the learning rate of its step,
-    `velocity = momentum * velocity - learning_rate * gradient`, and is added to the weights.
+    As in Keras, `velocity = momentum * velocity - learning_rate * gradient`, and the velocity is
+    added to the weights.
 
     Args:
-        learning_rate: a float or a schedule.
-        momentum: the momentum of the first step, above 0.
-        **kwargs: those of `keras.optimizers.SGD`.
+        learning_rate: A float or a schedule. Defaults to 0.01.
+        momentum: Momentum of the first step, greater than 0. Defaults to 0.9.
+        **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Raises:
-        ValueError: without momentum, or with `nesterov`.
+        ValueError: If `momentum` is 0 or `nesterov` is True.
 
     Example:
 
@@ -61,14 +55,14 @@ class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
         super().__init__(learning_rate, momentum, **kwargs)
         if not momentum or self.nesterov:
             raise ValueError(
-                "ScheduledMomentumSGD needs a momentum above 0, without nesterov. Received: "
+                "ScheduledMomentumSGD requires a momentum above 0, without nesterov. Received: "
                 f"momentum={momentum}, nesterov={self.nesterov}"
             )
         self._initial_momentum = momentum
 
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)
-        momentum = ops.cast(self._current_momentum, variable.dtype)
+        momentum = ops.cast(self._momentum, variable.dtype)
         velocity = self.momentums[self._get_variable_index(variable)]
         step = ops.multiply(ops.cast(gradient, variable.dtype), learning_rate)
         self.assign(velocity, ops.subtract(ops.multiply(velocity, momentum), step))
@@ -77,18 +71,15 @@ class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
-    """Adam with a beta_1 that can be set between steps: `assign_momentum`.
+    """Adam with a `beta_1` that `assign_momentum` changes between steps.
 
-    The correction of the bias takes the beta_1 of the step, as other implementations of the
-    one-cycle policy do; after some tens of steps it is 1.
+    The bias correction uses the current `beta_1`, as in other implementations of the one-cycle
+    policy. After some tens of steps the correction is 1.
 
     Args:
-        learning_rate: a float or a schedule.
-        beta_1: the momentum of the first step.
-        **kwargs: those of `keras.optimizers.Adam`.
-
-    Raises:
-        ValueError: with `amsgrad`.
+        learning_rate: A float or a schedule. Defaults to 0.001.
+        beta_1: Momentum of the first step. Defaults to 0.9.
+        **kwargs: Further arguments of `keras.optimizers.Adam`.
 
     Example:
 
@@ -101,24 +92,11 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, **kwargs):
         super().__init__(learning_rate, beta_1, **kwargs)
-        if self.amsgrad:
-            raise ValueError("ScheduledMomentumAdam has no amsgrad.")
         self._initial_momentum = beta_1
 
     def update_step(self, gradient, variable, learning_rate):
-        dtype = variable.dtype
-        gradient, learning_rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
-        beta_1, beta_2 = ops.cast(self._current_momentum, dtype), self.beta_2
-        step = ops.cast(self.iterations + 1, dtype)
-        index = self._get_variable_index(variable)
-        mean, variance = self._momentums[index], self._velocities[index]
-        self.assign_add(mean, ops.multiply(ops.subtract(gradient, mean), 1 - beta_1))
-        self.assign_add(
-            variance, ops.multiply(ops.subtract(ops.square(gradient), variance), 1 - beta_2)
-        )
-        correction = ops.sqrt(1 - ops.power(ops.cast(beta_2, dtype), step))
-        correction = correction / (1 - ops.power(beta_1, step))
-        change = ops.divide(
-            ops.multiply(mean, learning_rate * correction), ops.sqrt(variance) + self.epsilon
-        )
-        self.assign_sub(variable, change)
+        self.beta_1 = ops.cast(self._momentum, variable.dtype)
+        try:
+            super().update_step(gradient, variable, learning_rate)
+        finally:
+            self.beta_1 = self._initial_momentum

@@ -109,3 +109,19 @@ def test_temporal_time_major():
     turned = raw.transpose(1, 0, 2)
     actual = losses.temporal_activation_regularization(turned, 2.0, time_major=True)
     assert_close(actual, expected, 1e-6)
+
+
+@pytest.mark.parametrize("time_major", [False, True])
+def test_padding_does_not_count(time_major):
+    outputs = make_outputs().astype("float32")
+    padded = np.concatenate([outputs, make_outputs((3, 2, 4), seed=1)], axis=1).astype("float32")
+    mask = np.arange(7) < np.full((3, 1), 5)
+    ar = losses.activation_regularization(padded, 2.0, mask=mask)
+    assert_close(ar, losses.activation_regularization(outputs, 2.0), 1e-6)
+    expected = losses.temporal_activation_regularization(outputs, 2.0)
+    if time_major:
+        padded, mask = padded.transpose(1, 0, 2), mask.T
+    tar = losses.temporal_activation_regularization(padded, 2.0, time_major, mask=mask)
+    assert_close(tar, expected, 1e-6)
+    nothing = losses.activation_regularization(padded, 2.0, mask=np.zeros_like(mask))
+    assert float(nothing) == 0.0

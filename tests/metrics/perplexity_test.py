@@ -25,12 +25,10 @@ def nats(targets, logits):
 
 class TestPerplexity:
     def test_config(self):
-        for from_logits in (True, False):
-            metric = metrics.Perplexity(from_logits=from_logits, name="surprise")
-            config = check_config(metric).get_config()
-            assert (config["from_logits"], config["name"]) == (from_logits, "surprise")
-
-    def test_default_name(self):
+        metric = metrics.Perplexity(True, mask_token_id=3, dtype="float64", name="surprise")
+        config = check_config(metric).get_config()
+        expected = {"from_logits": True, "mask_token_id": 3, "dtype": "float64", "name": "surprise"}
+        assert config == expected
         assert metrics.Perplexity().name == "perplexity"
 
     def test_one_batch(self):
@@ -40,27 +38,20 @@ class TestPerplexity:
         expected = np.exp(np.mean(nats(targets, logits)))
         assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
 
-    def test_logits_are_the_default(self):
+    def test_probabilities_are_the_default(self):
         targets, logits = make_batch((3, 4))
         metric = metrics.Perplexity()
-        metric.update_state(targets, logits)
-        expected = np.exp(np.mean(nats(targets, logits)))
-        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
-
-    def test_probabilities(self):
-        targets, logits = make_batch((3, 4))
-        metric = metrics.Perplexity(from_logits=False)
         metric.update_state(targets, tf.nn.softmax(logits))
         expected = np.exp(np.mean(nats(targets, logits)))
         assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
 
     def test_uniform_prediction_has_the_size_of_the_vocabulary(self):
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(np.zeros((2, 3), "int32"), np.zeros((2, 3, VOCABULARY)))
         assert float(metric.result()) == pytest.approx(VOCABULARY, rel=1e-6)
 
     def test_sums_over_batches_not_a_mean_of_means(self):
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         batches = [make_batch((1, 1), 1), make_batch((4, 7), 2), make_batch((2, 3), 3)]
         for targets, logits in batches:
             metric.update_state(targets, logits)
@@ -73,21 +64,65 @@ class TestPerplexity:
         targets, logits = make_batch((2, 5))
         weights = np.random.default_rng(4).random((2, 5)).astype("float32")
         weights[1, 2:] = 0.0
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(targets, logits, sample_weight=weights)
         metric.update_state(targets, logits, sample_weight=np.zeros((2, 5)))
         expected = np.exp(np.sum(weights * nats(targets, logits)) / np.sum(weights))
         assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
 
+    def test_sample_weight_with_a_last_axis_of_one(self):
+        targets, logits = make_batch((2, 5))
+        weights = np.random.default_rng(4).random((2, 5)).astype("float32")
+        flat, deep = (metrics.Perplexity(from_logits=True) for _ in range(2))
+        flat.update_state(targets, logits, sample_weight=weights)
+        deep.update_state(targets[..., None], logits, sample_weight=weights[..., None])
+        assert float(deep.result()) == float(flat.result())
+
+    @pytest.mark.parametrize("mask_token_id", [0, -1])
+    def test_mask_token_id(self, mask_token_id):
+        targets, logits = make_batch((2, 5))
+        weights = np.random.default_rng(4).random((2, 5)).astype("float32")
+        targets[1, 2:] = mask_token_id
+        counts = targets != mask_token_id
+        assert 0 < np.sum(counts) < counts.size
+        metric = metrics.Perplexity(from_logits=True, mask_token_id=mask_token_id)
+        metric.update_state(targets, logits)
+        expected = np.exp(np.mean(nats(targets, logits)[counts]))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+        metric.reset_state()
+        metric.update_state(targets, logits, sample_weight=weights)
+        expected = np.exp(np.average(nats(targets, logits)[counts], weights=weights[counts]))
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("mask_zero", [True, False])
+    def test_padding_does_not_count(self, mask_zero):
+        # By the mask of an embedding, or by the class that the loss ignores.
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(VOCABULARY, 4, mask_zero=mask_zero),
+            keras.layers.Dense(
+                VOCABULARY, kernel_initializer=keras.initializers.RandomNormal(0, 9)
+            ),
+        ]
+        model = keras.Sequential(layers)
+        ignore_class, mask_token_id = (None, None) if mask_zero else (0, 0)
+        loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=ignore_class)
+        perplexity = metrics.Perplexity(from_logits=True, mask_token_id=mask_token_id)
+        model.compile("sgd", loss, metrics=[perplexity])
+        ids = np.array([[1, 2, 3, 4, 5], [3, 4, 0, 0, 0]])
+        results = model.evaluate(ids, ids, verbose=0, return_dict=True)
+        assert results["perplexity"] == pytest.approx(np.exp(results["loss"]), rel=1e-5)
+
     def test_sample_weight_of_rows(self):
         targets, logits = make_batch((2, 5))
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(targets, logits, sample_weight=np.array([1.0, 0.0]))
         expected = np.exp(np.mean(nats(targets[:1], logits[:1])))
         assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
 
     def test_reset(self):
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(*make_batch((4, 7), 1))
         metric.reset_state()
         targets, logits = make_batch((2, 3), 2)
@@ -98,7 +133,7 @@ class TestPerplexity:
     def test_overflow_is_infinite(self):
         logits = np.zeros((1, 2, VOCABULARY), "float32")
         logits[..., 0] = 1e4
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(np.ones((1, 2), "int32"), logits)
         assert float(metric.result()) == float("inf")
 
@@ -106,7 +141,7 @@ class TestPerplexity:
         targets, logits = make_batch((4, 64))
         half = tf.cast(logits, "bfloat16")
         rounded = tf.cast(half, "float32").numpy()
-        metric = metrics.Perplexity()
+        metric = metrics.Perplexity(from_logits=True)
         metric.update_state(targets, half)
         expected = np.exp(np.mean(nats(targets, rounded)))
         assert float(metric.result()) == pytest.approx(expected, rel=1e-4)
@@ -123,7 +158,7 @@ class TestPerplexity:
         model.compile(
             "adam",
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[metrics.Perplexity()],
+            metrics=[metrics.Perplexity(from_logits=True)],
         )
         targets, _ = make_batch((7, 5))
         # The last batch is smaller than the others.

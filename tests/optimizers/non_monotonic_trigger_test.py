@@ -8,6 +8,8 @@ import pytest
 
 from awd_keras.optimizers import NonMonotonicTrigger
 
+NAN = float("nan")
+
 
 def updates(interval, losses):
     """What the trigger answers to each loss."""
@@ -82,6 +84,23 @@ class TestNonMonotonicTrigger:
         answers = updates(1, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
         assert answers == [False, False, True, False, False, False]
         assert all(type(answer) is bool for answer in answers)
+
+    def test_reason(self):
+        trigger = NonMonotonicTrigger(2)
+        answers = []
+        for loss in (4.0, 4.5, 4.4, 5.0, 3.0):
+            answers.append(trigger.reason)
+            trigger.update(loss)
+        assert answers[:4] == [None] * 4
+        assert trigger.reason == (
+            "validation loss 5.0000 is above 4.0000, the smallest on record without the last 2; "
+            "record: 4.0000 4.5000 4.4000"
+        )
+
+    @pytest.mark.parametrize("losses", [[NAN, 1, 2, 3, 4], [1, NAN, 2, 3, 4], [1, 2, NAN, 3, 4]])
+    def test_nan_is_never_the_smallest_loss(self, losses):
+        assert first_firing(1, losses) in (2, 3)
+        assert first_firing(1, [NAN, NAN, NAN]) is None
 
     def test_record_holds_the_losses_in_order(self):
         trigger = NonMonotonicTrigger(5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.optimizers import NTASGD
+from awd_keras.optimizers import NTASGD, averaged_weights
 from tests.optimizers.tiny import (
     assert_all_equal,
     averages,
@@ -16,7 +16,14 @@ from tests.optimizers.tiny import (
     make_variables,
     values,
 )
-from tests.test_case import assert_close, assert_equal, dtype_policy, floatx
+from tests.test_case import (
+    assert_close,
+    assert_equal,
+    check_config,
+    dtype_policy,
+    floatx,
+    save_and_load,
+)
 
 
 class TestAverage:
@@ -293,6 +300,30 @@ class TestDelegation:
         # An average for each variable, the switch and the count at least.
         assert len(paths) >= len(inner) + len(variables) + 2
 
+    def test_any_identifier(self):
+        assert isinstance(NTASGD("adam").optimizer, keras.optimizers.Adam)
+
+    def test_weights_excluded_from_decay(self):
+        bias, kernel = keras.Variable([1.0], name="bias"), keras.Variable([1.0], name="kernel")
+        optimizer = NTASGD(keras.optimizers.SGD(1.0, weight_decay=0.1))
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        optimizer.build([bias, kernel])
+        optimizer.apply([tf.zeros(1), tf.zeros(1)])
+        assert float(bias[0]) == 1.0
+        assert float(kernel[0]) == pytest.approx(0.9)
+
+    def test_accumulated_gradients_count_once(self):
+        variable = keras.Variable([0.0])
+        optimizer = NTASGD(keras.optimizers.SGD(1.0, gradient_accumulation_steps=2))
+        optimizer.build([variable])
+        optimizer.trigger()
+        step = tf.function(lambda: optimizer.apply([tf.ones(1)], [variable]))
+        for count in (0, 1, 1, 2):
+            step()
+            assert optimizer.num_averaged == count
+        assert_equal(variable, [-2.0])
+        assert_equal(averages(optimizer, [variable])[0], [-1.5])
+
     def test_wrapped_attribute_is_not_taken_for_loss_scaling(self):
         optimizer, _ = make_built()
         assert isinstance(optimizer.optimizer, keras.optimizers.SGD)
@@ -305,6 +336,31 @@ class TestDelegation:
 
 
 class TestMixedPrecision:
+    def test_refuses_loss_scaling_inside(self):
+        with pytest.raises(ValueError, match=r"LossScaleOptimizer\(NTASGD"):
+            NTASGD(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)))
+
+    @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+    def test_averaged_weights_of_a_model(self, policy):
+        with dtype_policy(policy):
+            model = make_model(NTASGD(keras.optimizers.SGD(0.01)))
+        inputs, targets = make_data()
+        model.optimizer.build(model.trainable_variables)
+        getattr(model.optimizer, "inner_optimizer", model.optimizer).trigger()
+        record = []
+        for _ in range(2):
+            model.train_on_batch(inputs, targets)
+            record.append(values(model.trainable_variables))
+        with averaged_weights(model):
+            averaged = values(model.trainable_variables)
+        for actual, iterates in zip(averaged, zip(*record)):
+            assert_close(actual, np.mean(iterates, axis=0), 1e-6)
+        assert_all_equal(values(model.trainable_variables), record[-1])
+
+    def test_averaged_weights_of_a_model_with_another_optimizer(self):
+        with pytest.raises(ValueError, match="NTASGD"):
+            averaged_weights(make_model("sgd"))
+
     def test_skipped_step_never_reaches_the_average(self):
         with dtype_policy("mixed_float16"):
             model = make_model(NTASGD(keras.optimizers.SGD(0.01)))
@@ -344,3 +400,93 @@ class TestMixedPrecision:
         ):
             assert average.dtype == "float32"
             assert_close(average, np.mean(iterates, axis=0), 1e-6)
+
+
+class TestSaving:
+    def test_config(self):
+        optimizer = NTASGD(
+            keras.optimizers.SGD(30.0, weight_decay=1.2e-6, global_clipnorm=0.25), name="mine"
+        )
+        revived = check_config(optimizer)
+        assert revived.name == "mine"
+        assert isinstance(revived.optimizer, keras.optimizers.SGD)
+        assert revived.optimizer.weight_decay == 1.2e-6
+        assert revived.optimizer.global_clipnorm == 0.25
+        assert NTASGD(keras.optimizers.Adam()).name == "nt_asgd"
+
+    def test_keras_serialization(self):
+        optimizer = NTASGD(keras.optimizers.Adam(0.25))
+        revived = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        assert isinstance(revived, NTASGD)
+        assert isinstance(revived.optimizer, keras.optimizers.Adam)
+        assert revived.get_config() == optimizer.get_config()
+
+    @pytest.mark.parametrize("optimizer_class", [keras.optimizers.SGD, keras.optimizers.Adam])
+    def test_compiled_model_survives_a_file(self, optimizer_class):
+        model = make_model(NTASGD(optimizer_class(0.05)))
+        inputs, targets = make_data()
+        model.fit(inputs, targets, batch_size=4, verbose=0)
+        model.optimizer.trigger()
+        model.fit(inputs, targets, batch_size=4, verbose=0, shuffle=False)
+        revived = save_and_load(model)
+        assert isinstance(revived.optimizer, NTASGD)
+        assert revived.optimizer.triggered and revived.optimizer.num_averaged == 2
+        before, after = model.optimizer.variables, revived.optimizer.variables
+        assert len(before) == len(after)
+        assert_all_equal(values(after), values(before))
+        # Both go on alike.
+        for each in (model, revived):
+            each.fit(inputs, targets, batch_size=4, verbose=0, shuffle=False)
+        assert revived.optimizer.num_averaged == 4
+        assert_all_equal(revived.get_weights(), model.get_weights())
+        assert_all_equal(
+            averages(revived.optimizer, revived.trainable_variables),
+            averages(model.optimizer, model.trainable_variables),
+        )
+
+    @pytest.mark.parametrize("carry", ["set_weights", "own_variables"])
+    def test_variables_carry_over_to_another_wrapper(self, carry):
+        optimizer, variables = make_built(keras.optimizers.SGD(0.5, momentum=0.9))
+        optimizer.trigger()
+        optimizer.record = [2.0, 3.0]
+        for step in range(3):
+            optimizer.apply(make_gradients(step), variables)
+        other, _ = make_built(keras.optimizers.SGD(0.5, momentum=0.9))
+        if carry == "set_weights":
+            other.set_weights(values(optimizer.variables))
+        else:
+            store = {}
+            optimizer.save_own_variables(store)
+            other.load_own_variables(store)
+            assert other.record == [2.0, 3.0]
+        assert int(other.iterations) == 3 and other.triggered
+        assert_all_equal(values(other.variables), values(optimizer.variables))
+
+    @pytest.mark.parametrize("built_before", [True, False])
+    def test_checkpoint(self, tmp_path, built_before):
+        optimizer, variables = make_built(keras.optimizers.Adam(0.1))
+        for step in range(4):
+            if step == 2:
+                optimizer.trigger()
+            optimizer.apply(make_gradients(step), variables)
+        first, second = variables
+        path = tf.train.Checkpoint(optimizer=optimizer, first=first, second=second).save(
+            str(tmp_path / "checkpoint")
+        )
+        other, other_variables = NTASGD(keras.optimizers.Adam(0.7)), make_variables()
+        checkpoint = tf.train.Checkpoint(
+            optimizer=other, first=other_variables[0], second=other_variables[1]
+        )
+        if built_before:
+            other.build(other_variables)
+            status = checkpoint.restore(path)
+        else:
+            status = checkpoint.restore(path)
+            other.build(other_variables)
+        status.assert_existing_objects_matched()
+        assert other.triggered and other.num_averaged == 2
+        assert float(other.learning_rate) == float(optimizer.learning_rate)
+        for each, its_variables in ((optimizer, variables), (other, other_variables)):
+            each.apply(make_gradients(9), its_variables)
+        assert_all_equal(values(other_variables), values(variables))
+        assert_all_equal(averages(other, other_variables), averages(optimizer, variables))

@@ -91,7 +91,6 @@ def test_adam_against_numpy():
     [
         (lambda: ScheduledMomentumSGD(momentum=0.0), "momentum above 0"),
         (lambda: ScheduledMomentumSGD(nesterov=True), "without nesterov"),
-        (lambda: ScheduledMomentumAdam(amsgrad=True), "no amsgrad"),
     ],
 )
 def test_invalid(make, message):
