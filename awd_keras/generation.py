@@ -1,94 +1,26 @@
-"""Text from a language model, word by word."""
+"""Text generation with a language model."""
 
 import dataclasses
 import math
-import numbers
 
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.data.vocabulary_check import check_vocabulary
-from awd_keras.errors import InputError
-from awd_keras.evaluation.token_log_probabilities import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import sample, sample_seeds
 
-# Texts written side by side, and words of the prompt read at once. No text depends on either.
+# Samples per batch, and words of the prompt per call. The texts do not depend on either.
 _BATCH_SIZE = 64
 _PROMPT_WINDOW = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerationConfig:
-    """How text is drawn.
-
-    Args:
-        num_samples: how many texts.
-        max_words: words after which a text ends, if no `<eos>` has ended it.
-        temperature: what the logits are divided by; 0 always takes the likeliest word.
-        top_k: draw from so many of the likeliest words; 0 for all.
-        top_p: draw from the fewest words, likeliest first, whose probabilities sum to at least
-            this; 1 for all.
-        seed: each text is a function of the seed and its own number, 0, 1, 2 and so on.
-        unknown: whether `<unk>` may be written.
-        repeat_unknown: whether `<unk>` may be written after `<unk>`.
-
-    Raises:
-        InputError: naming the setting, what was expected and what was received.
-
-    Example:
-
-    >>> GenerationConfig(temperature=-1.0)
-    Traceback (most recent call last):
-    ...
-    trainers.config.InputError: temperature must be a finite number of at least 0. Received: -1.0
-    """
-
-    num_samples: int = 1
-    max_words: int = 100
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
-    unknown: bool = True
-    repeat_unknown: bool = True
-
-    def __post_init__(self):
-        self._check("num_samples", numbers.Integral, lambda v: 1 <= v < 2**31, "a positive integer")
-        self._check("max_words", numbers.Integral, lambda v: 1 <= v < 2**31, "a positive integer")
-        self._check(
-            "temperature",
-            numbers.Real,
-            lambda v: 0 <= v < math.inf,
-            "a finite number of at least 0",
-        )
-        self._check(
-            "top_k",
-            numbers.Integral,
-            lambda v: 0 <= v < 2**31,
-            "an integer of at least 0; 0 is for all words",
-        )
-        self._check("top_p", numbers.Real, lambda v: 0 < v <= 1, "in (0, 1]; 1 is for all words")
-        self._check(
-            "seed",
-            numbers.Integral,
-            lambda v: 0 <= v < 2**62,
-            "an integer of at least 0, below 2**62",
-        )
-
-    def _check(self, name, kind, holds, expected):
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, kind) or not holds(value):
-            raise InputError(f"{name} must be {expected}. Received: {value!r}")
-
-
-@dataclasses.dataclass(frozen=True)
 class GeneratedText:
-    """A text.
+    """A generated text.
 
     Args:
-        words: its words, without those of the prompt and the `<eos>` at its end.
-        finished: whether it ended with `<eos>`; otherwise it reached its largest length.
+        words: The words after the prompt, without the final `<eos>`.
+        finished: Whether the text ended with `<eos>`. If not, it reached `max_words`.
     """
 
     words: tuple[str, ...]
@@ -96,14 +28,16 @@ class GeneratedText:
 
 
 class TextGenerator:
-    """Writes texts with one model and one graph.
+    """Generates text with a language model.
+
+    The model is traced once and serves all prompts and settings.
 
     Args:
-        model: an `AWDLSTMLanguageModel`.
-        vocabulary: its `Vocabulary`.
+        model: An `AWDLSTMLanguageModel`.
+        vocabulary: Its `Vocabulary`.
 
     Raises:
-        InputError: if the vocabulary has no `<eos>`, or not the size of the model's.
+        InputError: If the vocabulary has no `<eos>`, or its size differs from the model's.
 
     Example:
 
@@ -112,18 +46,19 @@ class TextGenerator:
     >>> vocabulary = Vocabulary(["<unk>", "<eos>", "the", "cat"])
     >>> model = AWDLSTMLanguageModel(4, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> generator = TextGenerator(model, vocabulary)
-    >>> texts = generator.generate("the", GenerationConfig(num_samples=3, max_words=5))
+    >>> texts = generator.generate("the", num_samples=3, max_words=5)
     >>> [len(text.words) <= 5 for text in texts]
     [True, True, True]
     """
 
     def __init__(self, model, vocabulary):
-        check_vocabulary(vocabulary, model.backbone.vocabulary_size)
+        vocabulary.check_compatible(model.backbone.vocabulary_size)
         self._model = model
         self._vocabulary = vocabulary
         self._unk_id = -1 if vocabulary.unk_id is None else vocabulary.unk_id
-        token_ids, _, states = window_signature(model)
-        # The settings are tensors too: one trace serves all.
+        states = tf.nest.map_structure(
+            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
+        )
         options = {
             "temperature": tf.TensorSpec((), tf.float32),
             "top_k": tf.TensorSpec((), tf.int32),
@@ -131,14 +66,10 @@ class TextGenerator:
             "unknown": tf.TensorSpec((), tf.bool),
             "repeat_unknown": tf.TensorSpec((), tf.bool),
         }
-        self._sample_seeds = tf.function(
-            sample_seeds,
-            input_signature=[tf.TensorSpec((2,), tf.int32), tf.TensorSpec((None,), tf.int32)],
-        )
-        self._step = tf.function(
-            self._next_words,
+        self._next_words = tf.function(
+            self._sample_next_words,
             input_signature=[
-                token_ids,
+                tf.TensorSpec((None, None), tf.int32),
                 states,
                 tf.TensorSpec((None, 2), tf.int32),
                 tf.TensorSpec((), tf.int32),
@@ -146,70 +77,107 @@ class TextGenerator:
             ],
         )
 
-    def _next_words(self, token_ids, states, seeds, step, options):
-        """Reads words, one or more a row, and draws the one after them."""
+    def generate(
+        self,
+        prompt="",
+        num_samples=1,
+        max_words=100,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        seed=0,
+        unknown=True,
+        repeat_unknown=True,
+    ):
+        """Continues a prompt until `<eos>` or the maximum length.
+
+        As in the training text, the prompt follows an `<eos>`, and the initial state is zero.
+
+        Args:
+            prompt: Words separated by white space. Defaults to none, which starts a new line.
+            num_samples: Number of texts. Defaults to 1.
+            max_words: Maximum number of words per text. Defaults to 100.
+            temperature: Divisor of the logits. 0 always selects the most likely word. Defaults to
+                1.
+            top_k: Sample from the k most likely words, or 0 for all words. Defaults to 0.
+            top_p: Sample from the smallest set of most likely words whose probabilities sum to at
+                least this value. Defaults to 1, all words.
+            seed: Non-negative integer. Each text depends on the seed and on its own index only, so
+                that a larger `num_samples` extends the list. Defaults to 0.
+            unknown: Whether `<unk>` may be generated. Defaults to `True`.
+            repeat_unknown: Whether `<unk>` may follow `<unk>`. Defaults to `True`.
+
+        Returns:
+            An iterator over the texts, each a `GeneratedText`.
+
+        Raises:
+            ValueError: If an argument is out of range.
+            InputError: If a word of the prompt is not in the vocabulary, which has no `<unk>`.
+        """
+        if num_samples < 1 or max_words < 1:
+            raise ValueError(
+                "`num_samples` and `max_words` must be positive. "
+                f"Received: num_samples={num_samples}, max_words={max_words}"
+            )
+        if not 0 <= temperature < math.inf:
+            raise ValueError(
+                f"`temperature` must be at least 0 and finite. Received: temperature={temperature}"
+            )
+        if top_k < 0 or not 0 < top_p <= 1:
+            raise ValueError(
+                "`top_k` must be at least 0, and `top_p` in (0, 1]. "
+                f"Received: top_k={top_k}, top_p={top_p}"
+            )
+        if not 0 <= seed < 2**62:
+            raise ValueError(f"`seed` must be in [0, 2**62). Received: seed={seed}")
+        prompt_ids = self._vocabulary.encode(["<eos>", *prompt.split()])
+        options = {
+            "temperature": temperature,
+            "top_k": min(top_k, len(self._vocabulary)),
+            "top_p": top_p,
+            "unknown": unknown,
+            "repeat_unknown": repeat_unknown,
+        }
+        return (
+            text
+            for start in range(0, num_samples, _BATCH_SIZE)
+            for text in self._generate_batch(
+                prompt_ids,
+                range(start, min(start + _BATCH_SIZE, num_samples)),
+                max_words,
+                seed,
+                options,
+            )
+        )
+
+    def _generate_batch(self, prompt_ids, samples, max_words, seed, options):
+        eos_id = self._vocabulary.eos_id
+        seeds = sample_seeds(run_seed(seed), tf.constant(samples))
+        states = self._model.initial_state(len(samples))
+        for start in range(0, len(prompt_ids), _PROMPT_WINDOW):
+            window = np.tile(prompt_ids[start : start + _PROMPT_WINDOW], (len(samples), 1))
+            words, states = self._next_words(window, states, seeds, 0, options)
+        columns = [words.numpy()]
+        finished = columns[0] == eos_id
+        while len(columns) < max_words and not finished.all():
+            words, states = self._next_words(
+                words[:, tf.newaxis], states, seeds, len(columns), options
+            )
+            columns.append(words.numpy())
+            finished |= columns[-1] == eos_id
+        for ids in np.stack(columns, axis=1).tolist():
+            end = ids.index(eos_id) if eos_id in ids else None
+            yield GeneratedText(tuple(self._vocabulary.decode(ids[:end])), end is not None)
+
+    def _sample_next_words(self, token_ids, states, seeds, step, options):
+        """Reads at least one word per row and samples the next one."""
         _, outputs, states = self._model.backbone(token_ids, states, training=False)
         logits = self._model.decoder(outputs[:, -1])
-        may_be_unknown = options["unknown"] & (
+        allowed = options["unknown"] & (
             options["repeat_unknown"] | (token_ids[:, -1] != self._unk_id)
         )
         is_unknown = tf.range(tf.shape(logits)[1]) == self._unk_id
-        removed = ~may_be_unknown[:, tf.newaxis] & is_unknown[tf.newaxis]
-        logits = tf.where(removed, -math.inf, logits)
+        logits = tf.where(~allowed[:, tf.newaxis] & is_unknown, -math.inf, logits)
         rows = tf.shape(logits)[:1]
         settings = [tf.fill(rows, options[name]) for name in ("temperature", "top_k", "top_p")]
         return sample(logits, *settings, seeds, step), states
-
-    def generate(self, prompt="", config=None):
-        """Writes on from a prompt, until `<eos>` or the largest length.
-
-        As a line of the training text does, the prompt begins after an `<eos>`, from a zero state.
-
-        Args:
-            prompt: words with white space between them; none begins a line.
-            config: None or a `GenerationConfig`.
-
-        Returns:
-            an iterator of `GeneratedText`, one for each sample. The first texts of a larger number
-            are those of a smaller one: each has random numbers of its own.
-
-        Raises:
-            InputError: if the vocabulary lacks a word of the prompt and has no `<unk>` for it.
-        """
-        try:
-            ids = self._vocabulary.encode(["<eos>", *prompt.split()])
-        except ValueError as error:
-            raise InputError(f"The prompt cannot be read: {error}") from error
-        return self._generate(ids, config or GenerationConfig())
-
-    def _generate(self, prompt_ids, config):
-        for start in range(0, config.num_samples, _BATCH_SIZE):
-            samples = range(start, min(start + _BATCH_SIZE, config.num_samples))
-            yield from self._generate_batch(prompt_ids, config, samples)
-
-    def _generate_batch(self, prompt_ids, config, samples):
-        options = {
-            "temperature": tf.constant(config.temperature, tf.float32),
-            "top_k": tf.constant(config.top_k, tf.int32),
-            "top_p": tf.constant(config.top_p, tf.float32),
-            "unknown": tf.constant(config.unknown),
-            "repeat_unknown": tf.constant(config.repeat_unknown),
-        }
-        seeds = self._sample_seeds(run_seed(config.seed), tf.constant(samples))
-        states = self._model.initial_state(len(samples))
-        first = tf.constant(0)
-        for start in range(0, len(prompt_ids), _PROMPT_WINDOW):
-            window = np.tile(prompt_ids[start : start + _PROMPT_WINDOW], (len(samples), 1))
-            words, states = self._step(tf.constant(window), states, seeds, first, options)
-        columns = [words.numpy()]
-        finished = columns[0] == self._vocabulary.eos_id
-        while len(columns) < config.max_words and not finished.all():
-            words, states = self._step(
-                words[:, tf.newaxis], states, seeds, tf.constant(len(columns)), options
-            )
-            columns.append(words.numpy())
-            finished |= columns[-1] == self._vocabulary.eos_id
-        for ids in np.stack(columns, axis=1).tolist():
-            ended = self._vocabulary.eos_id in ids
-            ids = ids[: ids.index(self._vocabulary.eos_id)] if ended else ids
-            yield GeneratedText(tuple(self._vocabulary.decode(ids)), ended)

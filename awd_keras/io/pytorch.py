@@ -11,7 +11,6 @@ import numpy as np
 
 from awd_keras.errors import InputError
 from awd_keras.io.state_dict import to_array
-from awd_keras.models.language_model import AWDLSTMLanguageModel
 
 FORMATS = ("authors", "fastai")
 
@@ -40,6 +39,7 @@ def infer_sizes(state_dict):
 
     Example:
 
+    >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> infer_sizes(to_pytorch(model, "fastai"))["hidden_dim"]
     16
@@ -74,6 +74,7 @@ def from_pytorch(model, state_dict):
 
     Example:
 
+    >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> from_pytorch(model, to_pytorch(model, "authors"))
     """
@@ -112,6 +113,7 @@ def to_pytorch(model, model_format):
 
     Example:
 
+    >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> to_pytorch(model, "authors")["rnns.1.module.weight_ih_l0"].shape
     (32, 16)
@@ -130,8 +132,8 @@ def to_pytorch(model, model_format):
         kernel, recurrent_kernel, bias = (
             to_array(variable.path, variable.numpy()) for variable in layer.weights
         )
-        weights[f"rnns.{index}.weight_ih_l0"] = np.ascontiguousarray(kernel.T)
-        weights[f"rnns.{index}.weight_hh_l0"] = np.ascontiguousarray(recurrent_kernel.T)
+        weights[f"rnns.{index}.weight_ih_l0"] = kernel.T
+        weights[f"rnns.{index}.weight_hh_l0"] = recurrent_kernel.T
         weights[f"rnns.{index}.bias_ih_l0"] = bias
         weights[f"rnns.{index}.bias_hh_l0"] = np.zeros_like(bias)
     if not backbone.tie_weights:

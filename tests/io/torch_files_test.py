@@ -1,11 +1,12 @@
-"""Files that PyTorch itself reads and writes; skipped where it is missing."""
+"""State dicts in files of PyTorch, which must be installed."""
 
 import numpy as np
 import pytest
 
 from awd_keras import io
+from awd_keras.errors import InputError
 
-torch = pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
+torch = pytest.importorskip("torch", reason="needs PyTorch")
 
 
 @pytest.fixture
@@ -23,14 +24,8 @@ class RunsCode:
         return open, (str(self.path), "w")
 
 
-def linear():
-    return torch.nn.Sequential(torch.nn.Linear(3, 2))
-
-
-@pytest.mark.parametrize("ending", [".pt", ".pth"])
-def test_round_trip(tmp_path, ending):
-    path = tmp_path / f"weights{ending}"
-    matrix = np.arange(6, dtype="float32").reshape(2, 3)
+def test_round_trip(path):
+    matrix = np.arange(6, dtype="float32").reshape(2, 3).T
     arrays = {"encoder.weight": matrix, "decoder.weight": matrix, "decoder.bias": np.zeros(2)}
     io.write_state_dict(path, arrays)
     read = io.read_state_dict(path)
@@ -40,93 +35,41 @@ def test_round_trip(tmp_path, ending):
         assert read[name].dtype == array.dtype
     loaded = torch.load(path, weights_only=True)
     assert loaded["encoder.weight"].data_ptr() == loaded["decoder.weight"].data_ptr()
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_state_dict_as_pytorch_writes_it(path):
-    model = linear()
+def test_checkpoints_that_contain_a_state_dict(path):
+    weights = {"half": torch.ones(2).bfloat16(), "transposed": torch.arange(6.0).reshape(2, 3).T}
     for saved in (
-        model.state_dict(),
-        {"model": model.state_dict(), "opt": {"state": [], "hypers": [{"lr": 0.1}]}},
-        {"state_dict": model.state_dict(), "epoch": 3},
+        weights,
+        {"model": weights, "opt": {"state": [], "hypers": [{"lr": 0.1}]}},
+        {"state_dict": weights, "epoch": 3},
     ):
         torch.save(saved, path)
         read = io.read_state_dict(path)
-        assert set(read) == {"0.weight", "0.bias"}
-        np.testing.assert_array_equal(read["0.weight"], model[0].weight.detach().numpy())
+        assert set(read) == set(weights)
+        np.testing.assert_array_equal(read["half"], np.ones(2, "float32"))
+        np.testing.assert_array_equal(read["transposed"], weights["transposed"].numpy())
 
 
-def test_types_and_strides(path):
-    matrix = torch.arange(6.0).reshape(2, 3)
-    torch.save({"half": matrix.bfloat16(), "double": matrix.double(), "turned": matrix.T}, path)
-    read = io.read_state_dict(path)
-    assert [read[name].dtype.name for name in ("half", "double")] == ["float32", "float64"]
-    for name in ("half", "double"):
-        np.testing.assert_array_equal(read[name], matrix.numpy())
-    np.testing.assert_array_equal(read["turned"], matrix.numpy().T)
-
-
-def test_tensors_of_a_model_need_no_file():
-    model = linear()
-    with pytest.raises(io.InputError, match="encoder.weight is missing"):
-        io.infer_sizes(model.state_dict())
-
-
-@pytest.mark.parametrize("as_list", [True, False])
-def test_a_pickled_model_is_refused_and_the_two_lines_convert_it(path, as_list):
-    model = linear()
-    torch.save([model, None, None] if as_list else model, path)
-    with pytest.raises(io.InputError, match="holds more than tensors") as error:
-        io.read_state_dict(path)
-    lines = str(error.value).splitlines()[1:]
-    assert len(lines) == 2
-    exec("\n".join(line.strip() for line in lines), {})
-    read = io.read_state_dict(path.with_name("weights_state_dict.pt"))
-    np.testing.assert_array_equal(read["0.weight"], model[0].weight.detach().numpy())
-
-
-@pytest.mark.parametrize("old_format", [True, False])
-def test_no_code_of_a_file_is_run(path, tmp_path, old_format):
+def test_pickles_are_not_loaded(path, tmp_path):
     trace = tmp_path / "trace"
-    saved = {"a": torch.zeros(1), "b": RunsCode(trace)}
-    torch.save(saved, path, _use_new_zipfile_serialization=not old_format)
-    with pytest.raises(io.InputError, match="holds more than tensors"):
+    torch.save({"a": torch.zeros(1), "b": RunsCode(trace)}, path)
+    with pytest.raises(InputError, match="must contain only tensors"):
         io.read_state_dict(path)
     assert not trace.exists()
-    # It would have run.
-    torch.load(path, weights_only=False)
-    assert trace.exists()
-
-
-@pytest.mark.parametrize(
-    "tensor",
-    [
-        torch.zeros(1).expand(2**40),
-        torch.zeros(1).expand(2**20, 2**20),
-        torch.eye(3).to_sparse(),
-        torch.zeros(2, 2, device="meta"),
-        "text",
-        3,
-    ],
-)
-def test_what_is_no_dense_tensor(path, tensor):
-    torch.save({"encoder.weight": tensor}, path)
-    expected = "encoder.weight must be a dense tensor that fills memory. Received: "
-    with pytest.raises(io.InputError, match=expected):
-        io.read_state_dict(path)
 
 
 @pytest.mark.parametrize("saved", [[torch.zeros(2)], torch.zeros(2), 3])
-def test_what_is_no_state_dict(path, saved):
+def test_files_without_a_state_dict(path, saved):
     torch.save(saved, path)
-    with pytest.raises(io.InputError, match="must hold a state dict"):
+    with pytest.raises(InputError, match="must contain a state dict"):
         io.read_state_dict(path)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
-def test_a_damaged_file_is_named(path, part):
-    torch.save(linear().state_dict(), path)
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.9])
+def test_a_damaged_file(path, fraction):
+    torch.save({"a": torch.zeros(100)}, path)
     content = path.read_bytes()
-    path.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(io.InputError, match=r"weights\.pt (cannot be read|holds more)"):
+    path.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(InputError, match=r"weights\.pt (cannot be read|must contain)"):
         io.read_state_dict(path)

@@ -1,0 +1,27 @@
+"""Turns a trained run into the model that comes with the package."""
+
+from absl import flags
+
+from awd_keras import bundled_model
+from trainers.errors import UserError
+from trainers.training import RunFolder, factory
+
+FLAGS = flags.FLAGS
+
+
+def main():
+    """Writes the files of the bundled model."""
+    if FLAGS.workdir is None:
+        raise UserError("--workdir is required: the folder of a trained run.")
+    model, vocabulary, config = factory.load_run(FLAGS.workdir, "float32")
+    run = RunFolder(FLAGS.workdir)
+    results = run.read_results() or {}
+    facts = {
+        # Paths on this machine are of no use to anybody else.
+        "settings": config.replace(data_dir=None, initial_run=None).to_dict(),
+        "corpus": {"name": run.read_config()[1].get("name")},
+        "results": {split: results.get(split) for split in ("validation", "test")},
+    }
+    folder = FLAGS.output or bundled_model.FOLDER
+    bundled_model.write_bundled_model(model, vocabulary, facts, folder)
+    print(f"{bundled_model.describe_bundled_model(folder)}, written to {folder}")

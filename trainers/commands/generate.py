@@ -1,0 +1,39 @@
+"""Generates text with a trained model."""
+
+import sys
+
+from absl import flags
+
+from awd_keras.bundled_model import describe_bundled_model
+from awd_keras.generation import TextGenerator
+from trainers.errors import UserError
+from trainers.training import factory
+
+FLAGS = flags.FLAGS
+
+
+def main():
+    """Prints samples, one per line."""
+    model, vocabulary, _ = factory.load_model(FLAGS.workdir, FLAGS.dtype)
+    if FLAGS.workdir is None:
+        print(describe_bundled_model(), file=sys.stderr)
+    prompt = FLAGS.prompt.split()
+    try:
+        texts = TextGenerator(model, vocabulary).generate(
+            FLAGS.prompt,
+            num_samples=FLAGS.num_samples,
+            max_words=FLAGS.max_words,
+            temperature=FLAGS.temperature,
+            top_k=FLAGS.top_k,
+            top_p=FLAGS.top_p,
+            seed=FLAGS.seed,
+            unknown=FLAGS.unknown,
+            repeat_unknown=FLAGS.repeat_unknown,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    unknown = sorted({word for word in prompt if word not in vocabulary})
+    if unknown:
+        print(f"warning: read as <unk>: {' '.join(unknown)}", file=sys.stderr)
+    for text in texts:
+        print(" ".join([*prompt, *text.words]), flush=True)
