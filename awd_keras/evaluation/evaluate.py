@@ -8,7 +8,7 @@ import tensorflow as tf
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import read_windows, window_signature
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.layout import transposed_ids
+from awd_keras.ops.lstm import transposed_ids
 
 # The last digits of float32 sums depend on it, so changing it changes the numbers of recorded runs.
 _WINDOW_TOKENS = 2000

@@ -1,4 +1,4 @@
-"""The backbone: word ids in, states of the last layer out."""
+"""The backbone: from word ids to the outputs of the last LSTM."""
 
 import keras
 import tensorflow as tf
@@ -6,10 +6,10 @@ import tensorflow as tf
 from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
-from awd_keras.ops.layout import transposed_ids
+from awd_keras.ops.lstm import transposed_ids
 from awd_keras.ops.random import fold_in
 
-# Indices folded into the seed of a step; layers must never share one.
+# Folded into the seed of a call, so that every layer has masks of its own.
 _EMBEDDING, _INPUT, _OUTPUT, _HIDDEN, _WEIGHT = 0, 1, 2, 100, 200
 
 
@@ -17,37 +17,44 @@ _EMBEDDING, _INPUT, _OUTPUT, _HIDDEN, _WEIGHT = 0, 1, 2, 100, 200
 class AWDLSTM(keras.Model):
     """A stack of weight-dropped LSTMs over an embedding, with all dropouts of the paper.
 
-    Initialization is the authors': embedding uniform in +-0.1, LSTM weights and biases uniform in
-    +-1/sqrt(units), no forget bias.
+    The weights are initialized as in the authors' code: the embedding uniformly in `[-0.1, 0.1]`,
+    kernels and biases of the LSTMs uniformly in `[-1, 1] / sqrt(units)`, without a forget bias.
 
     Args:
-        vocabulary_size: number of words.
-        embedding_dim: columns of the embedding (the authors' `emsize`).
-        hidden_dim: units of all LSTMs but the last (`nhid`).
-        num_layers: number of LSTMs (`nlayers`).
-        tie_weights: whether the last LSTM has `embedding_dim` units, so that a `TiedDecoder` fits;
-            otherwise it has `hidden_dim`.
-        input_dropout: locked dropout of the embedded words (`dropouti`).
-        hidden_dropout: locked dropout between LSTMs (`dropouth`).
-        output_dropout: locked dropout of the last LSTM's outputs (`dropout`).
-        embedding_dropout: dropout of whole words (`dropoute`).
-        weight_dropout: dropout of entries of the recurrent matrices (`wdrop`).
-        seed: None or int: initial weights, and masks in `fit`.
-        **kwargs: of `keras.Model`: `name`, `dtype`.
+        vocabulary_size: Number of words.
+        embedding_dim: Dimension of the embedding (`--emsize` in the authors' code). Defaults to
+            400.
+        hidden_dim: Number of units of all LSTMs except the last (`--nhid`). Defaults to 1150.
+        num_layers: Number of LSTMs (`--nlayers`). Defaults to 3.
+        tie_weights: Whether the last LSTM has `embedding_dim` units, as a `TiedDecoder` requires,
+            instead of `hidden_dim`. Defaults to True.
+        input_dropout: Rate of the locked dropout after the embedding (`--dropouti`). Defaults to
+            0.4.
+        hidden_dropout: Rate of the locked dropout between LSTMs (`--dropouth`). Defaults to 0.3.
+        output_dropout: Rate of the locked dropout after the last LSTM (`--dropout`). Defaults to
+            0.4.
+        embedding_dropout: Rate of the dropout of whole words (`--dropoute`). Defaults to 0.1.
+        weight_dropout: Rate of the dropout of recurrent weights (`--wdrop`). Defaults to 0.5.
+        seed: Integer or `None` (the default), the seed of the initial weights, and of the masks
+            when the call gets no `seed`.
+        embedding: `None` (the default), or a `keras.layers.Embedding` to use instead of a new one.
+        **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
-        token_ids: integer tensor (batch_size, timesteps).
-        states: None for zeros, or `[[h, c]] * num_layers`, each (batch_size, units).
-        training: whether to drop.
-        seed: None or an int32 tensor (2,), into which the index of each layer is folded.
-        time_major: whether ids and outputs have time first, which spares transpositions.
+        token_ids: Integer tensor of shape `(batch_size, timesteps)`.
+        states: `[[h, c]] * num_layers`, tensors of shape `(batch_size, units)`, or `None` (the
+            default) for zeros.
+        training: Whether to apply dropout. Defaults to False.
+        seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
+        time_major: Whether time is the first axis of `token_ids` and the outputs, which saves
+            transpositions. Defaults to False.
 
     Returns:
-        `(raw_outputs, dropped_outputs, states)`: outputs of the last LSTM before and after its
-        dropout, (batch_size, timesteps, units), and the final states in float32.
+        `(raw_outputs, dropped_outputs, states)`: the outputs of the last LSTM before and after its
+        dropout, of shape `(batch_size, timesteps, units)`, and the final states in float32.
 
     Raises:
-        ValueError: for a size below 1 or a rate outside [0, 1).
+        ValueError: If a size is not a positive integer, or a rate is not in the range `[0, 1)`.
 
     Example:
 
@@ -70,6 +77,7 @@ class AWDLSTM(keras.Model):
         embedding_dropout=0.1,
         weight_dropout=0.5,
         seed=None,
+        embedding=None,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -95,7 +103,7 @@ class AWDLSTM(keras.Model):
         self.seed = seed
 
         policy = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
+        self.embedding = embedding or keras.layers.Embedding(
             vocabulary_size,
             embedding_dim,
             embeddings_initializer=self._uniform(0.1, 0),
@@ -133,11 +141,19 @@ class AWDLSTM(keras.Model):
         ]
         self.output_locked_dropout = self._locked("output_dropout", output_dropout, _OUTPUT)
 
-        # Sizes say everything: the weights exist from here on.
+        # The weights exist from here on: no input is needed to know their shapes.
         self.dropped_embedding.build((None, None))
         for layer, features in zip(self.lstm_layers, [embedding_dim, *units], strict=False):
             layer.build((None, None, features))
-        self.built = True
+        self.build((None, None))
+
+    def build(self, token_ids_shape):
+        """Does nothing: the constructor creates the weights."""
+
+    @property
+    def input_dtype(self):
+        """The dtype of the ids, as `export` declares it."""
+        return "int32"
 
     def _seed(self, index):
         return None if self.seed is None else self.seed * 1000 + index
@@ -150,45 +166,49 @@ class AWDLSTM(keras.Model):
 
     @property
     def output_dim(self):
-        """Units of the last LSTM."""
+        """Number of units of the last LSTM."""
         return self.lstm_layers[-1].units
 
     def initial_state(self, batch_size):
-        """Zeros `[[h, c]] * num_layers`, each (batch_size, units), float32."""
+        """Returns zeros `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
     def call(self, token_ids, states=None, training=False, seed=None, time_major=False):
         def layer_seed(index):
             if seed is None:
                 return None
-            # Two integers: telling a GPU of the operations takes longer than doing them here.
+            # For two integers, launching kernels on a GPU takes longer than computing here.
             with tf.device("CPU:0"):
                 return fold_in(seed, index)
 
-        def how(index):
+        def layer_kwargs(index):
             return {"training": training, "seed": layer_seed(index), "time_major": True}
 
+        token_ids = tf.cast(token_ids, tf.int32)
         if states is None:
             states = self.initial_state(tf.shape(token_ids)[1 if time_major else 0])
-        # Ids are turned to time-major, and nothing in between: they are the smallest.
+        # The layers run in time-major order, and only ids and outputs are transposed.
         if not time_major:
             token_ids = transposed_ids(token_ids)
         x = self.dropped_embedding(token_ids, training=training, seed=layer_seed(_EMBEDDING))
-        x = self.input_locked_dropout(x, **how(_INPUT))
+        x = self.input_locked_dropout(x, **layer_kwargs(_INPUT))
         final_states = []
         for index, layer in enumerate(self.lstm_layers):
-            raw, h, c = layer(x, initial_state=states[index], **how(_WEIGHT + index))
+            raw, h, c = layer(x, initial_state=states[index], **layer_kwargs(_WEIGHT + index))
             final_states.append([h, c])
             if index < self.num_layers - 1:
-                x = self.hidden_locked_dropouts[index](raw, **how(_HIDDEN + index))
-        dropped = self.output_locked_dropout(raw, **how(_OUTPUT))
+                x = self.hidden_locked_dropouts[index](raw, **layer_kwargs(_HIDDEN + index))
+        dropped = self.output_locked_dropout(raw, **layer_kwargs(_OUTPUT))
         if not time_major:
             raw, dropped = (tf.transpose(outputs, (1, 0, 2)) for outputs in (raw, dropped))
         return raw, dropped, final_states
 
     def get_config(self):
+        # Serialized as the layers that share it do, so that loading shares it again.
+        embedding = self.dropped_embedding.get_config()["embedding"]
         return {
             **super().get_config(),
+            "embedding": embedding,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "vocabulary_size": self.vocabulary_size,
@@ -206,4 +226,7 @@ class AWDLSTM(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        embedding = config.get("embedding")
+        if embedding is not None:
+            embedding = keras.saving.deserialize_keras_object(embedding)
+        return cls(**{**config, "embedding": embedding})

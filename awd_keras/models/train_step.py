@@ -1,4 +1,4 @@
-"""One step of training: a window of the text, its gradient, an update."""
+"""One training step: a window of the text, its gradient, and an update."""
 
 import tensorflow as tf
 
@@ -13,25 +13,26 @@ from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, r
 
 
 def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, seed):
-    """Makes the `tf.function` that trains on one window of any length; it is traced once.
+    """Returns a `tf.function` that trains on one window of any length, traced once.
 
-    Under a `tf.distribute` strategy the columns of the batch are split over its replicas. What
-    goes in and what comes out is the whole batch's all the same; the gradient is clipped once,
-    after the mean over replicas.
+    Under a `tf.distribute` strategy the rows of the batch are split among its replicas. The
+    arguments and results still describe the whole batch, and the gradient is clipped once, after
+    the mean over replicas.
 
     Args:
-        model: an `AWDLSTMLanguageModel`.
-        optimizer: an `NTASGD`, built for `model.trainable_variables`.
-        ar_alpha: weight of AR, on the dropped outputs of the last layer.
-        tar_beta: weight of TAR, on the raw ones.
-        global_clipnorm: largest global norm of the gradient.
-        seed: int, seed of the run; the masks of a step are a function of it and the step.
+        model: An `AWDLSTMLanguageModel`.
+        optimizer: An `NTASGD` built for `model.trainable_variables`.
+        ar_alpha: Weight of AR, applied to the dropped outputs of the last layer.
+        tar_beta: Weight of TAR, applied to the raw outputs of the last layer.
+        global_clipnorm: Maximum global norm of the gradient.
+        seed: Non-negative integer. Together with the step it determines the masks.
 
     Returns:
-        `train_step(inputs, targets, states, learning_rate, step) -> (loss, gradient_norm, states)`:
-        inputs and targets int32 (batch_size, timesteps), states as `model.initial_state`,
-        learning_rate a float32 scalar, step an int32 scalar. The loss is in nats per token,
-        without the penalties; the norm is the one before clipping.
+        A function `train_step(inputs, targets, states, learning_rate, step)` that returns `(loss,
+        gradient_norm, states)`. `inputs` and `targets` are int32 tensors of shape `(batch_size,
+        timesteps)`, `states` has the structure of `model.initial_state(batch_size)`,
+        `learning_rate` is a float32 scalar and `step` an int32 scalar. The loss is in nats per
+        token, without penalties; the norm is measured before clipping.
     """
     token_ids = tf.TensorSpec((None, None), tf.int32)
     states_spec = tf.nest.map_structure(
@@ -55,7 +56,7 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     def update(inputs, targets, states, step):
         inputs, targets = (transposed_ids(replica_rows(ids)) for ids in (inputs, targets))
         states = tf.nest.map_structure(replica_rows, states)
-        with tf.device("CPU:0"):  # two integers
+        with tf.device("CPU:0"):  # faster than launching kernels on a GPU for two integers
             step_seed = fold_in(base_seed, step)
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
@@ -71,13 +72,13 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
                 + temporal_activation_regularization(raw, tar_beta, time_major=True)
             )
         gradients = tape.gradient(objective, variables)
-        # An untied embedding's gradient comes as rows, repeated where words are: the norm must
-        # see their sum.
+        # The gradient of an untied embedding has one slice per occurrence of a word. The norm must
+        # be that of their sum.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        # All replicas have as many tokens, so that the means of their means are those of the batch.
+        # Replicas have equally many tokens, so the mean of their means is that of the batch.
         loss, *gradients = mean_over_replicas([loss, *gradients])
         norm = tf.linalg.global_norm(gradients)
-        # Keras sums the gradients of the replicas, which by now are equal.
+        # Keras sums the gradients over replicas, and they are equal by now.
         scale = clipping_scale(norm, global_clipnorm) / num_replicas()
         optimizer.apply(gradients, variables, gradient_scale=scale)
         return loss, norm, tf.nest.map_structure(all_rows, states)
@@ -86,14 +87,14 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
 
 
 def clipping_scale(norm, global_clipnorm):
-    """The factor that clips a gradient: `min(1, global_clipnorm / norm)`.
+    """Returns the factor that clips a gradient, `min(1, global_clipnorm / norm)`.
 
     Args:
-        norm: scalar tensor, the global norm of the gradient.
-        global_clipnorm: the largest that it may have.
+        norm: Scalar tensor, the global norm of the gradient.
+        global_clipnorm: Maximum global norm.
 
     Returns:
-        a scalar tensor; NaN for a norm that is no number, so that nothing hides it.
+        A scalar tensor. It is NaN if the norm is NaN, so that a diverged gradient is not hidden.
 
     Example:
 

@@ -45,6 +45,24 @@ def portable_kernels():
         _portable_only.reset(token)
 
 
+def transposed_ids(token_ids):
+    """Exchanges the first two axes of word ids: batch-major to time-major, or back.
+
+    Args:
+        token_ids: Integer tensor of shape `(batch_size, timesteps)`.
+
+    Returns:
+        Tensor of shape `(timesteps, batch_size)` and the same dtype.
+
+    Example:
+
+    >>> transposed_ids(tf.constant([[1, 2, 3]])).shape
+    TensorShape([3, 1])
+    """
+    # On processors without AVX-512, tf.transpose of integers logs an error of oneDNN.
+    return tf.einsum("ij->ji", token_ids)
+
+
 def lstm(
     inputs,
     initial_h,
