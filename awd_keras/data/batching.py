@@ -59,7 +59,7 @@ def bptt_windows(
     bptt_full_probability=0.95,
     bptt_max=None,
 ):
-    """Draws the lengths of the windows of an epoch (variable-length BPTT, section 3.1).
+    """Draws the lengths of the windows of an epoch (variable-length BPTT, section 4.1).
 
     With a fixed length, the same positions would end a window in every epoch and never receive a
     gradient from the words that follow. Therefore the base length is `bptt` with probability
