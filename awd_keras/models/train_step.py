@@ -7,7 +7,7 @@ from awd_keras.losses.activation_regularization import (
     temporal_activation_regularization,
 )
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.layout import transposed_ids
+from awd_keras.ops.lstm import transposed_ids
 from awd_keras.ops.random import fold_in, run_seed
 from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, replica_rows
 
