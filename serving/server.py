@@ -1,167 +1,199 @@
-"""gRPC and REST over one `Servable`, with limits on sizes, numbers and time."""
+"""A development server of exported models, in the protocols of TensorFlow Serving.
 
-import concurrent.futures
-import contextlib
-import logging
-import socket
-import traceback
+It answers Predict by gRPC, and predict and status by REST, and nothing else.
+"""
+
+import json
+import math
+import pathlib
+import re
+import threading
+from concurrent import futures
 
 import grpc
-import waitress
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+import numpy as np
+import tensorflow as tf
+import werkzeug
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import make_server
 
-from serving import answers
-from serving.rest import make_application
-from serving.status import StatusError
+from serving.saved_model import existing_versions
+from trainers.errors import UserError
 
-_SECONDS_TO_FINISH = 5
-# What waitress counts among its connections: the socket that listens, and one that wakes it.
-_OWN_CHANNELS = 2
+_THREADS = 8
+_ROUTE = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(:predict)?")
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class Server:
-    """A server that listens from its construction on, and answers once it runs.
+class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Serves one version of a model while a `with` block runs.
 
     Args:
-        servable: `Servable`.
-        host: address to listen on.
-        grpc_port: 0 for any free one.
-        rest_port: 0 for any free one.
-        threads: requests that each interface works on at once.
-        max_requests: requests (gRPC) and connections (REST) accepted at once. A gRPC request
-            beyond gets RESOURCE_EXHAUSTED, a REST connection waits.
-        max_request_bytes: size of the largest request, and of the largest input it may stand for.
-            A larger request gets RESOURCE_EXHAUSTED, by REST the HTTP code 413; a larger input
-            INVALID_ARGUMENT.
-        timeout: seconds after which a request is given up with DEADLINE_EXCEEDED.
+        model_path: folder of a model, whose highest version is served, or of a version.
+        model_name: name of the model. Defaults to the name of its folder.
+        host: address to listen on. Defaults to the loopback address.
+        grpc_port, rest_port: ports. Default to 0, any free port.
+        max_request_bytes: largest size of a request. Defaults to 16 MiB.
 
     Raises:
-        OSError: if a port is in use, or the address is none of this machine's.
+        UserError: if the folder has no model, or gRPC cannot listen on its port.
     """
 
     def __init__(
         self,
-        servable,
+        model_path,
+        model_name=None,
         host="127.0.0.1",
-        grpc_port=8500,
-        rest_port=8501,
-        threads=8,
-        max_requests=128,
+        grpc_port=0,
+        rest_port=0,
         max_request_bytes=16 * 2**20,
-        timeout=30.0,
     ):
-        address = _address_of(host, grpc_port)
-        _check_free(address, grpc_port)
-        # Waitress tells at length of a queue in which requests wait, which is what it is for.
-        logging.getLogger("waitress").setLevel(logging.ERROR)
-        # gRPC shows a traceback for bytes that are no message; who sent them gets INTERNAL.
-        logging.getLogger("grpc").setLevel(logging.CRITICAL)
+        path = _version_folder(pathlib.Path(model_path).resolve())
+        self.name, self.version = model_name or path.parent.name, int(path.name)
+        self._max_request_bytes = max_request_bytes
+        self._model = tf.saved_model.load(str(path))
+        options = {
+            "grpc.max_receive_message_length": max_request_bytes,
+            "grpc.max_send_message_length": -1,
+            "grpc.so_reuseport": 0,  # or a second server could take the same port
+        }
+        executor = futures.ThreadPoolExecutor(_THREADS)
+        self._grpc = grpc.server(executor, options=list(options.items()))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._grpc)
         try:
-            self._http = waitress.create_server(
-                make_application(servable, timeout),
-                host=address,
-                port=rest_port,
-                threads=threads,
-                connection_limit=max_requests + _OWN_CHANNELS,
-                max_request_body_size=max_request_bytes,
-                ident="serving.local",
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise OSError(f"REST cannot listen on {host}:{rest_port}: {reason}") from None
-        self._grpc = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(threads),
-            maximum_concurrent_rpcs=max_requests,
-            options=[
-                ("grpc.so_reuseport", 0),  # or two servers would share a port, each its requests
-                ("grpc.max_receive_message_length", max_request_bytes),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            _PredictionService(servable, max_request_bytes, timeout), self._grpc
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            _ModelService(servable), self._grpc
-        )
-        try:
-            grpc_port = self._grpc.add_insecure_port(f"{_in_url(address)}:{grpc_port}")
+            grpc_port = self._grpc.add_insecure_port(f"{host}:{grpc_port}")
         except RuntimeError:
-            self._http.close()
-            raise OSError(f"gRPC cannot listen on {host}:{grpc_port}: is it in use?") from None
-        self.grpc_address = f"{_in_url(address)}:{grpc_port}"
-        self.rest_address = f"http://{_in_url(address)}:{self._http.effective_port}"
+            raise UserError(f"gRPC cannot listen on {host}:{grpc_port}.") from None
+        self.grpc_address = f"{host}:{grpc_port}"
+        self._rest = make_server(host, rest_port, self._answer, threaded=True)
+        self.rest_url = f"http://{host}:{self._rest.server_port}/v1/models/{self.name}"
 
-    def run(self):
-        """Answers requests until Ctrl-C."""
+    def __enter__(self):
         self._grpc.start()
-        self._http.run()
+        threading.Thread(target=self._rest.serve_forever, daemon=True).start()
+        return self
 
-    def stop(self):
-        """Ends: gRPC requests that are being worked on have 5 seconds to finish."""
-        self._http.close()
-        self._grpc.stop(_SECONDS_TO_FINISH).wait()
+    def __exit__(self, *_):
+        self._rest.shutdown()
+        self._rest.server_close()
+        self._grpc.stop(grace=1).wait()
+
+    def wait(self):
+        """Blocks until the server stops or Ctrl-C."""
+        self._grpc.wait_for_termination()
+
+    def Predict(self, request, context):  # noqa: N802 (named by the protocol)
+        """Answers a gRPC request."""
+        spec = request.model_spec
+        try:
+            signature = self._signature(spec.name, spec.version.value, spec.signature_name)
+            outputs = _call(signature, request.inputs, self._parse)
+        except tf.errors.OpError as error:
+            context.abort(_GRPC_CODES[error.error_code], _message(error))
+        tensors = {key: tf.make_tensor_proto(value) for key, value in outputs.items()}
+        return predict_pb2.PredictResponse(model_spec=spec, outputs=tensors)
+
+    def _parse(self, tensor, dtype):
+        # A few bytes can describe a huge tensor: the last value stands for all that follow.
+        shape = [abs(dim.size) for dim in tensor.tensor_shape.dim]
+        if math.prod(shape) > self._max_request_bytes:
+            raise _invalid(f"A tensor of shape {shape} is too large.")
+        return tf.io.parse_tensor(tensor.SerializeToString(), dtype)
+
+    @werkzeug.Request.application
+    def _answer(self, request):
+        """Answers a REST request."""
+        request.max_content_length = self._max_request_bytes
+        code = 200
+        try:
+            content = self._answer_json(request)
+        except tf.errors.OpError as error:
+            code = 404 if isinstance(error, tf.errors.NotFoundError) else 400
+            content = {"error": _message(error)}
+        except HTTPException as error:
+            code, content = error.code, {"error": error.description}
+        return werkzeug.Response(json.dumps(content), code, content_type="application/json")
+
+    def _answer_json(self, request):
+        route = _ROUTE.fullmatch(request.path)
+        if route is None or request.method != ("POST" if route[3] else "GET"):
+            raise _not_found(f"{request.method} {request.path} is not supported.")
+        name, version = route[1], int(route[2] or 0)
+        if not route[3]:
+            self._signature(name, version)
+            return {"model_version_status": [{"version": str(self.version), "state": "AVAILABLE"}]}
+        try:
+            body = json.loads(request.get_data())
+            signature = self._signature(name, version, body.get("signature_name"))
+            inputs, by_row = _from_json(body, signature.structured_input_signature[1])
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise _invalid(f"Expected a JSON object with inputs or instances: {error!r}") from None
+        return _to_json(_call(signature, inputs, tf.constant), by_row)
+
+    def _signature(self, name, version, signature_name=None):
+        if name != self.name or version not in (0, self.version):
+            raise _not_found(f"This server has version {self.version} of {self.name} only.")
+        signature = self._model.signatures.get(signature_name or "serving_default")
+        if signature is None:
+            raise _not_found(f"There is no signature {signature_name!r}.")
+        return signature
 
 
-def _address_of(host, port):
-    """One address of a name that may have several, IPv4 first: both interfaces listen there."""
+def _call(signature, inputs, to_tensor):
+    """Calls a signature with inputs by name; `to_tensor(value, dtype)` converts each of them."""
+    specs = signature.structured_input_signature[1]
+    if set(inputs) != set(specs):
+        raise _invalid(f"Expected the inputs {sorted(specs)}. Received: {sorted(inputs)}")
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # a name may be none that can be asked for
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(f"gRPC cannot listen on {host}:{port}: {reason}") from None
-    return min(found, key=lambda info: info[0] != socket.AF_INET)[4][0]
+        tensors = {name: to_tensor(inputs[name], spec.dtype) for name, spec in specs.items()}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _invalid(f"An input has the wrong type or shape: {error}") from None
+    return {name: value.numpy() for name, value in signature(**tensors).items()}
 
 
-def _check_free(host, port):
-    """Raises an OSError that says what is wrong; gRPC logs pages and says that it failed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise OSError(f"gRPC cannot listen on {host}:{port}: {error.strerror}") from None
+def _from_json(body, names):
+    """Returns the inputs by name, and whether the request gave them row by row."""
+    by_row = "instances" in body
+    inputs = body["instances" if by_row else "inputs"]
+    if by_row and isinstance(inputs[0], dict):
+        inputs = {name: [row[name] for row in inputs] for name in inputs[0]}
+    if not isinstance(inputs, dict):
+        (name,) = names  # the name may be left out if there is only one
+        inputs = {name: inputs}
+    return inputs, by_row
 
 
-def _in_url(host):
-    return f"[{host}]" if ":" in host else host
+def _to_json(outputs, by_row):
+    columns = {}
+    for name, value in outputs.items():
+        if value.dtype == object:
+            value = np.vectorize(bytes.decode, otypes=[object])(value)
+        columns[name] = value.tolist()
+    if len(columns) == 1:
+        (columns,) = columns.values()
+    elif by_row:
+        columns = [dict(zip(columns, row)) for row in zip(*columns.values())]
+    return {"predictions" if by_row else "outputs": columns}
 
 
-class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, servable, max_bytes, timeout):
-        self._servable = servable
-        self._max_bytes = max_bytes
-        self._timeout = timeout
-
-    def Predict(self, request, context):  # noqa: N802 (the protocol's names)
-        with _aborting(context):
-            remaining = context.time_remaining()
-            timeout = self._timeout if remaining is None else min(self._timeout, remaining)
-            return answers.predict(self._servable, request, self._max_bytes, timeout)
-
-    def GetModelMetadata(self, request, context):  # noqa: N802
-        with _aborting(context):
-            return answers.model_metadata(self._servable, request)
+def _version_folder(path):
+    if path.name.isdecimal() and (path / "saved_model.pb").is_file():
+        return path
+    versions = existing_versions(path)
+    if not versions:
+        raise UserError(f"There is no exported model in {path}. Write one with serving.export.")
+    return path / str(versions[-1])
 
 
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, servable):
-        self._servable = servable
-
-    def GetModelStatus(self, request, context):  # noqa: N802
-        with _aborting(context):
-            return answers.model_status(self._servable, request)
+def _message(error):
+    """The message of an error without TensorFlow's description of the node."""
+    return error.message.split("<stack traces unavailable>")[-1].split("[[{{node")[0].strip()
 
 
-@contextlib.contextmanager
-def _aborting(context):
-    """Turns a `StatusError` into the status of a call."""
-    status = None
-    try:
-        yield
-    except StatusError as error:
-        status = error
-    except Exception as error:
-        traceback.print_exc()
-        status = StatusError("INTERNAL", f"{type(error).__name__} in the server")
-    if status:
-        context.abort(grpc.StatusCode[status.code], status.message)
+def _invalid(message):
+    return tf.errors.InvalidArgumentError(None, None, message)
+
+
+def _not_found(message):
+    return tf.errors.NotFoundError(None, None, message)

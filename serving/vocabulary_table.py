@@ -1,102 +1,63 @@
-"""Words and ids in the graph: tables made from the vocabulary, which travels as an asset.
-
-Texts are split as Python's `str.split` does, at every white space of Unicode, so that a served text
-has the words that the training commands see.
-"""
+"""Words to ids and back, inside the graph."""
 
 import tensorflow as tf
 
-# White space beyond ASCII's, in RE2's syntax; TensorFlow splits at ASCII's by itself.
+# White space outside ASCII in the syntax of RE2. TensorFlow splits at ASCII white space itself.
 _WHITE_SPACE = (
     r"[\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 )
 
 
 class VocabularyTable(tf.Module):
-    """The words of a vocabulary in a graph.
+    """A vocabulary inside a graph.
+
+    Texts are split at the same characters as by `str.split`, so that a served text has the same
+    words as in training.
 
     Args:
-        vocabulary: `Vocabulary` with an `<eos>`.
-        path: a file that it was saved to. It is copied into the export.
+        vocabulary: `Vocabulary` with `<eos>`.
     """
 
-    def __init__(self, vocabulary, path):
+    def __init__(self, vocabulary):
         super().__init__()
-        self._size = len(vocabulary)
-        self._eos_id = vocabulary.eos_id
-        # An unknown word has an id all the same, so that indices hold.
-        self._has_unk = vocabulary.unk_id is not None
-        self._unk_id = vocabulary.unk_id if self._has_unk else self._eos_id
-        # Both tables read the one asset.
-        self._asset = tf.saved_model.Asset(str(path))
-        word, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-        path, digest = self._asset.asset_path, vocabulary.digest
-        ids = _Initializer(digest, path, tf.string, word, tf.int64, number)
-        words = _Initializer(digest, path, tf.int64, number, tf.string, word)
-        self._ids = tf.lookup.StaticHashTable(ids, -1)
-        self._words = tf.lookup.StaticHashTable(words, "")
-
-    @property
-    def eos_id(self):
-        """The id of `<eos>`."""
-        return self._eos_id
-
-    @property
-    def has_unk(self):
-        """Whether `<unk>` stands for unknown words; otherwise they have no probability."""
-        return self._has_unk
+        self.eos_id = vocabulary.eos_id
+        self.has_unk = vocabulary.unk_id is not None
+        # Without <unk>, unknown words need some id; their number is returned beside the ids.
+        self._unk_id = vocabulary.unk_id if self.has_unk else vocabulary.eos_id
+        # The last entry is the empty word.
+        self._words = tf.constant([*vocabulary.words, ""])
+        ids = tf.range(len(vocabulary), dtype=tf.int64)
+        initializer = tf.lookup.KeyValueTensorInitializer(self._words[:-1], ids)
+        self._ids = tf.lookup.StaticHashTable(initializer, -1)
 
     def encode(self, text):
-        """Splits texts into words and looks them up.
+        """Splits texts into words and looks up their ids.
 
         Args:
             text: string tensor (batch_size,), UTF-8.
 
         Returns:
             `(token_ids, lengths, num_unknown)`: int32 tensors (batch_size, timesteps), padded with
-            zeros, (batch_size,) and (batch_size,). An unknown word has the id of `<unk>`; if there
-            is none, that of `<eos>`.
+            zeros, (batch_size,) and (batch_size,). An unknown word has the id of `<unk>`, or of
+            `<eos>` if the vocabulary has no `<unk>`.
         """
-        # The rule of splitting at any white space is StringSplitV2's for an empty separator.
-        words = tf.raw_ops.StringSplitV2(input=spaced(text), sep="", maxsplit=-1)
+        # An empty separator stands for any run of white space.
+        words = tf.raw_ops.StringSplitV2(input=ascii_spaces(text), sep="", maxsplit=-1)
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
         rows = tf.cast(words.indices[:, 0], tf.int32)
         batch_size = tf.shape(text)[0]
         lengths = tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, batch_size)
-        unknown = ids < 0
-        num_unknown = tf.math.unsorted_segment_sum(tf.cast(unknown, tf.int32), rows, batch_size)
-        ids = tf.where(unknown, self._unk_id, ids)
+        is_unknown = ids < 0
+        num_unknown = tf.math.unsorted_segment_sum(tf.cast(is_unknown, tf.int32), rows, batch_size)
+        ids = tf.where(is_unknown, self._unk_id, ids)
         return tf.scatter_nd(words.indices, ids, words.shape), lengths, num_unknown
 
     def decode(self, token_ids):
-        """String tensor of the shape of an int32 tensor of ids, '' for what is no id."""
-        return self._words.lookup(tf.cast(token_ids, tf.int64))
+        """Returns the words of int32 ids; an id below 0 stands for the empty word."""
+        last = self._words.shape[0] - 1
+        return tf.gather(self._words, tf.where(token_ids < 0, last, token_ids))
 
 
-def spaced(text):
-    """Texts with the white space of ASCII only.
-
-    Args:
-        text: string tensor, UTF-8.
-
-    Returns:
-        string tensor of that shape.
-    """
+def ascii_spaces(text):
+    """Replaces white space outside ASCII by spaces in a string tensor."""
     return tf.strings.regex_replace(text, _WHITE_SPACE, " ")
-
-
-class _Initializer(tf.lookup.TextFileInitializer):
-    """A table's content, and with it the name by which a process knows the table.
-
-    TensorFlow makes that name of the file's path, which a new folder would have again with other
-    words in it, and which is nobody's business. Tables of the same words may well be one.
-    """
-
-    def __init__(self, digest, path, key_dtype, *args):
-        # Read when the table is made.
-        self._digest, self._kind = digest, tf.as_dtype(key_dtype).name
-        super().__init__(path, key_dtype, *args)
-
-    @property
-    def _shared_name(self):
-        return f"vocabulary_{self._digest}_by_{self._kind}"

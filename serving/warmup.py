@@ -1,113 +1,81 @@
-"""The warm-up file: requests that TensorFlow Serving answers to itself before it takes others.
+"""The warm-up requests of an export.
 
-The first request of a signature and a batch size is slow: tables fill, memory is claimed, kernels
-are chosen. The server replays `assets.extra/tf_serving_warmup_requests` when it loads a version, so
-that no client meets that.
+The first request of each signature and batch size is slow. TensorFlow Serving replays the requests
+in `assets.extra/tf_serving_warmup_requests` before a version takes others.
 """
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from serving.limit_settings import Limits
-from serving.replay import WARMUP_FILE
-from serving.signatures import SIGNATURES
-
-BATCH_SIZES = (1, 8, 64)
-# Words of a text: a sentence.
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+_BATCH_SIZES = (1, 8, 64)
 _WORDS = 20
 
 
-def warmup_inputs(signature, batch_size, words, state_size, limits=None):
-    """Inputs of a request that is like those to come.
+def example_inputs(batch_size, vocabulary, state_size, limits):
+    """Returns valid inputs for each signature.
 
     Args:
-        signature: one of `SIGNATURES`.
-        batch_size: rows.
-        words: words of the vocabulary, in the order of their ids.
-        state_size: entries of a state.
-        limits: None for the default `Limits`. A server does not load a model that refuses one of
-            its own requests.
+        batch_size: number of rows.
+        vocabulary: `Vocabulary`.
+        state_size: number of values in the state of a row.
+        limits: `Limits`, which the inputs observe: a server does not load a version that rejects
+            one of its own warm-up requests.
 
     Returns:
-        dictionary of NumPy arrays by the names of the signature's inputs.
+        dictionary `{signature: {input: array}}`, texts as arrays of `bytes`.
     """
-    limits = limits or Limits()
     width = min(_WORDS, limits.max_text_words)
-    # Any words will do: of the most frequent ones, which come first, as many as there are.
-    ids = np.arange(batch_size * width, dtype=np.int32).reshape(batch_size, width) % len(words)
-    text = [_text([words[index] for index in row], limits.max_text_bytes) for row in ids]
-    prompt = [_text([words[row[0]]], limits.max_text_bytes) for row in ids]
+    token_ids = np.arange(batch_size * width, dtype=np.int32).reshape(batch_size, width)
+    token_ids %= len(vocabulary)
 
-    def vector(value, dtype):
+    def texts(ids):
+        rows = (" ".join(vocabulary.decode(row)).encode() + b" " for row in ids)
+        return np.array([row[: limits.max_text_bytes + 1].rpartition(b" ")[0] for row in rows], "O")
+
+    def column(value, dtype):
         return np.full(batch_size, value, dtype)
 
     return {
-        "score": {"text": np.array(text, object)},
-        "score_tokens": {"token_ids": ids, "lengths": vector(width, np.int32)},
-        "next_word": {
-            "text": np.array(text, object),
-            "k": vector(min(5, limits.max_k), np.int32),
-        },
+        "score": {"text": texts(token_ids)},
+        "score_tokens": {"token_ids": token_ids, "lengths": column(width, np.int32)},
+        "next_word": {"text": texts(token_ids), "k": column(min(5, limits.max_k), np.int32)},
         "step": {
-            "token_ids": ids[:, 0],
+            "token_ids": token_ids[:, 0],
             "state": np.zeros((batch_size, state_size), np.float32),
         },
         "generate": {
-            "prompt": np.array(prompt, object),
-            "max_words": vector(min(5, limits.max_words), np.int32),
-            "temperature": vector(1.0, np.float32),
-            "top_k": vector(min(20, len(words)), np.int32),
-            "top_p": vector(0.9, np.float32),
+            "prompt": texts(token_ids[:, :1]),
+            "max_words": column(min(5, limits.max_words), np.int32),
+            "temperature": column(1, np.float32),
+            "top_k": column(20, np.int32),
+            "top_p": column(0.9, np.float32),
             "seed": np.arange(batch_size, dtype=np.int64),
         },
-    }[signature]
+    }
 
 
 def write_warmup(folder, name, vocabulary, state_size, limits):
-    """Writes the warm-up file of a version: every signature, in several batch sizes.
+    """Writes requests of every signature in several batch sizes.
 
     Args:
         folder: `pathlib.Path` of the version.
-        name: the model's name.
-        vocabulary: `Vocabulary`.
-        state_size: entries of a state.
-        limits: the `Limits` of the graph.
-
-    Returns:
-        how many requests there are.
+        name: name of the model.
+        vocabulary, state_size, limits: as in `example_inputs`.
     """
-    # Here, so that an export without a warm-up file needs no package of the server's.
-    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
-
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
-    sizes = [size for size in BATCH_SIZES if size <= limits.max_batch_size]
-    count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature in SIGNATURES:
-            for batch_size in sizes:
-                inputs = warmup_inputs(signature, batch_size, vocabulary.words, state_size, limits)
+        for batch_size in _BATCH_SIZES:
+            if batch_size > limits.max_batch_size:
+                continue
+            examples = example_inputs(batch_size, vocabulary, state_size, limits)
+            for signature, inputs in examples.items():
                 request = predict_pb2.PredictRequest(
                     model_spec=model_pb2.ModelSpec(name=name, signature_name=signature),
-                    inputs={key: _tensor_proto(value) for key, value in inputs.items()},
+                    inputs={key: tf.make_tensor_proto(value) for key, value in inputs.items()},
                 )
                 log = prediction_log_pb2.PredictLog(request=request)
                 record = prediction_log_pb2.PredictionLog(predict_log=log)
                 writer.write(record.SerializeToString())
-                count += 1
-    return count
-
-
-def _text(words, max_bytes):
-    """As many of the words as there is room for."""
-    while words and len(" ".join(words).encode()) > max_bytes:
-        words = words[:-1]
-    return " ".join(words).encode()
-
-
-def _tensor_proto(array):
-    """A tensor of one value again and again, such as a first state, takes the room of one."""
-    first = array.flat[0]
-    if array.dtype != object and np.all(array == first):
-        return tf.make_tensor_proto(first, array.dtype, array.shape)
-    return tf.make_tensor_proto(array)

@@ -1,4 +1,4 @@
-"""Tiny models and their exports, made once in a process."""
+"""Tiny models and their exports, created once per process."""
 
 import atexit
 import dataclasses
@@ -10,59 +10,76 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from serving.saved_model import Export, export_saved_model
-from tests.trainers.trained_run import make_run
+from awd_keras.data import Vocabulary
+from awd_keras.models import AWDLSTMLanguageModel
+from serving.limits import Limits
+from serving.saved_model import export_saved_model
+
+LIMITS = Limits(max_batch_size=70, max_text_bytes=5000, max_text_words=50, max_words=20, max_k=30)
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    model: object
-    vocabulary: object
-    export: Export
+    """A model, its export and the export loaded again."""
+
+    model: AWDLSTMLanguageModel
+    vocabulary: Vocabulary
+    path: pathlib.Path
 
     @functools.cached_property
-    def signatures(self):
-        # Held, as its tables are the model's.
-        self.__dict__["loaded"] = tf.saved_model.load(str(self.export.path))
-        return self.loaded.signatures
+    def loaded(self):
+        return tf.saved_model.load(str(self.path))
 
     def zero_state(self, batch_size):
-        spec = self.signatures["step"].structured_input_signature[1]["state"]
+        spec = self.loaded.signatures["step"].structured_input_signature[1]["state"]
         return np.zeros((batch_size, spec.shape[1]), np.float32)
 
     def call(self, signature, **inputs):
         """Calls a signature with lists or arrays; returns arrays by name."""
-        function = self.signatures[signature]
+        function = self.loaded.signatures[signature]
         specs = function.structured_input_signature[1]
-        tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
-        return {key: value.numpy() for key, value in function(**tensors).items()}
+        tensors = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+        return {name: value.numpy() for name, value in function(**tensors).items()}
+
+    def encode(self, text):
+        """Ids of the words of a text after an `<eos>`."""
+        return self.vocabulary.encode(["<eos>", *text.split()]).tolist()
+
+    def log_probabilities(self, token_ids):
+        """Of every word after each token, by the model: (num_tokens, vocabulary_size)."""
+        logits = self.model(np.array([token_ids], np.int32))[0].numpy()[0].astype("float64")
+        return logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
+
+    def score(self, text):
+        """The log-probability of a text and an `<eos>`, by the model."""
+        token_ids = self.encode(text)
+        targets = [*token_ids[1:], self.vocabulary.eos_id]
+        return self.log_probabilities(token_ids)[np.arange(len(targets)), targets].sum()
 
 
 @functools.cache
-def folder():
+def _folder():
     path = pathlib.Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
 
-@functools.cache
-def run(**changes):
-    """`(workdir, model, vocabulary)` of a tiny run."""
-    workdir = folder() / f"run{len(list(folder().iterdir()))}"
-    return workdir, *make_run(workdir, **changes)
-
-
-@functools.cache
-def exported(dtype="float32", weights=None, **changes):
-    """A tiny run, exported."""
-    _, model, vocabulary = run(**changes)
-    export = export_saved_model(
-        model, vocabulary, folder() / "exported", "tiny", dtype=dtype, weights=weights
+def make_model(has_unk=True, **arguments):
+    """Returns a tiny model with random weights, and its vocabulary."""
+    words = [f"w{number}" for number in range(1, 20)]
+    vocabulary = Vocabulary([*words, "<eos>", "café", "<unk>" if has_unk else "w20"])
+    model = AWDLSTMLanguageModel(
+        len(vocabulary), embedding_dim=6, hidden_dim=8, num_layers=2, **arguments
     )
-    return Exported(model, vocabulary, export)
+    for index, variable in enumerate(model.weights):
+        values = np.random.default_rng(index).normal(scale=0.5, size=variable.shape)
+        variable.assign(values.astype("float32"))
+    return model, vocabulary
 
 
-def log_probabilities_of(model, token_ids):
-    """NumPy, float64: of every word after each of these, (num_tokens, vocabulary_size)."""
-    logits = model(np.array([token_ids], np.int32))[0].numpy()[0].astype("float64")
-    return logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
+@functools.cache
+def exported(dtype="float32", has_unk=True, **arguments):
+    """The export of `make_model`."""
+    model, vocabulary = make_model(has_unk, **arguments)
+    path = export_saved_model(model, vocabulary, _folder(), "tiny", dtype=dtype, limits=LIMITS)
+    return Exported(model, vocabulary, path)

@@ -1,0 +1,1 @@
+"""What the serving commands do after their flags are parsed."""

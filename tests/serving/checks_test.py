@@ -1,0 +1,107 @@
+"""Requests that the graph rejects."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.serving.exported import exported
+
+NAN, INFINITY = float("nan"), float("inf")
+GENERATE = {
+    "prompt": ["w1", "w2"],
+    "max_words": [3, 5],
+    "temperature": [1.0, 0.5],
+    "top_k": [0, 3],
+    "top_p": [1.0, 0.9],
+    "seed": [0, 1],
+}
+VALID = {
+    "score": {"text": ["w1 w2", "w3"]},
+    "score_tokens": {"token_ids": [[1, 2, 3], [4, 5, 6]], "lengths": [3, 1]},
+    "next_word": {"text": ["w1", "w2 w3"], "k": [1, 2]},
+    "step": {"token_ids": [1, 2], "state": np.zeros((2, 28))},
+    "generate": GENERATE,
+}
+
+
+def assert_rejected(signature, *parts, tiny=None, **changes):
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        (tiny or exported()).call(signature, **{**VALID[signature], **changes})
+    for part in parts:
+        assert part in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("signature", "name", "values", "message"),
+    [
+        ("score", "text", [b"fine", b"\xff\xfe"], "`text` must be valid UTF-8. Row:] [1]"),
+        ("score", "text", [b"w1 " * 9999, b""], "5000 bytes. Row:] [0] [Received:] [29997]"),
+        ("score", "text", [b"", b"w1 " * 51], "50 words. Row:] [1] [Received:] [51]"),
+        ("next_word", "text", [b"", b"caf\xc3"], "`text` must be valid UTF-8. Row:] [1]"),
+        ("next_word", "k", [1, 0], "`k` must be from 1 to 30. Row:] [1] [Received:] [0]"),
+        ("next_word", "k", [31, 1], "`k` must be from 1 to 30. Row:] [0] [Received:] [31]"),
+        ("score_tokens", "token_ids", [[1, 2, 3], [-1, 0, 0]], "and below 22. Row:] [1]"),
+        ("score_tokens", "token_ids", [[1, 2, 2**31 - 1], [1, 0, 0]], "and below 22. Row:] [0]"),
+        ("score_tokens", "lengths", [3, -1], "`lengths` must be at least 0"),
+        ("score_tokens", "lengths", [4, 3], "Row:] [0] [Received:] [4]"),
+        ("score_tokens", "token_ids", [[0] * 51] * 2, "at most 50 columns. Received:] [51]"),
+        ("step", "token_ids", [0, -1], "Row:] [1] [Received:] [-1]"),
+        ("step", "token_ids", [22, 0], "Row:] [0] [Received:] [22]"),
+        ("step", "state", [[0.0] * 28, [NAN] * 28], "`state` must be finite. Row:] [1]"),
+        ("step", "state", np.zeros((2, 27)), "is not compatible with expected shape"),
+        ("generate", "prompt", [b"", b"\xc0"], "`prompt` must be valid UTF-8. Row:] [1]"),
+        ("generate", "max_words", [10**9, 1], "from 1 to 20. Row:] [0] [Received:] [1000000000]"),
+        ("generate", "max_words", [1, 0], "Row:] [1] [Received:] [0]"),
+        ("generate", "temperature", [1, NAN], "`temperature` must be finite and at least 0"),
+        ("generate", "temperature", [INFINITY, 1], "Row:] [0] [Received:] [inf]"),
+        ("generate", "temperature", [1, -0.5], "Row:] [1] [Received:] [-0.5]"),
+        ("generate", "top_k", [-1, 0], "`top_k` must be at least 0"),
+        ("generate", "top_p", [0, 1], "`top_p` must be above 0 and at most 1. Row:] [0]"),
+        ("generate", "top_p", [1, NAN], "Row:] [1] [Received:] [nan]"),
+        ("generate", "seed", [0, -1], "`seed` must be at least 0 and below 2**62"),
+        ("generate", "seed", [2**62, 0], "Row:] [0]"),
+    ],
+)
+def test_values_out_of_range(signature, name, values, message):
+    assert_rejected(signature, message, **{name: values})
+
+
+@pytest.mark.parametrize("signature", VALID)
+def test_too_many_rows(signature):
+    inputs = {name: np.repeat(value, 36, axis=0) for name, value in VALID[signature].items()}
+    assert_rejected(signature, "at most 70 rows. Received:] [72]", **inputs)
+
+
+@pytest.mark.parametrize(
+    ("signature", "name"),
+    [(signature, name) for signature, inputs in VALID.items() for name in inputs],
+)
+def test_unequal_numbers_of_rows_and_wrong_ranks(signature, name):
+    value = np.asarray(VALID[signature][name])
+    if len(VALID[signature]) > 1:
+        assert_rejected(signature, "the same number of rows", **{name: value[:1]})
+    message = "is not compatible with expected shape"
+    assert_rejected(signature, message, **{name: value[np.newaxis, np.newaxis]})
+
+
+def test_unknown_words_without_unk():
+    tiny = exported(has_unk=False)
+    message = "has words outside the vocabulary, which has no <unk>. Row:] [1]"
+    assert_rejected("next_word", message, tiny=tiny, text=["w1", "w1 dog"])
+    assert_rejected("generate", message, tiny=tiny, prompt=["w1", "dog"])
+
+
+def test_the_largest_values_are_accepted():
+    tiny = exported()
+    outputs = tiny.call("score", text=["w1 " * 50, "\ud7ff\ufffd\U0010ffff\0", "w" * 5000])
+    assert outputs["num_tokens"].tolist() == [51, 2, 2]
+    options = {
+        "max_words": [20],
+        "temperature": [1e-30],
+        "top_k": [2**31 - 1],
+        "top_p": [1e-30],
+        "seed": [2**62 - 1],
+    }
+    assert tiny.call("generate", prompt=["w1"], **options)["text"][0].startswith(b"w1")
+    outputs = tiny.call("score_tokens", token_ids=[[21] * 50] * 70, lengths=[50] * 70)
+    assert np.all(np.isfinite(outputs["log_probabilities"]))
