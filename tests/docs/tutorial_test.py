@@ -27,7 +27,7 @@ def script_and_output(text):
         else:
             is_python = language == "python"
             script.append(f"python - <<'PYTHON'\n{content}PYTHON" if is_python else content)
-        previous = language
+        previous = previous if language == "text" else language
     return "\n".join(script), shown
 
 
