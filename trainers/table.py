@@ -1,15 +1,15 @@
-"""Tables for a terminal."""
+"""Tables for the terminal."""
 
 
 def format_table(rows, left=(0,)):
-    """Lines up rows of texts: some columns to the left, the others to the right.
+    """Aligns the columns of a table.
 
     Args:
-        rows: lists of strings, all of one length; the first is the heading.
-        left: numbers of the columns that go to the left.
+        rows: Lists of strings of the same length. The first row is the heading.
+        left: Indices of the columns to align to the left; the others are aligned to the right.
 
     Returns:
-        lines joined by line ends.
+        The lines of the table, joined by newlines.
 
     Example:
 

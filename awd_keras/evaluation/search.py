@@ -41,8 +41,7 @@ def search(
             stands for fixed weights. Defaults to `(None,)`.
         batch_size: Number of columns that the text is split into. Defaults to 1.
         on_window: `None` (the default), or a function that is called after each window with the
-            number of tokens read so far, their total number in all readings, and the loss of this
-            reading so far without a cache.
+            number of tokens read so far and their total number in all readings.
 
     Returns:
         A list of `Trial`, the best first and those that diverged last.
@@ -65,11 +64,10 @@ def search(
         groups.setdefault(dataclasses.replace(cache, lambda_=0.0), []).append(cache)
     num_tokens = batch_size * (len(token_ids) // batch_size - 1)
     features = model.decoder.matrix.shape[1]
-    trials = []
-    for index, dynamic_evaluation in enumerate(dynamic_evaluations):
+    num_read, trials = 0, []
+    for dynamic_evaluation in dynamic_evaluations:
         cache_states = {group: group.initial_state(batch_size, features) for group in groups}
         losses = dict.fromkeys([None, *caches], 0.0)
-        num_read = 0
         for scores in Scorer(model, None, dynamic_evaluation).score(token_ids, batch_size):
             losses[None] -= float(np.sum(scores.without_cache, dtype=np.float64))
             for group, members in groups.items():
@@ -83,8 +81,7 @@ def search(
                     losses[cache] -= log_probability
             num_read += scores.targets.size
             if on_window is not None:
-                done = index * num_tokens + num_read
-                on_window(done, num_tokens * len(dynamic_evaluations), losses[None] / num_read)
+                on_window(num_read, num_tokens * len(dynamic_evaluations))
             if math.isnan(losses[None]):
                 break  # so are all other losses, and they stay so
         results = {cache: EvaluationResult(loss, num_tokens) for cache, loss in losses.items()}
