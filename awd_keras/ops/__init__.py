@@ -1,7 +1,7 @@
-"""Pure functions on tensors: the mathematics of the model and its speed."""
+"""Pure functions on tensors: the LSTM, the softmax loss, random masks and sampling."""
 
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.lstm import lstm, portable_kernels
+from awd_keras.ops.lstm import lstm, portable_kernels, transposed_ids
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
 from awd_keras.ops.sampling import categorical, filter_logits, sample, sample_seeds
 
@@ -13,7 +13,8 @@ __all__ = [
     "lstm",
     "portable_kernels",
     "run_seed",
-    "sample_seeds",
     "sample",
+    "sample_seeds",
     "sequence_cross_entropy",
+    "transposed_ids",
 ]

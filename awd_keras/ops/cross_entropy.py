@@ -2,40 +2,42 @@
 
 import tensorflow as tf
 
-# Logits that are held at once: 838 tokens of Penn Treebank's 10,000 words, 128 tokens beyond 65,536
-# words. Each chunk adds to the gradient of the whole matrix, so few are better than small ones.
+# The logits in memory at once: 838 tokens of the 10,000 words of Penn Treebank, but at least 128
+# tokens. Each chunk adds to the gradient of the whole matrix, so a few large chunks are fastest.
 _CHUNK_ELEMENTS = 8 * 2**20
-_LEAST_CHUNK = 128
-# Above it a probability's logarithm is good to all digits, below it float32 has none left.
-_LEAST_PROBABILITY = 1e-30
+_MIN_CHUNK = 128
+# Above it the logarithm of a probability is exact to float32; below it the probability has lost
+# its digits.
+_MIN_PROBABILITY = 1e-30
 
 
 def sequence_cross_entropy(
     hidden, embedding, bias, targets, weights=None, chunk_size=None, training=True
 ):
-    """Total cross-entropy of a softmax over the vocabulary, and the number of tokens.
+    """Computes the total cross-entropy of a softmax over the vocabulary.
 
-    `logits = hidden @ embedding^T + bias`, in chunks of tokens: never all at once. The gradient
-    is made on the way, from the logits of each chunk, so that nothing is computed twice.
+    The logits `hidden @ embedding^T + bias` are computed in chunks of tokens and never stored all
+    at once. The gradient of each chunk is computed together with its loss.
 
     Args:
-        hidden: tensor (..., features): the decoder's inputs.
-        embedding: tensor (vocabulary_size, features): the softmax matrix.
-        bias: tensor (vocabulary_size,), or None.
-        targets: integer tensor (...): the words to predict.
-        weights: None, or a tensor (...): how often each token counts; 0 for padding.
-        chunk_size: tokens whose logits are held at once, at most: chunks are of one size. None
-            takes as many as 8 Mi logits are, at least 128.
-        training: if False, no gradient is made on the way. One can still be taken, which then
-            computes the logits again.
+        hidden: Tensor of shape `(..., features)`, the inputs of the decoder.
+        embedding: Tensor of shape `(vocabulary_size, features)`, the softmax matrix.
+        bias: Tensor of shape `(vocabulary_size,)`, or `None`.
+        targets: Integer tensor of shape `(...)`, the words to predict.
+        weights: Tensor of shape `(...)`, the weight of each token (0 for padding), or `None`
+            (default) for ones.
+        chunk_size: Maximum number of tokens per chunk. Defaults to `None`: as many as have 8 Mi
+            logits, but at least 128.
+        training: If `False`, gradients are not computed together with the loss. They can still be
+            taken, but the logits are then computed again. Defaults to `True`.
 
     Returns:
-        `(total_loss, num_tokens)`, scalars in float32 (float64 for float64 inputs): the sum of
-        weight * nats, and the sum of the weights. Their quotient is the loss per token. Sums
-        travel with counts; the caller divides once, at the end.
+        `(total_loss, num_tokens)`, scalars in float32 (float64 for float64 inputs): the weighted
+        sum of the losses in nats, and the sum of the weights. Divide them to get the loss per
+        token.
 
     Raises:
-        ValueError: if `chunk_size` is not positive.
+        ValueError: If `chunk_size` is not positive.
 
     Example:
 
@@ -56,7 +58,7 @@ def sequence_cross_entropy(
     if weights is None:
         weights = tf.ones(tf.shape(targets), dtype)
     weights = tf.reshape(tf.cast(weights, dtype), (-1,))
-    chunk_size = chunk_size or max(_LEAST_CHUNK, _CHUNK_ELEMENTS // vocabulary_size)
+    chunk_size = chunk_size or max(_MIN_CHUNK, _CHUNK_ELEMENTS // vocabulary_size)
     num_chunks = -(-tf.size(targets) // chunk_size)
     chunk_size = -(-tf.size(targets) // tf.maximum(num_chunks, 1))
 
@@ -70,9 +72,9 @@ def sequence_cross_entropy(
         total, losses, *gradients = sums(with_gradients=training)
 
         def gradient(upstream):
-            made = gradients if training else sums(with_gradients=True)[2:]
-            by_inputs = (tf.cast(upstream * g, a.dtype) for g, a in zip(made, inputs, strict=True))
-            return (*by_inputs, upstream * losses)
+            computed = gradients if training else sums(with_gradients=True)[2:]
+            scaled = (tf.cast(upstream * g, x.dtype) for g, x in zip(computed, inputs, strict=True))
+            return (*scaled, upstream * losses)
 
         return total, gradient
 
@@ -80,11 +82,12 @@ def sequence_cross_entropy(
 
 
 def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, with_gradients):
-    """Sums over chunks of tokens.
+    """Computes loss and gradients chunk by chunk.
 
     Returns:
-        list of the total of weight * nats and the nats of each token; `with_gradients` also the
-        gradients of the total by `hidden`, `embedding` and `bias`, in the dtype of `bias`.
+        List of the total weighted loss and the loss of each token. With `with_gradients`, also the
+        gradients of the total with respect to `hidden`, `embedding` and `bias`, in the dtype of
+        `bias`.
     """
     num_tokens = tf.shape(targets)[0]
     dtype, features = bias.dtype, hidden.shape[1]
@@ -98,22 +101,22 @@ def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, wit
 
     def add_chunk(start, total, losses, *gradients):
         end = tf.minimum(start + chunk_size, num_tokens)
-        some_hidden, some_targets, some_weights = (
+        chunk_hidden, chunk_targets, chunk_weights = (
             tensor[start:end] for tensor in (hidden, targets, weights)
         )
-        some, probabilities = _softmax(some_hidden, embedding, bias, some_targets)
-        total = total + tf.reduce_sum(some * some_weights)
+        chunk_losses, probabilities = _softmax(chunk_hidden, embedding, bias, chunk_targets)
+        total = total + tf.reduce_sum(chunk_losses * chunk_weights)
         if gradients:
             d_hidden, d_embedding, d_bias = gradients
-            some_d_hidden, more_d_embedding, more_d_bias = _softmax_gradient(
-                some_hidden, embedding, some_targets, probabilities, some_weights
+            chunk_d_hidden, chunk_d_embedding, chunk_d_bias = _softmax_gradient(
+                chunk_hidden, embedding, chunk_targets, probabilities, chunk_weights
             )
             gradients = [
-                tf.concat([d_hidden, tf.cast(some_d_hidden, dtype)], axis=0),
-                d_embedding + tf.cast(more_d_embedding, dtype),
-                d_bias + more_d_bias,
+                tf.concat([d_hidden, tf.cast(chunk_d_hidden, dtype)], axis=0),
+                d_embedding + tf.cast(chunk_d_embedding, dtype),
+                d_bias + chunk_d_bias,
             ]
-        return [end, total, tf.concat([losses, some], axis=0), *gradients]
+        return [end, total, tf.concat([losses, chunk_losses], axis=0), *gradients]
 
     _, *sums = tf.while_loop(
         lambda start, *_: start < num_tokens,
@@ -126,36 +129,36 @@ def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, wit
 
 
 def _softmax(hidden, embedding, bias, targets):
-    """Nats of each token, and the probabilities of all words.
+    """Returns the loss of each token in nats, and the probabilities of all words.
 
-    The library's fused operation of softmax and loss takes three times as long as its softmax.
+    TensorFlow's fused softmax cross-entropy takes three times as long as its softmax.
     """
     logits = tf.cast(tf.matmul(hidden, embedding, transpose_b=True), bias.dtype)
     logits = tf.nn.bias_add(logits, bias)
     probabilities = tf.nn.softmax(logits)
-    of_targets = tf.gather(probabilities, targets, batch_dims=1)
+    target_probabilities = tf.gather(probabilities, targets, batch_dims=1)
 
-    def nats_where_some_vanish():
-        largest, likeliest = (tf.reduce_max(x, axis=1) for x in (logits, probabilities))
-        return largest - tf.math.log(likeliest) - tf.gather(logits, targets, batch_dims=1)
+    def losses_from_logits():
+        max_logit, max_probability = (tf.reduce_max(x, axis=1) for x in (logits, probabilities))
+        return max_logit - tf.math.log(max_probability) - tf.gather(logits, targets, batch_dims=1)
 
-    nats = tf.cond(
-        tf.reduce_all(of_targets > _LEAST_PROBABILITY),
-        lambda: -tf.math.log(of_targets),
-        nats_where_some_vanish,
+    losses = tf.cond(
+        tf.reduce_all(target_probabilities > _MIN_PROBABILITY),
+        lambda: -tf.math.log(target_probabilities),
+        losses_from_logits,
     )
-    return nats, probabilities
+    return losses, probabilities
 
 
 def _softmax_gradient(hidden, embedding, targets, probabilities, upstream):
-    """Gradients by hidden, embedding and bias, for an upstream gradient of each token's nats.
+    """Gradients with respect to hidden, embedding and bias.
 
-    d_logits = (probabilities - one_hot(targets)) * upstream; the row's factor `upstream` goes to
-    the other side of each product, whose rows are shorter.
+    `d_logits = (probabilities - one_hot(targets)) * upstream`. The factor `upstream` of each row
+    is moved to the other operand of each matmul, which has fewer columns.
     """
     rows = tf.range(tf.shape(targets)[0])
-    places = tf.stack([rows, targets], axis=1)
-    d_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.ones_like(upstream))
+    indices = tf.stack([rows, targets], axis=1)
+    d_logits = tf.tensor_scatter_nd_sub(probabilities, indices, tf.ones_like(upstream))
     d_bias = tf.linalg.matvec(d_logits, upstream, transpose_a=True)
     d_logits = tf.cast(d_logits, hidden.dtype)
     factors = tf.cast(upstream, hidden.dtype)[:, tf.newaxis]

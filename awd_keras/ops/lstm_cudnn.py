@@ -1,45 +1,47 @@
-"""The LSTM of cuDNN, with the weights as plain tensors.
+"""The LSTM of cuDNN, with the weights as arguments.
 
-`keras.layers.LSTM` reaches the same operation, but only through its own variables and never with
-recurrent dropout. Here the recurrent matrix is an argument: masked or not, cuDNN cannot tell.
+`keras.layers.LSTM` calls the same operation, but only with its own variables. Here the recurrent
+matrix is an argument, so it can be a masked one.
 
-The operation is `CudnnRNNV3`, which takes the length of each row. TensorFlow has two without, but
-since cuDNN 9 they end in "Sequence lengths for RNN are required": full rows have lengths too. What
-else it wants, by its source, and a caller need not know:
+The operation is `CudnnRNNV3`, which takes the length of each row; since cuDNN 9 the two without
+lengths fail with "Sequence lengths for RNN are required". Its properties, most of them found in
+its source, and how this module deals with them:
 
-- Only a training call leaves the reserve space that the gradient reads. Inference is another call.
-- In bfloat16 it casts to float32 and back, and loses the reserve space on the way. So we cast: the
-  same products, and states that are not rounded.
-- A kernel keeps, for each shape, what it set up for the first rows it saw. With time first that
-  depends on whether those were padded, with the batch first it does not.
-- It takes no row of length 0: such a row runs one step, which is then forgotten.
-- Padded steps give zeros, where Keras and the portable loop repeat the row's last output. The
-  gradient by their inputs is whatever was in the memory (seen in float64).
+- Only a training call creates the reserve space that the gradient reads. Inference is a separate
+  call.
+- In bfloat16 it casts to float32 and back, and loses the reserve space. The cast happens here
+  instead, which also keeps the states from being rounded.
+- A kernel caches its setup per input shape. With time-major inputs the setup depends on whether
+  the first rows were padded, with batch-major inputs it does not.
+- It does not accept rows of length 0. Such a row runs one step, whose result is discarded.
+- The gradient with respect to padded inputs is uninitialized memory (observed in float64). It is
+  masked.
 """
 
 import tensorflow as tf
 
 
 def pack_parameters(kernel, recurrent_kernel, bias):
-    """Packs the weights of an LSTM into cuDNN's single vector.
+    """Packs the weights of an LSTM into the single vector that cuDNN takes.
 
-    cuDNN wants each gate's matrix transposed and flattened, inputs first, then the recurrent
-    ones, then two biases for each gate, of which we use the second.
+    It consists of the matrix of each gate, transposed and flattened (the input matrices, then the
+    recurrent ones), and of two biases per gate, of which the first is zero here.
 
     Args:
-        kernel: tensor (features, 4 * units), gates i, f, c, o: cuDNN's order as well.
-        recurrent_kernel: tensor (units, 4 * units).
-        bias: tensor (4 * units,).
+        kernel: Tensor of shape `(features, 4 * units)`, gates in the order i, f, c, o, which is
+            cuDNN's order too.
+        recurrent_kernel: Tensor of shape `(units, 4 * units)`.
+        bias: Tensor of shape `(4 * units,)`.
 
     Returns:
-        tensor (4 * units * (features + units + 2),).
+        Tensor of shape `(4 * units * (features + units + 2),)`.
 
     Example:
 
     >>> pack_parameters(tf.zeros((3, 8)), tf.zeros((2, 8)), tf.zeros(8)).shape
     TensorShape([56])
     """
-    # The gates are columns here: after one transposition they follow each other, each transposed.
+    # Gates are blocks of columns, so transposing the whole matrix transposes and orders them.
     flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in (kernel, recurrent_kernel)]
     return tf.concat([*flat, tf.zeros_like(bias), bias], axis=0)
 
@@ -67,14 +69,19 @@ def lstm_cudnn(
 
 
 def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
-    """One call of the operation, all tensors in a dtype that it has: zeros in padded steps.
+    """Calls the operation.
 
     Args:
-        inputs: tensor (timesteps, batch_size, features).
-        initial_h, initial_c: tensors (batch_size, units).
-        parameters: the packed weights.
-        lengths: None for full rows, or int32 tensor (batch_size,).
-        is_training: whether a gradient can be taken.
+        inputs: Tensor of shape `(timesteps, batch_size, features)`, in a dtype the operation has,
+            like all others.
+        initial_h: Tensor of shape `(batch_size, units)`.
+        initial_c: Tensor of shape `(batch_size, units)`.
+        parameters: The packed weights.
+        lengths: Int32 tensor of shape `(batch_size,)`, or `None` if no row is padded.
+        is_training: Whether a gradient can be taken.
+
+    Returns:
+        `(outputs, final_h, final_c)`, with zeros for padded steps.
     """
     time_major = lengths is None
     if time_major:
@@ -82,11 +89,11 @@ def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
         lengths = tf.fill((batch_size,), timesteps)
     else:
         inputs = tf.transpose(inputs, (1, 0, 2))
-    axis_of_layers = 0 if time_major else 1
+    layer_axis = 0 if time_major else 1
     outputs, final_h, final_c, _, _ = tf.raw_ops.CudnnRNNV3(
         input=inputs,
-        input_h=tf.expand_dims(initial_h, axis_of_layers),
-        input_c=tf.expand_dims(initial_c, axis_of_layers),
+        input_h=tf.expand_dims(initial_h, layer_axis),
+        input_c=tf.expand_dims(initial_c, layer_axis),
         params=parameters,
         sequence_lengths=tf.maximum(lengths, 1),
         rnn_mode="lstm",
@@ -95,11 +102,11 @@ def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
     )
     if not time_major:
         outputs = tf.transpose(outputs, (1, 0, 2))
-    return outputs, tf.squeeze(final_h, axis_of_layers), tf.squeeze(final_c, axis_of_layers)
+    return outputs, tf.squeeze(final_h, layer_axis), tf.squeeze(final_c, layer_axis)
 
 
 def _inference(*arguments):
-    """`_cudnn` that keeps nothing for a gradient, which runs it once more."""
+    """`_cudnn` without reserve space; taking the gradient calls it again."""
     *tensors, lengths = arguments
 
     @tf.custom_gradient

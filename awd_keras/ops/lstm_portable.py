@@ -115,7 +115,7 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
     dtype, state_dtype = projected.dtype, initial_c.dtype
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
     # In inference the transpose is not worth its time: there may be few steps.
-    multiply = _matmul_by(recurrent_kernel, reads_rows=keep_factors and _reads_rows(dtype))
+    multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
 
     def cell(x, h, c):
         z = x + multiply(h)
@@ -173,7 +173,7 @@ def _backward(projected, initial_h, initial_c, recurrent_kernel, outputs, factor
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
     d_outputs, d_final_h, d_final_c = upstream
     d_outputs = tf.cast(d_outputs, state_dtype)
-    multiply = _matmul_by_transpose(recurrent_kernel, reads_rows=_reads_rows(dtype))
+    multiply = _matmul_by(recurrent_kernel, True, _reads_rows(dtype))
 
     def step(t, dh, dc, dz_array):
         through_z, through_h, f = (array.read(t) for array in factors)
@@ -209,20 +209,10 @@ def _reads_rows(dtype):
     return dtype == tf.bfloat16
 
 
-def _matmul_by(matrix, reads_rows):
-    """Returns `x -> x @ matrix`, for use in a loop."""
-    if not reads_rows:
-        return lambda x: tf.matmul(x, matrix)
-    transposed = tf.transpose(matrix)
-    return lambda x: tf.matmul(x, transposed, transpose_b=True)
-
-
-def _matmul_by_transpose(matrix, reads_rows):
-    """Returns `x -> x @ matrix^T`, for use in a loop."""
-    if reads_rows:
-        return lambda x: tf.matmul(x, matrix, transpose_b=True)
-    transposed = tf.transpose(matrix)
-    return lambda x: tf.matmul(x, transposed)
+def _matmul_by(matrix, transpose, reads_rows):
+    """Returns `x -> x @ matrix`, or `x -> x @ matrix^T` if `transpose`, for use in a loop."""
+    operand = matrix if transpose == reads_rows else tf.transpose(matrix)
+    return lambda x: tf.matmul(x, operand, transpose_b=reads_rows)
 
 
 def _hold_state_after(projected, lengths, units):

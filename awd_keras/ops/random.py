@@ -1,24 +1,24 @@
 """Random masks and numbers as pure functions of a seed.
 
-Every seed is an int32 tensor of shape (2,). Nothing random has a state, so a resumed run
-draws the masks that the unbroken run would have drawn, and a mask is the same on every replica
-that folds the same numbers into its seed.
+Seeds are int32 tensors of shape `(2,)`. There is no random state: a resumed run draws the same
+masks as an uninterrupted one, and all replicas that fold the same numbers into a seed draw the
+same mask.
 """
 
 import tensorflow as tf
 
-# Named, so that a machine's default generator never changes a mask.
+# Explicit, so that masks do not depend on the default generator of a device.
 _ALGORITHM = "philox"
 
 
 def run_seed(seed):
-    """The seed of a whole run, from the integer on the command line.
+    """Converts the integer seed of a run to a seed tensor.
 
     Args:
-        seed: int, non-negative.
+        seed: Non-negative integer.
 
     Returns:
-        int32 tensor of shape (2,).
+        Int32 tensor of shape `(2,)`.
 
     Example:
 
@@ -29,46 +29,46 @@ def run_seed(seed):
 
 
 def fold_in(seed, data):
-    """A new seed from a seed and an integer: a layer's index, a step, a replica.
+    """Derives a new seed from a seed and an integer, such as a step or the index of a layer.
 
     Args:
-        seed: int32 tensor of shape (2,).
-        data: int or scalar integer tensor.
+        seed: Int32 tensor of shape `(2,)`.
+        data: Integer or integer scalar tensor.
 
     Returns:
-        int32 tensor of shape (2,). Different for different `data`.
+        Int32 tensor of shape `(2,)`.
     """
     return tf.random.experimental.stateless_fold_in(seed, data, alg=_ALGORITHM)
 
 
 def uniform(shape, seed, dtype=tf.float32):
-    """Random numbers in [0, 1).
+    """Draws numbers from the uniform distribution over [0, 1).
 
     Args:
-        shape: shape of the tensor.
-        seed: int32 tensor of shape (2,).
-        dtype: float32, or float64 where 2**23 different numbers are too few.
+        shape: Shape of the result.
+        seed: Int32 tensor of shape `(2,)`.
+        dtype: float32 (default), or float64 where 2**23 different numbers are too few.
 
     Returns:
-        tensor of the given shape and dtype.
+        Tensor of the given shape and dtype.
     """
     return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg=_ALGORITHM)
 
 
 def dropout_mask(shape, rate, seed, dtype):
-    """A mask that is 0 with probability `rate` and `1 / (1 - rate)` otherwise.
+    """Draws a mask of 0 (with probability `rate`) and `1 / (1 - rate)`.
 
     Args:
-        shape: shape of the mask.
-        rate: probability of dropping an entry, in [0, 1), taken to the nearest 1/65536.
-        seed: int32 tensor of shape (2,).
-        dtype: dtype of the mask. The draw itself does not depend on it, so one seed drops the
-            same entries in every dtype.
+        shape: Shape of the mask.
+        rate: Probability of dropping an entry, in the range `[0, 1)`, rounded to a multiple of
+            1/65536.
+        seed: Int32 tensor of shape `(2,)`.
+        dtype: Dtype of the mask. A seed drops the same entries in every dtype.
 
     Returns:
-        tensor of the given shape and dtype, with expectation 1.
+        Tensor of the given shape and dtype, with expectation 1.
     """
-    # A quarter or half of a 32-bit word for each entry: drawing costs as much as all the rest.
+    # Drawing takes half of the time, so each entry uses 8 or 16 bits of a 32-bit number.
     bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
     num_words = -(-num_entries // (32 // bits))
@@ -76,6 +76,6 @@ def dropout_mask(shape, rate, seed, dtype):
         [num_words], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
     )
     draws = tf.reshape(tf.bitcast(words, small), (-1,))[:num_entries]
-    least_kept = min(round(rate * 2**bits), 2**bits - 1) - 2 ** (bits - 1)
-    kept = tf.cast(tf.reshape(draws, shape) >= least_kept, dtype)
+    min_kept = min(round(rate * 2**bits), 2**bits - 1) - 2 ** (bits - 1)
+    kept = tf.cast(tf.reshape(draws, shape) >= min_kept, dtype)
     return kept * tf.constant(1.0 / (1.0 - rate), dtype)

@@ -1,27 +1,27 @@
-"""Columns of the batch on several replicas, as tf.distribute calls the copies of a model.
+"""Splitting a batch over the replicas of a `tf.distribute` strategy.
 
-Everything random is drawn for the whole batch, and a replica takes its own rows. So a run does
-not depend on the number of replicas, but for the order in which numbers are added up.
+Everything random is drawn for the whole batch, and each replica takes its own rows. Therefore the
+result of a run does not depend on the number of replicas, except for the order of summation.
 """
 
 import tensorflow as tf
 
 
 def num_replicas():
-    """How many replicas share the batch (int); 1 without a strategy, and outside of a replica."""
+    """Returns the number of replicas that share the batch: 1 outside of a replica context."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else context.num_replicas_in_sync
 
 
 def replica_rows(batch, num_rows=None):
-    """The rows of this replica: those of replica 0 come first.
+    """Returns the rows of this replica.
 
     Args:
-        batch: tensor (rows of all replicas, ...).
-        num_rows: None, or how many each has.
+        batch: Tensor of shape `(batch_size, ...)`: the rows of replica 0, then of replica 1, etc.
+        num_rows: Number of rows per replica. Defaults to `batch_size / num_replicas()`.
 
     Returns:
-        tensor (rows, ...); all of it outside of a replica, or where there is one.
+        Tensor of shape `(num_rows, ...)`.
 
     Example:
 
@@ -30,42 +30,45 @@ def replica_rows(batch, num_rows=None):
     """
     if num_replicas() == 1:
         return batch
-    context = tf.distribute.get_replica_context()
     if num_rows is None:
-        num_rows = tf.shape(batch)[0] // context.num_replicas_in_sync
-    start = tf.convert_to_tensor(context.replica_id_in_sync_group) * num_rows
+        num_rows = tf.shape(batch)[0] // num_replicas()
+    start = _replica_id() * num_rows
     return batch[start : start + num_rows]
 
 
 def all_rows(rows):
-    """The rows of all replicas: what `replica_rows` took apart.
+    """Concatenates the rows of all replicas; the inverse of `replica_rows`.
 
     Args:
-        rows: tensor (rows, ...), with as many rows on each replica.
+        rows: Tensor of shape `(num_rows, ...)`, with the same shape on each replica.
 
     Returns:
-        tensor (rows of all replicas, ...), equal on all.
+        Tensor of shape `(num_rows * num_replicas(), ...)`, the same on each replica.
     """
     if num_replicas() == 1:
         return rows
-    # By a sum, since a gathering has the order of the devices' links, not that of the replicas.
-    context = tf.distribute.get_replica_context()
+    # A sum of padded rows, since all-gather orders them by device and not by replica.
     num_rows = tf.shape(rows)[0]
-    start = tf.convert_to_tensor(context.replica_id_in_sync_group) * num_rows
-    after = context.num_replicas_in_sync * num_rows - start - num_rows
-    whole = tf.pad(rows, [[start, after]] + [[0, 0]] * (rows.shape.rank - 1))
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, whole)
+    before = _replica_id() * num_rows
+    after = num_replicas() * num_rows - before - num_rows
+    padded = tf.pad(rows, [[before, after]] + [[0, 0]] * (rows.shape.rank - 1))
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, padded)
 
 
 def mean_over_replicas(tensors):
-    """The means of tensors over the replicas.
+    """Averages tensors over the replicas.
 
     Args:
-        tensors: list of tensors, of the same shapes on each replica.
+        tensors: List of tensors, with the same shapes on each replica.
 
     Returns:
-        list of tensors, equal on all.
+        List of tensors, the same on each replica.
     """
     if num_replicas() == 1:
         return tensors
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
+
+
+def _replica_id():
+    context = tf.distribute.get_replica_context()
+    return tf.convert_to_tensor(context.replica_id_in_sync_group)
