@@ -12,6 +12,10 @@ from awd_keras.ops.sampling import sample, sample_seeds
 # Samples per batch, and words of the prompt per call. The texts do not depend on either.
 _BATCH_SIZE = 64
 _PROMPT_WINDOW = 256
+_sample_seeds = tf.function(
+    sample_seeds,
+    input_signature=[tf.TensorSpec((2,), tf.int32), tf.TensorSpec((None,), tf.int32)],
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +156,7 @@ class TextGenerator:
 
     def _generate_batch(self, prompt_ids, samples, max_words, seed, options):
         eos_id = self._vocabulary.eos_id
-        seeds = sample_seeds(run_seed(seed), tf.constant(samples))
+        seeds = _sample_seeds(run_seed(seed), tf.constant(samples))
         states = self._model.initial_state(len(samples))
         for start in range(0, len(prompt_ids), _PROMPT_WINDOW):
             window = np.tile(prompt_ids[start : start + _PROMPT_WINDOW], (len(samples), 1))
