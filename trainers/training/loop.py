@@ -268,6 +268,7 @@ class _Run:
         if state.step:
             epochs = self.log.epochs(state)
             self.progress.line(f"resuming after step {state.step:,} ({epochs:.2f} epochs)")
+            self._after_step()  # a validation that was interrupted
         if self.config.initial_run is not None and state.best_loss is None:
             result = self._evaluate_validation()
             self._update_best(result)
@@ -277,7 +278,6 @@ class _Run:
             )
         if self.config.trigger == "start":
             self._start_averaging("as requested, before the first step")
-        self._after_step()  # a validation that was interrupted
         windows = training_windows(self.config, self._num_steps, state.epoch, state.position)
         for window in windows:
             if state.stopped_at_step is not None:

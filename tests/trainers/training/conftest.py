@@ -1,4 +1,4 @@
-"""Whole runs, for all tests of a session; nobody changes them."""
+"""Whole runs shared by the tests of a session, which must not change them."""
 
 import io
 
@@ -6,29 +6,11 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory):
-    """`unbroken(name)`: folder, result and output of an uninterrupted run, made once."""
-    from tests.trainers.training.tiny import SETTINGS, make_config, run
+def trained(tmp_path_factory):
+    """The folder, the result and the output of a run of three epochs, averaged after the first."""
+    from tests.trainers.training.tiny import make_config, run
     from trainers.training import RunFolder
 
-    made = {}
-
-    def get(name):
-        if name not in made:
-            path = tmp_path_factory.mktemp(name)
-            stream = io.StringIO()
-            result = run(path, make_config(**SETTINGS[name]), stream=stream)
-            made[name] = RunFolder(path), result, stream.getvalue()
-        return made[name]
-
-    return get
-
-
-@pytest.fixture(scope="session")
-def initial(tmp_path_factory):
-    """The folder of a run to start from."""
-    from tests.trainers.training.tiny import TRAINING, make_config, run
-
-    path = tmp_path_factory.mktemp("initial") / "run"
-    run(path, make_config(**TRAINING))
-    return path
+    path, stream = tmp_path_factory.mktemp("trained") / "run", io.StringIO()
+    result = run(path, make_config(trigger="epoch:1"), stream=stream)
+    return RunFolder(path), result, stream.getvalue()

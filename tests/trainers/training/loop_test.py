@@ -1,8 +1,8 @@
-"""Tests of the loop: what an uninterrupted run does, shows and leaves behind."""
+"""Tests of an uninterrupted run: its steps, validations, trigger, results and refusals."""
 
 import io
+import json
 import math
-import re
 
 import numpy as np
 import pytest
@@ -12,246 +12,290 @@ from awd_keras.evaluation import evaluate
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.trainers.training import tiny
 from tests.trainers.training.tiny import (
-    SETTINGS,
     after_each_step,
     assert_same_run,
-    interrupt_after,
+    digests,
     make_config,
     make_corpus,
     make_texts,
+    rising,
     run,
+    validation_losses,
 )
 from trainers.errors import UserError
 from trainers.training import RunFolder, loop, read_checkpoint
-from trainers.training.training_state import load_weights
+from trainers.training.checkpoint import load_weights
+from trainers.training.loop import training_windows
 
 
-def num_steps(config, corpus):
-    """Steps of each epoch."""
-    columns = batchify(corpus.train, config.batch_size).shape[1] - 1
+def columns_of(config):
+    return batchify(make_corpus().train, config.batch_size)
+
+
+def steps_per_epoch(config):
+    num_steps = columns_of(config).shape[1] - 1
     return [
-        len(
-            bptt_windows(columns, config.bptt, config.seed, epoch, config.bptt_std, config.bptt_min)
-        )
+        len(bptt_windows(num_steps, config.bptt, config.seed, epoch, 2.0, 3))
         for epoch in range(config.epochs)
     ]
 
 
-def read_rows(folder):
-    return [{name: float(value) for name, value in row.items()} for row in folder.read_metrics()]
+def column(folder, name):
+    return [float(row[name]) for row in folder.read_metrics()]
 
 
-class TestUnbroken:
-    def test_a_row_for_each_epoch(self, unbroken):
-        folder, _, _ = unbroken("epoch")
-        config, corpus = make_config(), make_corpus()
-        rows = read_rows(folder)
-        steps = num_steps(config, corpus)
-        assert [row["epoch"] for row in rows] == [1, 2, 3]
-        assert [row["step"] for row in rows] == np.cumsum(steps).tolist()
-        tokens = config.batch_size * (batchify(corpus.train, config.batch_size).shape[1] - 1)
-        assert [row["tokens"] for row in rows] == [tokens, 2 * tokens, 3 * tokens]
-        # The trigger fires after the first validation: its row is not yet averaged.
-        assert [row["averaging"] for row in rows] == [0, 1, 1]
-        assert rows[0]["validation_perplexity"] == rows[0]["raw_validation_perplexity"]
-        assert rows[1]["validation_perplexity"] != rows[1]["raw_validation_perplexity"]
-        for row in rows:
-            assert row["validation_perplexity"] == math.exp(row["validation_loss"])
+class TestWindows:
+    def test_they_cover_each_epoch(self):
+        config = make_config(epochs=2)
+        windows = list(training_windows(config, 141))
+        for epoch in range(2):
+            own = [window for window in windows if window.epoch == epoch]
+            ends = np.cumsum([window.length for window in own])
+            assert [window.start for window in own] == [0, *ends[:-1]]
+            assert ends[-1] == 141
+            assert [window.is_last for window in own] == [False] * (len(own) - 1) + [True]
 
-    def test_a_row_for_each_interval(self, unbroken):
-        folder, _, _ = unbroken("often")
-        total = sum(num_steps(make_config(), make_corpus()))
-        rows = read_rows(folder)
-        assert [row["step"] for row in rows] == list(range(4, total + 1, 4))
-        assert rows[0]["epoch"] == pytest.approx(
-            rows[0]["tokens"] / rows[-1]["tokens"] * rows[-1]["epoch"], abs=2e-4
-        )
-
-    def test_learning_rates_drop_after_the_named_epochs(self, unbroken):
-        rates = {
-            math.ceil(row["epoch"] - 1e-9): row["learning_rate"]
-            for row in read_rows(unbroken("never")[0])
-            if row["epoch"] % 1
-        }
-        assert rates == pytest.approx({1: 10.0, 2: 1.0, 3: 0.1})
-
-    def test_results(self, unbroken):
-        folder, result, output = unbroken("epoch")
-        assert folder.read_results() == result.to_dict()
-        steps = num_steps(make_config(), make_corpus())
-        assert result.reason == "finished" and result.epochs == 3
-        assert result.triggered_at_step == steps[0]
-        assert set(result.to_dict()["test"]) == {"loss", "perplexity", "num_tokens"}
-        assert f"averaging starts at step {steps[0]}: as asked, after epoch 1" in output
-        assert folder.log_file.read_text() == output
-
-    def test_never_is_never_averaged(self, unbroken):
-        folder, result, output = unbroken("never")
-        assert result.triggered_at_step is None
-        assert "averaging" not in output
-        assert folder.read_results()["triggered_at_step"] is None
-
-    @pytest.mark.parametrize("name", ["often", "monotonic"])
-    def test_the_trigger_fires_from_the_record_and_shows_it(self, unbroken, name):
-        folder, result, output = unbroken(name)
-        rows = read_rows(folder)
-        losses = [row["validation_loss"] for row in rows]
-        n = SETTINGS[name].get("non_monotone_interval", 0)
-        fires = [k for k in range(len(losses)) if k > n and losses[k] > min(losses[: k - n])][0]
-        assert result.triggered_at_step == rows[fires]["step"]
-        assert [row["averaging"] for row in rows] == [float(k > fires) for k in range(len(rows))]
-        (line,) = re.findall("averaging starts.*", output)
-        record = " ".join(f"{loss:.4f}" for loss in losses[:fires])
-        assert line == (
-            f"averaging starts at step {result.triggered_at_step}: validation loss "
-            f"{losses[fires]:.4f} is above {min(losses[: fires - n]):.4f}, the smallest on record"
-            f"{f' without the last {n}' if n else ''}; record: {record}"
-        )
-        assert output.index(line) > output.index(f"step {result.triggered_at_step:7,}")
-
-    def test_the_best_weights_are_those_of_the_results(self, unbroken):
-        folder, result, _ = unbroken("often")
-        config, corpus = make_config(), make_corpus()
-        model = AWDLSTMLanguageModel(
-            len(corpus.vocabulary), embedding_dim=6, hidden_dim=8, num_layers=2
-        )
-        facts = load_weights(folder.best_checkpoint, model)
-        assert evaluate(model, corpus.validation, config.validation_batch_size) == (
-            result.validation
-        )
-        assert evaluate(model, corpus.test, config.test_batch_size) == result.test
-        assert facts["validation"]["total_loss"] == result.validation.total_loss
-        assert result.validation.loss <= min(row["validation_loss"] for row in read_rows(folder))
-
-    def test_no_carriage_returns_away_from_a_terminal(self, unbroken):
-        assert "\r" not in unbroken("often")[2]
+    def test_they_resume_after_any_window(self):
+        config = make_config(epochs=2)
+        windows = list(training_windows(config, 141))
+        for index, window in enumerate(windows):
+            position = (window.epoch, window.start + window.length)
+            if window.is_last:
+                position = (window.epoch + 1, 0)
+            assert list(training_windows(config, 141, *position)) == windows[index + 1 :]
 
 
-class TestMechanics:
+class TestSteps:
     def test_each_epoch_starts_from_zero_states_and_reads_every_token(self, tmp_path, monkeypatch):
         calls = []
-        make_train_step = loop.make_train_step
+        make_train_step = tiny._make_step_once
 
         def make(model, optimizer, **kwargs):
             train_step = make_train_step(model, optimizer, **kwargs)
 
-            def record(inputs, targets, states, learning_rate, step):
-                results = train_step(inputs, targets, states, learning_rate, step)
-                calls.append(
-                    (
-                        inputs.numpy(),
-                        targets.numpy(),
-                        states,
-                        float(learning_rate),
-                        int(step),
-                        results,
-                    )
-                )
+            def record(*arguments):
+                results = train_step(*arguments)
+                calls.append((*arguments, results))
                 return results
 
             return record
 
         monkeypatch.setattr(loop, "make_train_step", make)
-        config, corpus = make_config(epochs=2), make_corpus()
-        run(tmp_path, config, corpus)
-        columns = batchify(corpus.train, config.batch_size)
-        first, second = num_steps(config, corpus)
-        assert [call[4] for call in calls] == list(range(first + second))
-        for epoch_calls in (calls[:first], calls[first:]):
-            np.testing.assert_array_equal(
-                np.concatenate([call[0] for call in epoch_calls], axis=1), columns[:, :-1]
-            )
-            np.testing.assert_array_equal(
-                np.concatenate([call[1] for call in epoch_calls], axis=1), columns[:, 1:]
-            )
-            assert all(not np.any(state) for pair in epoch_calls[0][2] for state in pair)
-            for before, after in zip(epoch_calls, epoch_calls[1:]):
-                for pair, expected in zip(after[2], before[5][2]):
-                    np.testing.assert_array_equal(pair, expected)
-            assert np.any(epoch_calls[1][2][0][0])
-        for inputs, _, _, rate, _, _ in calls:
-            assert rate == pytest.approx(10.0 * inputs.shape[1] / 10, rel=1e-6)
-        # The row's loss is the mean over the tokens, whatever the windows.
-        rows = read_rows(RunFolder(tmp_path))
-        for row, epoch_calls in zip(rows, (calls[:first], calls[first:])):
-            losses = [float(call[5][0]) for call in epoch_calls]
-            weights = [call[0].size for call in epoch_calls]
-            assert row["train_loss"] == pytest.approx(np.average(losses, weights=weights), 1e-12)
+        config = make_config(epochs=2)
+        run(tmp_path, config)
+        columns = columns_of(config)
+        first, second = steps_per_epoch(config)
+        assert [int(call[4]) for call in calls] == list(range(first + second))
+        losses = column(RunFolder(tmp_path), "train_loss")
+        for epoch, loss in zip((calls[:first], calls[first:]), losses, strict=True):
+            inputs, targets = (np.concatenate([call[i] for call in epoch], axis=1) for i in (0, 1))
+            np.testing.assert_array_equal(inputs, columns[:, :-1])
+            np.testing.assert_array_equal(targets, columns[:, 1:])
+            assert not any(np.any(state) for pair in epoch[0][2] for state in pair)
+            assert np.any(epoch[1][2][0][0])
+            for before, after in zip(epoch, epoch[1:], strict=False):
+                np.testing.assert_array_equal(after[2][0][0], before[5][2][0][0])
+            # The loss in metrics.csv is the mean over tokens, whatever the windows.
+            sizes = [call[0].shape[1] for call in epoch]
+            expected = np.average([float(call[5][0]) for call in epoch], weights=sizes)
+            assert loss == pytest.approx(expected, rel=1e-12)
+        for inputs, _, _, rate, *_ in calls:
+            assert float(rate) == pytest.approx(10.0 * inputs.shape[1] / 10, rel=1e-6)
 
-    def test_the_average_is_the_mean_of_the_weights_since_the_trigger(self, tmp_path, monkeypatch):
-        config, corpus = make_config(epochs=2, trigger="epoch:1"), make_corpus()
+    def test_the_average_is_the_mean_of_the_weights_since_the_trigger(self, tmp_path):
+        config = make_config(epochs=2, trigger="epoch:1")
         model, optimizer = tiny.make_model(config)
         iterates = []
         with after_each_step(lambda _: iterates.append([w.numpy() for w in model.weights])):
-            run(tmp_path, config, corpus)
-        first, second = num_steps(config, corpus)
-        arrays = read_checkpoint(RunFolder(tmp_path).last_checkpoint)[0]
-        for variable, average, *weights in zip(
-            model.weights, optimizer._averages, *iterates[first:]
-        ):
-            assert len(weights) == second
-            np.testing.assert_array_equal(arrays[f"weights/{variable.path}"], weights[-1])
-            np.testing.assert_allclose(average.numpy(), np.mean(weights, axis=0), atol=1e-5)
+            run(tmp_path, config)
+        first, second = steps_per_epoch(config)
         assert optimizer.num_averaged == second
-
-    def test_a_second_run_of_the_same_settings_is_equal(self, unbroken, tmp_path):
-        run(tmp_path, make_config(**SETTINGS["epoch"]))
-        assert_same_run(tmp_path, unbroken("epoch")[0].path)
-
-    def test_bfloat16_runs_and_resumes(self, tmp_path):
-        config = make_config(dtype="bfloat16", epochs=2, trigger="epoch:1")
-        run(tmp_path / "unbroken", config)
-        with interrupt_after(20):
-            run(tmp_path / "stopped", config)
-        run(tmp_path / "stopped", config)
-        assert_same_run(tmp_path / "stopped", tmp_path / "unbroken")
+        arrays = read_checkpoint(RunFolder(tmp_path).last_checkpoint)[0]
+        tiny.make_model(config)  # the run left the best weights in the model
+        loop.TrainingState.load(RunFolder(tmp_path).last_checkpoint, model, optimizer, config)
+        with optimizer.averaged_weights():
+            averages = [weight.numpy() for weight in model.weights]
+        for variable, average, *weights in zip(
+            model.weights, averages, *iterates[first:], strict=True
+        ):
+            np.testing.assert_array_equal(arrays[f"weights/{variable.path}"], weights[-1])
+            np.testing.assert_allclose(average, np.mean(weights, axis=0), atol=1e-5)
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+class TestMetrics:
+    def test_a_row_for_each_epoch(self, trained):
+        folder, result, output = trained
+        config = make_config()
+        steps = steps_per_epoch(config)
+        assert column(folder, "epoch") == [1, 2, 3]
+        assert column(folder, "step") == np.cumsum(steps).tolist()
+        num_tokens = config.batch_size * (columns_of(config).shape[1] - 1)
+        assert column(folder, "tokens") == [num_tokens, 2 * num_tokens, 3 * num_tokens]
+        assert column(folder, "averaging") == [0, 1, 1]
+        losses = column(folder, "validation_loss")
+        assert column(folder, "validation_perplexity") == [math.exp(loss) for loss in losses]
+        assert result.triggered_at_step == steps[0]
+        assert f"averaging starts at step {steps[0]}: as requested, after epoch 1" in output
+        assert folder.log_file.read_text() == output and "\r" not in output
+
+    def test_a_row_for_each_interval(self, tmp_path):
+        config = make_config(epochs=2, logging_interval=4, learning_rate_drop_epochs=(1,))
+        with validation_losses(lambda step: 3.0 - 0.01 * step):
+            result = run(tmp_path, config)
+        steps = steps_per_epoch(config)
+        rows = RunFolder(tmp_path).read_metrics()
+        assert [int(row["step"]) for row in rows] == list(range(4, sum(steps) + 1, 4))
+        for row in rows:
+            rate = 10.0 if int(row["step"]) < steps[0] else 1.0
+            assert float(row["learning_rate"]) == pytest.approx(rate)
+        assert result.triggered_at_step is None
+
+    @pytest.mark.parametrize("validate_raw", [False, True])
+    def test_raw_weights_are_validated_after_the_trigger_only_on_request(
+        self, trained, tmp_path, validate_raw
+    ):
+        folder = trained[0]
+        if validate_raw:
+            run(tmp_path, make_config(trigger="epoch:1", validate_raw=True))
+            folder = RunFolder(tmp_path)
+        first, *others = folder.read_metrics()
+        assert first["raw_validation_perplexity"] == first["validation_perplexity"]
+        for row in others:
+            assert bool(row["raw_validation_perplexity"]) == validate_raw
+            assert row["raw_validation_perplexity"] != row["validation_perplexity"]
 
 
-class TestSeen:
-    def test_evaluations_are_alive_on_a_terminal_alone(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("trainers.training.progress._LIVE_SECONDS", 0.0)
-        monkeypatch.setattr("trainers.training.progress._PLAIN_SECONDS", 0.0)
-        for stream, is_seen in ((Terminal(), True), (io.StringIO(), False)):
-            folder = tmp_path / str(is_seen)
-            run(folder, make_config(epochs=1), stream=stream)
-            for what in ("validating: 100% of", "testing: 100% of"):
-                assert (what in stream.getvalue()) == is_seen
-                assert what not in RunFolder(folder).log_file.read_text()
-
-    def test_the_header_comes_first_in_the_log_too(self, tmp_path):
-        config = make_config(epochs=1)
-        model, optimizer = tiny.make_model(config)
+class TestTrigger:
+    @pytest.mark.parametrize(
+        ("settings", "num_losses"),
+        [
+            ({"non_monotone_interval": 2}, 4),
+            ({"trigger": "monotonic", "non_monotone_interval": 2}, 2),
+        ],
+    )
+    def test_it_fires_by_the_validation_losses(self, tmp_path, settings, num_losses):
         stream = io.StringIO()
-        loop.train_and_evaluate(
-            model,
-            optimizer,
-            make_corpus(),
-            config,
-            RunFolder(tmp_path),
-            stream=stream,
-            header=["corpus: tiny", "model: small"],
+        config = make_config(epochs=2, logging_interval=3, **settings)
+        with validation_losses(rising):
+            result = run(tmp_path, config, stream=stream)
+        assert result.triggered_at_step == 3 * num_losses
+        assert (
+            f"averaging starts at step {3 * num_losses}: validation loss "
+            f"{rising(3 * num_losses):.4f} is above {rising(3):.4f}" in stream.getvalue()
         )
-        assert stream.getvalue().startswith("corpus: tiny\nmodel: small\nepoch ")
-        assert RunFolder(tmp_path).log_file.read_text() == stream.getvalue()
+
+    def test_it_can_reduce_the_learning_rate_again_and_again(self, tmp_path):
+        config = make_config(
+            epochs=1,
+            logging_interval=3,
+            non_monotone_interval=1,
+            trigger_action="reduce_learning_rate",
+        )
+        stream = io.StringIO()
+        with validation_losses(rising):
+            result = run(tmp_path, config, stream=stream)
+        # Two losses fill a record, the third fires; then the record starts anew.
+        rates = column(RunFolder(tmp_path), "learning_rate")
+        assert rates == [10.0 / 2 ** (index // 3) for index in range(len(rates))]
+        assert "learning rate 10 -> 5 at step 9: validation loss" in stream.getvalue()
+        assert result.triggered_at_step is None
+
+    def test_it_stops_the_run(self, tmp_path):
+        config = make_config(logging_interval=2, non_monotone_interval=1)
+        config = config.replace(trigger="start", stop="non_monotonic")
+        stream = io.StringIO()
+        with validation_losses(rising):
+            result = run(tmp_path, config, stream=stream)
+        assert (result.triggered_at_step, result.stopped_at_step) == (0, 6)
+        assert result.reason == "finished"
+        assert "stopping at step 6: validation loss" in stream.getvalue()
+
+
+class TestResults:
+    def test_they_are_those_of_the_best_weights(self, trained):
+        folder, result, output = trained
+        config, corpus = make_config(), make_corpus()
+        assert folder.read_results() == json.loads(json.dumps(result.to_dict()))
+        assert (result.reason, result.epochs) == ("finished", 3)
+        model = AWDLSTMLanguageModel(
+            len(corpus.vocabulary), embedding_dim=6, hidden_dim=8, num_layers=2
+        )
+        load_weights(folder.best_checkpoint, model)
+        expected = evaluate(model, corpus.validation, config.validation_batch_size)
+        assert result.validation == expected
+        assert evaluate(model, corpus.test, config.test_batch_size) == result.test
+        assert result.validation.loss == min(column(folder, "validation_loss"))
+
+    def test_without_the_test_text(self, tmp_path, monkeypatch):
+        corpus = make_corpus()
+        evaluated = []
+        evaluate_ = tiny.Evaluator.evaluate
+        monkeypatch.setattr(
+            tiny.Evaluator,
+            "evaluate",
+            lambda self, ids, *args: (
+                evaluated.append(ids is corpus.test) or evaluate_(self, ids, *args)
+            ),
+        )
+        result = run(tmp_path, make_config(epochs=1), corpus, evaluate_test=False)
+        assert result.test is None and result.validation.loss > 0
+        assert RunFolder(tmp_path).read_results()["test"] is None
+        assert evaluated == [False]
+
+    def test_the_last_weights_are_validated_too(self, tmp_path):
+        # Their validation is not logged, since a longer run would not have it.
+        config = make_config(epochs=1, logging_interval=7, trigger="never")
+        (last,) = steps_per_epoch(config)
+        assert last % 7
+        with validation_losses(lambda step: 1.0 if step == last else 3.0):
+            assert run(tmp_path / "run", config).validation.loss == 1.0
+            assert set(column(RunFolder(tmp_path / "run"), "validation_loss")) == {3.0}
+            run(tmp_path / "run", config.replace(epochs=2))
+            run(tmp_path / "unbroken", config.replace(epochs=2))
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+    def test_curves_and_events(self, tmp_path):
+        pytest.importorskip("matplotlib")
+        stream = io.StringIO()
+        config = make_config(epochs=1, tensorboard=True, plot=True)
+        run(tmp_path, config, stream=stream, baseline=("trigram", 12.0))
+        folder = RunFolder(tmp_path)
+        assert b"perplexity/validation" in next(folder.events.iterdir()).read_bytes()
+        assert folder.curves_file.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        assert f"curves: {folder.curves_file}" in stream.getvalue()
+
+
+class TestInitialRun:
+    def test_it_starts_from_the_best_weights(self, trained, tmp_path):
+        initial = trained[0].path
+        before = digests(initial)
+        config = make_config(
+            initial_run=str(initial), trigger="start", epochs=1, logging_interval=2
+        )
+        stream = io.StringIO()
+        # The initial loss is the smallest, so the best weights stay those of the initial run.
+        with validation_losses(rising):
+            result = run(tmp_path, config, stream=stream)
+        assert digests(initial) == before
+        assert result.validation.loss == rising(0)
+        assert f"starting from the best weights of {initial}" in stream.getvalue()
+        arrays, facts = read_checkpoint(RunFolder(tmp_path).best_checkpoint)
+        expected = read_checkpoint(trained[0].best_checkpoint)[0]
+        assert facts["step"] == 0
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, expected[name])
+        assert set(column(RunFolder(tmp_path), "averaging")) == {1}
+
+    def test_another_vocabulary(self, trained, tmp_path):
+        texts = make_texts()
+        texts["train"].append("more words")
+        config = make_config(initial_run=str(trained[0].path))
+        with pytest.raises(UserError, match="has another vocabulary than tiny"):
+            run(tmp_path / "run", config, make_corpus(texts))
+        assert not (tmp_path / "run").exists()
 
 
 class TestRefused:
-    def test_other_settings(self, unbroken):
-        folder, _, _ = unbroken("epoch")
-        with pytest.raises(UserError, match=r"bptt: 10 -> 11"):
-            run(folder.path, make_config(**SETTINGS["epoch"], bptt=11))
-
-    def test_another_text(self, unbroken):
-        folder, _, _ = unbroken("epoch")
-        texts = {**make_texts(), "test": make_texts()["validation"]}
-        with pytest.raises(UserError, match="another text"):
-            run(folder.path, make_config(**SETTINGS["epoch"]), make_corpus(texts))
-
     @pytest.mark.parametrize(
         ("split", "changes"),
         [
@@ -266,22 +310,13 @@ class TestRefused:
             run(tmp_path / "run", make_config(**changes))
         assert not (tmp_path / "run").exists()
 
-    def test_a_damaged_checkpoint(self, tmp_path):
+    def test_a_corrupt_checkpoint(self, tmp_path):
         config = make_config(epochs=1)
         run(tmp_path, config)
         folder = RunFolder(tmp_path)
-        content = folder.last_checkpoint.read_bytes()[:-30]
-        folder.last_checkpoint.write_bytes(content)
-        metrics = folder.metrics_file.read_bytes()
+        folder.last_checkpoint.write_bytes(folder.last_checkpoint.read_bytes()[:-30])
+        before = {name: digest for name, digest in digests(tmp_path).items() if name != "log.txt"}
         with pytest.raises(UserError, match="corrupt"):
             run(tmp_path, config)
-        assert folder.metrics_file.read_bytes() == metrics
-        assert folder.last_checkpoint.read_bytes() == content
-
-    def test_weights_alone_are_not_to_go_on_from(self, tmp_path):
-        config = make_config(epochs=1)
-        run(tmp_path, config)
-        folder = RunFolder(tmp_path)
-        folder.last_checkpoint.write_bytes(folder.best_checkpoint.read_bytes())
-        with pytest.raises(UserError, match="not one to go on from"):
-            run(tmp_path, config)
+        after = digests(tmp_path)
+        assert before.items() <= after.items()

@@ -1,4 +1,4 @@
-"""Tests of what is seen of a run."""
+"""Tests of the lines a user sees during a run."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from trainers.training.progress import Progress, duration
 
 @pytest.fixture(autouse=True)
 def always_time(monkeypatch):
-    monkeypatch.setattr(progress, "_LIVE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_TERMINAL_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_PLAIN_SECONDS", 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of training share: a tiny corpus, tiny settings, and whole runs in a second."""
+"""A tiny corpus, tiny settings, and whole runs in a second."""
 
 import contextlib
 import hashlib
@@ -15,27 +15,9 @@ from awd_keras.models.train_step import make_train_step
 from trainers.config import TrainingConfig
 from trainers.training import RunFolder, factory, loop, read_checkpoint, train_and_evaluate
 
-WORDS = 20
+NUM_WORDS = 20
 
-# By name: settings whose runs are stopped and compared. The trigger fires in each but `never`.
-SETTINGS = {
-    "often": {"logging_interval": 4, "non_monotone_interval": 1, "learning_rate": 20.0},
-    "epoch": {"trigger": "epoch:1"},
-    "monotonic": {"trigger": "monotonic", "logging_interval": 3, "learning_rate": 20.0},
-    "never": {"trigger": "never", "logging_interval": 7, "learning_rate_drop_epochs": (1, 2)},
-}
-
-TRAINING = {"epochs": 10, "logging_interval": 7}
-FINE_TUNING = {
-    **TRAINING,
-    "epochs": 20,
-    "trigger": "start",
-    "stop": "non_monotonic",
-    "non_monotone_interval": 2,
-    "learning_rate": 30.0,
-}
-
-# What results.json has of a run that is finished.
+# The content of results.json of a finished run.
 RESULTS = {
     "reason": "finished",
     "epochs": 3,
@@ -46,21 +28,22 @@ RESULTS = {
 
 
 def make_lines(num_lines, seed):
-    """Lines of eight words, of which most follow from the one before."""
+    """Makes lines of eight words, most of which follow from the word before."""
     generator = np.random.default_rng(seed)
     lines = []
     for _ in range(num_lines):
-        word, words = int(generator.integers(WORDS)), []
+        word, words = int(generator.integers(NUM_WORDS)), []
         for _ in range(8):
             words.append(f"w{word}")
-            word = int(generator.integers(WORDS)) if generator.random() < 0.2 else 3 * word % WORDS
+            is_random = generator.random() < 0.2
+            word = int(generator.integers(NUM_WORDS)) if is_random else 3 * word % NUM_WORDS
         lines.append(" ".join(words))
     return lines
 
 
 def make_texts():
-    # The first line of the training text has every word.
-    every = " ".join(f"w{word}" for word in range(WORDS))
+    # The first line of the training text contains every word.
+    every = " ".join(f"w{word}" for word in range(NUM_WORDS))
     return {
         "train": [every, *make_lines(60, 1)],
         "validation": make_lines(14, 2),
@@ -73,7 +56,7 @@ def make_corpus(texts=None):
 
 
 def make_config(**changes):
-    """About fourteen windows an epoch; nothing drawn, no TensorBoard."""
+    """Settings with about fourteen windows an epoch, without TensorBoard and plots."""
     settings = {
         "corpus": "text",
         "embedding_dim": 6,
@@ -97,74 +80,79 @@ def make_config(**changes):
     return TrainingConfig(**{**settings, **changes})
 
 
-def fine_tuning(initial, **changes):
-    """The settings of a run that goes on from the weights of another, in folder `initial`."""
-    return make_config(initial_run=str(initial), **{**FINE_TUNING, **changes})
+_MODEL_SETTINGS = (
+    *("embedding_dim", "hidden_dim", "num_layers", "tie_weights", "dtype", "seed"),
+    *("optimizer", "weight_decay", "momentum", "momentum_min", "dropout_multiplier"),
+)
+_made, _steps, _evaluators = {}, {}, {}
 
 
-def make_model(config, vocabulary_size=WORDS + 1):
-    """Model and optimizer as new ones are: the objects, once traced, serve again.
-
-    All that they remember is in their variables, which are set back.
-    """
-    key = config.replace(
-        **dict.fromkeys(("epochs", "logging_interval"), 1),
-        trigger="never",
-        trigger_action="average",
-        stop="never",
-        initial_run=None,
-        non_monotone_interval=1,
-        learning_rate=1.0,
-        plot=False,
-        tensorboard=False,
-        checkpoint_minutes=1.0,
-    )
-    key = (key, vocabulary_size)
-    if key not in _MADE:
+def make_model(config, vocabulary_size=NUM_WORDS + 1):
+    """Returns a model and an optimizer as if new, reusing traced objects where it can."""
+    key = (*(getattr(config, name) for name in _MODEL_SETTINGS), vocabulary_size)
+    key += tuple(config.dropout_rates().values())
+    if key not in _made:
         model = factory.build_model(config, vocabulary_size)
         optimizer = factory.build_optimizer(config, model)
         variables = [*model.weights, *optimizer.variables]
-        _MADE[key] = model, optimizer, variables, [v.numpy() for v in variables]
-    model, optimizer, variables, initial = _MADE[key]
-    for variable, value in zip(variables, initial):
+        _made[key] = model, optimizer, variables, [v.numpy() for v in variables]
+    model, optimizer, variables, initial = _made[key]
+    for variable, value in zip(variables, initial, strict=True):
         variable.assign(value)
     return model, optimizer
 
 
-_MADE, _STEPS, _EVALUATORS = {}, {}, {}
-
-
-def _step_once(model, optimizer, **kwargs):
+def _make_step_once(model, optimizer, **kwargs):
     key = (id(model), *kwargs.values())
-    if key not in _STEPS:
-        _STEPS[key] = make_train_step(model, optimizer, **kwargs)
-    return _STEPS[key]
+    if key not in _steps:
+        _steps[key] = make_train_step(model, optimizer, **kwargs)
+    return _steps[key]
 
 
-def _evaluator_once(model):
-    return _EVALUATORS.setdefault(id(model), Evaluator(model))
+def _make_evaluator_once(model):
+    return _evaluators.setdefault(id(model), Evaluator(model))
 
 
-def run(path, config, corpus=None, stream=None):
-    """One call of `train_and_evaluate` with model and optimizer as they are at first."""
+def run(path, config, corpus=None, stream=None, **kwargs):
+    """Calls `train_and_evaluate` with a model and an optimizer as if new."""
     corpus = make_corpus() if corpus is None else corpus
     model, optimizer = make_model(config)
     stream = io.StringIO() if stream is None else stream
-    with mock.patch.object(loop, "Evaluator", _evaluator_once):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(loop, "Evaluator", _make_evaluator_once))
         if loop.make_train_step is make_train_step:
-            with mock.patch.object(loop, "make_train_step", _step_once):
-                return train_and_evaluate(
-                    model, optimizer, corpus, config, RunFolder(path), stream=stream
-                )
-        return train_and_evaluate(model, optimizer, corpus, config, RunFolder(path), stream=stream)
+            stack.enter_context(mock.patch.object(loop, "make_train_step", _make_step_once))
+        return train_and_evaluate(
+            model, optimizer, corpus, config, RunFolder(path), stream=stream, **kwargs
+        )
+
+
+@contextlib.contextmanager
+def validation_losses(loss_at_step):
+    """Replaces the results of validations, so that what follows from them is known.
+
+    Args:
+        loss_at_step: A function of the number of steps made.
+    """
+
+    def evaluate_validation(self):
+        return loop.EvaluationResult(100 * loss_at_step(self.state.step), 100)
+
+    with mock.patch.object(loop._Run, "_evaluate_validation", evaluate_validation):
+        yield
+
+
+def rising(step):
+    """Validation losses that fire any trigger as early as it can."""
+    return 3.0 + 0.01 * step
 
 
 @contextlib.contextmanager
 def after_each_step(action):
-    """Calls `action(number of the step, from 1)` after each training step inside."""
+    """Calls `action(number of the step, from 1)` after each training step."""
 
     def make(model, optimizer, **kwargs):
-        train_step = _step_once(model, optimizer, **kwargs)
+        train_step = _make_step_once(model, optimizer, **kwargs)
 
         def step_and_act(inputs, targets, states, learning_rate, step):
             results = train_step(inputs, targets, states, learning_rate, step)
@@ -177,18 +165,18 @@ def after_each_step(action):
         yield
 
 
-def interrupt_after(step):
-    """Inside, Ctrl-C comes in a step of training."""
+def interrupt_after(step, number=signal.SIGINT):
+    """Sends Ctrl-C, or another signal, during a training step."""
 
-    def act(number):
-        if number == step:
-            os.kill(os.getpid(), signal.SIGINT)
+    def act(current):
+        if current == step:
+            os.kill(os.getpid(), number)
 
     return after_each_step(act)
 
 
 def digests(path):
-    """What a folder holds: the SHA-256 of each file below it."""
+    """Returns the SHA-256 of each file below a folder."""
     return {
         str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in path.rglob("*")
@@ -196,24 +184,23 @@ def digests(path):
     }
 
 
-def rows_without_times(folder):
-    """Rows of metrics.csv, as text, without the two columns that tell the time."""
+def _rows_without_times(folder):
     text = folder.metrics_file.read_text(encoding="utf-8")
     return [line.rsplit(",", 2)[0] for line in text.splitlines()]
 
 
-def last_facts(folder):
+def _last_facts(folder):
     facts = read_checkpoint(folder.last_checkpoint)[1]
     del facts["state"]["seconds"]
     return facts
 
 
 def assert_same_run(path, other):
-    """All that two runs left behind is equal, to the last digit, but for the times."""
+    """Asserts that two runs left the same files, to the last digit, except for times."""
     folder, other = RunFolder(path), RunFolder(other)
-    assert rows_without_times(folder) == rows_without_times(other)
+    assert _rows_without_times(folder) == _rows_without_times(other)
     assert folder.read_results() == other.read_results()
-    assert last_facts(folder) == last_facts(other)
+    assert _last_facts(folder) == _last_facts(other)
     for name in ("last_checkpoint", "best_checkpoint"):
         arrays = read_checkpoint(getattr(folder, name))[0]
         expected = read_checkpoint(getattr(other, name))[0]

@@ -1,0 +1,204 @@
+"""Tests of runs that were interrupted or killed: resumed, they equal the unbroken run exactly."""
+
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from awd_keras.evaluation import Evaluator
+from tests.trainers.training.tiny import (
+    after_each_step,
+    assert_same_run,
+    interrupt_after,
+    make_config,
+    make_corpus,
+    rising,
+    run,
+    validation_losses,
+)
+from trainers.training import RunFolder, read_checkpoint
+
+ROOT = pathlib.Path(__file__).absolute().parents[3]
+SETTINGS = {
+    "trigger": {"logging_interval": 4, "non_monotone_interval": 1},
+    "epoch": {"trigger": "epoch:1"},
+    "stop": {"trigger": "start", "stop": "non_monotonic", "logging_interval": 9},
+    "reduction": {"trigger_action": "reduce_learning_rate", "logging_interval": 3},
+    "one_cycle": {
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "learning_rate_schedule": "one_cycle",
+        "momentum": 0.8,
+        "momentum_min": 0.7,
+        "trigger": "never",
+    },
+    "cosine": {"learning_rate_schedule": "cosine"},
+    "bfloat16": {"dtype": "bfloat16", "trigger": "epoch:1"},
+}
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("name", SETTINGS)
+    def test_resumed_it_is_the_unbroken_run(self, tmp_path, name):
+        config = make_config(**SETTINGS[name])
+        with validation_losses(rising):
+            unbroken = run(tmp_path / "unbroken", config)
+            for step in (9, 20):
+                stream = io.StringIO()
+                with interrupt_after(step):
+                    result = run(tmp_path / "run", config, stream=stream)
+                assert result.reason == "interrupted"
+                assert f"interrupted after step {step}; saved" in stream.getvalue()
+                assert RunFolder(tmp_path / "run").read_results() is None
+            stream = io.StringIO()
+            assert run(tmp_path / "run", config, stream=stream) == unbroken
+        assert stream.getvalue().startswith("resuming after step 20 (")
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+    def test_nothing_is_evaluated(self, tmp_path, monkeypatch):
+        def fail(*_):
+            pytest.fail("evaluated")
+
+        monkeypatch.setattr(Evaluator, "evaluate", fail)
+        with interrupt_after(3, signal.SIGTERM):
+            result = run(tmp_path, make_config())
+        assert (result.reason, result.validation, result.test) == ("interrupted", None, None)
+        assert read_checkpoint(RunFolder(tmp_path).last_checkpoint)[1]["state"]["step"] == 3
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_an_evaluation_in_progress_is_aborted(self, tmp_path, monkeypatch, split):
+        config, corpus = make_config(logging_interval=5, non_monotone_interval=1), make_corpus()
+        evaluate = Evaluator.evaluate
+        is_sent = False
+
+        def interrupted(self, token_ids, *arguments):
+            nonlocal is_sent
+            if token_ids is getattr(corpus, split) and not is_sent:
+                is_sent = True
+                os.kill(os.getpid(), signal.SIGINT)
+            return evaluate(self, token_ids, *arguments)
+
+        monkeypatch.setattr(Evaluator, "evaluate", interrupted)
+        result = run(tmp_path / "run", config, corpus)
+        assert result.reason == "interrupted"
+        run(tmp_path / "run", config, corpus)
+        run(tmp_path / "unbroken", config, corpus)
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+    def test_a_second_signal_acts_at_once(self, tmp_path):
+        def interrupt_twice(number):
+            if number == 5:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        with after_each_step(interrupt_twice), pytest.raises(KeyboardInterrupt):
+            run(tmp_path, make_config())
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+class TestExtended:
+    def test_more_epochs_are_one_longer_run(self, trained, tmp_path):
+        config = make_config(trigger="epoch:1")
+        assert run(tmp_path, config.replace(epochs=2)).epochs == 2
+        run(tmp_path, config)
+        assert_same_run(tmp_path, trained[0].path)
+
+    def test_a_stopped_run_stays_as_it_is(self, tmp_path):
+        config = make_config(logging_interval=2, non_monotone_interval=1)
+        config = config.replace(trigger="start", stop="non_monotonic")
+        with validation_losses(rising):
+            result = run(tmp_path, config)
+            assert run(tmp_path, config.replace(epochs=9)) == result
+
+
+class TestNoSpace:
+    def test_the_previous_checkpoint_remains(self, tmp_path, monkeypatch):
+        config = make_config(logging_interval=4, epochs=2)
+        run(tmp_path / "unbroken", config)
+        fsync, num_left = os.fsync, 12
+
+        def full(file):
+            nonlocal num_left
+            num_left -= 1
+            if num_left < 0:
+                raise OSError(28, os.strerror(28))
+            fsync(file)
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(tmp_path / "run", config)
+        monkeypatch.undo()
+        assert read_checkpoint(RunFolder(tmp_path / "run").last_checkpoint)[1]["state"]["step"] > 0
+        run(tmp_path / "run", config)
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+
+# Runs training again and again in children that are killed, as by kill -9. The parent imports
+# TensorFlow without starting it, so that forking is safe and the children start quickly.
+_KILLING = """
+import json, os, pathlib, random, signal, sys, time
+from tests.trainers.training import tiny
+
+def child(path, config, function, call):
+    if function is not None:
+        original, calls = getattr(os, function), 0
+        def kill_instead(*args):
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args)
+        setattr(os, function, kill_instead)
+    tiny.run(path, config)
+
+def run(path, config, function=None, call=None, delay=None):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child(path, config, function, call)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if delay is not None:
+        last = pathlib.Path(path, "checkpoints", "last", "checkpoint.npz")
+        before = last.stat().st_mtime_ns
+        while last.stat().st_mtime_ns == before:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.001)
+        time.sleep(delay)
+        os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+killed = sys.argv[1]
+config = tiny.TrainingConfig.from_dict(json.loads(sys.argv[2]))
+# A checkpoint half written, then a random moment.
+code = run(killed, config, "fsync", 9)
+assert code == -signal.SIGKILL, code
+run(killed, config, delay=random.Random(5).random() * 0.1)
+assert run(killed, config) == 0
+"""
+
+
+class TestKilled:
+    def test_resumed_it_is_the_unbroken_run(self, tmp_path):
+        config = make_config(num_layers=1, checkpoint_minutes=0.0, logging_interval=4)
+        run(tmp_path / "unbroken", config)
+        result = subprocess.run(
+            [sys.executable, "-c", _KILLING, tmp_path / "run", json.dumps(config.to_dict())],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+        assert (tmp_path / "run" / "log.txt").read_text().count("resuming after step") >= 1
