@@ -87,7 +87,7 @@ class ContinuousCache:
         Returns:
             `(log_probabilities, used, state)`: a tensor of shape `(batch_size, timesteps)`, minus
             infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, whether
-            there is a cache to use at each step; and the new state.
+            the cache is used at that step; and the new state.
         """
         scores, used, (keys, words) = self._scores(hidden, targets, state)
         matches = words[:, tf.newaxis, :] == tf.cast(targets, tf.int32)[:, :, tf.newaxis]
@@ -96,30 +96,6 @@ class ContinuousCache:
         log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
         log_probabilities = tf.reduce_logsumexp(matching_scores, axis=-1) - log_sum
         return log_probabilities, used, (keys[:, -self.window :], words[:, -self.window :])
-
-    def mix_distribution(self, probabilities, hidden, targets, state):
-        """Mixes the cache into the probabilities of all words, which takes their memory again.
-
-        Args:
-            probabilities: Tensor of shape `(batch_size, timesteps, vocabulary_size)`.
-            hidden, targets, state: As for `mix`.
-
-        Returns:
-            A tensor of the same shape.
-        """
-        scores, used, (_, words) = self._scores(hidden, targets, state)
-        attention = tf.where(used[:, tf.newaxis], self.lambda_ * tf.nn.softmax(scores), 0)
-        batch_size, timesteps, vocabulary_size = tf.unstack(tf.shape(probabilities))
-        rows = tf.broadcast_to(tf.range(batch_size)[:, tf.newaxis], tf.shape(words))
-        cached = tf.scatter_nd(  # sums over the states that a word followed
-            tf.stack([rows, words], axis=-1),
-            tf.transpose(attention, (0, 2, 1)),
-            (batch_size, vocabulary_size, timesteps),
-        )
-        weight = tf.where(used, 1 - self.lambda_, 1.0)[:, tf.newaxis]
-        return tf.cast(weight, probabilities.dtype) * probabilities + tf.cast(
-            tf.transpose(cached, (0, 2, 1)), probabilities.dtype
-        )
 
     def _scores(self, hidden, targets, state):
         """Returns the scaled similarities, whether each step uses the cache, and all states.

@@ -50,7 +50,7 @@ class DynamicEvaluation:
 
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
         self.model = model
-        self._statistics = {}
+        self.statistics = {}  # "rms" of each variable and their "mean"; shared by all copies
         window = window_signature(model)
         per_variable = [tf.TensorSpec(v.shape, v.dtype) for v in model.trainable_variables]
         self._gradients = tf.function(self._window_gradients, input_signature=window)
@@ -61,21 +61,10 @@ class DynamicEvaluation:
 
     def _set(self, **settings):
         for name, value in settings.items():
-            may_be_zero = name in ("learning_rate", "decay_rate")
-            if not 0 <= value < math.inf or (value == 0 and not may_be_zero):
-                bound = "at least 0" if may_be_zero else "above 0"
-                raise ValueError(f"`{name}` must be finite and {bound}. Received: {name}={value!r}")
+            if not 0 <= value < math.inf:
+                raise ValueError(f"`{name}` must be finite and >= 0. Received: {name}={value!r}")
         self.settings = settings
-
-    @property
-    def bptt(self):
-        """Tokens per segment in each column."""
-        return self.settings["bptt"]
-
-    @property
-    def root_mean_squares(self):
-        """RMS of each of the model's trainable variables; `None` before `collect_statistics`."""
-        return self._statistics.get("rms")
+        self.bptt = settings["bptt"]
 
     def replace(self, **settings):
         """Returns a copy with other settings, which shares the graphs and the statistics."""
@@ -92,8 +81,8 @@ class DynamicEvaluation:
                 The statistics depend on it: gradients averaged over more columns are smaller.
                 Defaults to 100, as in the authors' code.
             max_windows: Number of windows to read, or `None` (the default) for the whole text.
-            on_window: `None` (the default), or a function that is called after each window with the
-                number of windows read so far and their total number.
+            on_window: Function called after each window with the number of windows read so far and
+                their total number, or `None` (the default).
 
         Returns:
             The number of windows read.
@@ -106,7 +95,7 @@ class DynamicEvaluation:
         if max_windows is not None:
             num_windows = min(num_windows, max_windows)
             columns = columns[:, : num_windows * self.bptt + 1]
-        self._statistics.clear()
+        self.statistics.clear()
         sums = [
             tf.zeros(variable.shape, variable.dtype) for variable in self.model.trainable_variables
         ]
@@ -123,7 +112,7 @@ class DynamicEvaluation:
                 "The gradients on the training text must be finite and not all zero. Received: a "
                 f"mean RMS of {mean}. The model's weights are damaged, or its training diverged."
             )
-        self._statistics.update(rms=rms, mean=float(mean))
+        self.statistics.update(rms=rms, mean=float(mean))
         return num_windows
 
     @contextlib.contextmanager
@@ -137,12 +126,12 @@ class DynamicEvaluation:
         Raises:
             ValueError: If called before `collect_statistics`.
         """
-        if not self._statistics:
+        if not self.statistics:
             raise ValueError(
                 "DynamicEvaluation needs gradient statistics of the training text. Call "
                 "collect_statistics(token_ids) first."
             )
-        rms, mean, settings = self._statistics["rms"], self._statistics["mean"], self.settings
+        rms, mean, settings = self.statistics["rms"], self.statistics["mean"], self.settings
         rates = [settings["learning_rate"] / (values + settings["epsilon"]) for values in rms]
         decays = [tf.minimum(settings["decay_rate"] / mean * values, 1) for values in rms]
         variables = self.model.trainable_variables

@@ -10,7 +10,7 @@ from awd_keras.evaluation.windows import read_windows, window_signature
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import transposed_ids
 
-# The last digits of float32 sums depend on it, so changing it changes the numbers of recorded runs.
+# Tokens per window. A change would change the last digits of the float32 sums, and recorded runs.
 _WINDOW_TOKENS = 2000
 
 
@@ -58,10 +58,9 @@ def perplexity(loss):
 
 
 class Evaluator:
-    """Evaluates a model on texts and batches of any size with one graph.
+    """Evaluates a model on texts, with one graph for all lengths and batch sizes.
 
-    The softmax is computed in chunks and the network in time-major order, so this is faster than
-    scoring every word with `Scorer`.
+    Faster than `Scorer`: time-major, and the logits are never all in memory.
 
     Args:
         model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
@@ -90,8 +89,8 @@ class Evaluator:
             batch_size: Number of columns that the text is split into. Each is read in order, and
                 the state is carried along. Defaults to 10, as in the paper for the validation
                 text; for the test text it uses 1.
-            on_window: `None` (the default), or a function that is called after each window with the
-                number of tokens predicted so far and their total number.
+            on_window: Function called after each window with the number of tokens predicted so far
+                and their total number, or `None` (the default).
 
         Returns:
             An `EvaluationResult`.
@@ -113,14 +112,5 @@ class Evaluator:
 
 
 def evaluate(model, token_ids, batch_size=10):
-    """Evaluates a model once; see `Evaluator.evaluate`.
-
-    Args:
-        model: An `AWDLSTMLanguageModel`.
-        token_ids: Integer array of shape `(num_tokens,)`.
-        batch_size: Number of columns that the text is split into. Defaults to 10.
-
-    Returns:
-        An `EvaluationResult`.
-    """
+    """Evaluates a model once; see `Evaluator.evaluate` for the arguments and the result."""
     return Evaluator(model).evaluate(token_ids, batch_size)

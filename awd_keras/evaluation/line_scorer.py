@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from awd_keras.evaluation.windows import read_windows, window_signature
 
-# Upper limits of a window: its words, beyond which matmuls get no faster, and its logits (256 MiB).
+# Upper limits of a window: its words, since matmuls get no faster, and its logits (256 MiB).
 _WINDOW_WORDS = 4096
 _WINDOW_LOGITS = 64 * 2**20
 _PADDING = -1
@@ -46,7 +46,6 @@ class LineScorer:
         block_lines: Number of lines to read ahead and sort by length. Defaults to 8192.
 
     Raises:
-        ValueError: If a size is not positive.
         InputError: If the vocabulary has no `<eos>`, or does not have the size of the model's.
 
     Example:
@@ -61,11 +60,6 @@ class LineScorer:
     """
 
     def __init__(self, model, vocabulary, batch_size=128, block_lines=8192):
-        if batch_size < 1 or block_lines < 1:
-            raise ValueError(
-                "`batch_size` and `block_lines` must be positive. "
-                f"Received: batch_size={batch_size}, block_lines={block_lines}"
-            )
         vocabulary.check_compatible(model.backbone.vocabulary_size)
         self._model = model
         self._vocabulary = vocabulary
@@ -85,10 +79,8 @@ class LineScorer:
         lines = iter(lines)
         while block := [self._encode(line) for line in itertools.islice(lines, self._block_lines)]:
             token_ids, counts = zip(*block, strict=True)
-            order = sorted(range(len(block)), key=[len(ids) for ids in token_ids].__getitem__)
             totals = np.zeros(len(block))
-            for start in range(0, len(block), self._batch_size):
-                batch = order[start : start + self._batch_size]
+            for batch in self._batches([len(ids) for ids in token_ids]):
                 totals[batch] = self._score_batch([token_ids[index] for index in batch])
             for total, (num_tokens, num_unknown) in zip(totals.tolist(), counts, strict=True):
                 possible = not num_unknown or self._vocabulary.unk_id is not None
@@ -102,6 +94,18 @@ class LineScorer:
         if num_unknown and self._vocabulary.unk_id is None:
             words = []  # cannot be encoded, and is impossible anyway
         return self._vocabulary.encode(["<eos>", *words, "<eos>"]), counts
+
+    def _batches(self, lengths):
+        """Yields the indices of lines of similar length."""
+        batch = []
+        for index in np.argsort(lengths, kind="stable").tolist():
+            if batch and (
+                len(batch) == self._batch_size or lengths[index] > 8 + 2 * lengths[batch[0]]
+            ):
+                yield batch
+                batch = []
+            batch.append(index)
+        yield batch
 
     def _score_batch(self, lines):
         """Returns the log-probabilities of encoded lines."""

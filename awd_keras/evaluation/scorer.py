@@ -24,7 +24,8 @@ class TokenScores(NamedTuple):
         targets: The ids of the words.
         log_probabilities: Their log-probabilities.
         without_cache: Their log-probabilities from the model alone.
-        ranks: Their ranks, 1 for the most probable word; `None` unless requested.
+        ranks: Their ranks from the model alone, 1 for the most probable word; `None` unless
+            requested.
         hidden: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last layer.
     """
 
@@ -44,8 +45,7 @@ class Scorer:
         cache: A `ContinuousCache`, or `None` (the default).
         dynamic_evaluation: A `DynamicEvaluation` of the model with its statistics, or `None` (the
             default).
-        ranks: Whether to rank the words. With a cache, this takes the time and memory of another
-            softmax. Defaults to `False`.
+        ranks: Whether to rank the words. Defaults to `False`.
 
     Example:
 
@@ -61,13 +61,12 @@ class Scorer:
         self._model = model
         self._cache = cache
         self._dynamic_evaluation = dynamic_evaluation
-        self._with_ranks = ranks
         self._predict = tf.function(
             lambda inputs, targets, states: predict_window(model, inputs, targets, states),
             input_signature=window_signature(model),
         )
+        self._rank = tf.function(_rank, reduce_retracing=True) if ranks else None
         self._mix = tf.function(cache.mix, reduce_retracing=True) if cache else None
-        self._rank = tf.function(self._rank_targets, reduce_retracing=True)
 
     def score(self, token_ids, batch_size=1):
         """Scores every token of a text except the first one of each column.
@@ -97,21 +96,16 @@ class Scorer:
             length, adapting = self._dynamic_evaluation.bptt, self._dynamic_evaluation.adapting()
         with adapting as step:
             states = self._model.initial_state(batch_size)
-            for targets, log_probabilities, logits, hidden in read_windows(
-                step, columns, states, length
-            ):
-                words, ranks = tf.constant(targets), None
-                if self._with_ranks:
-                    ranks = self._rank(logits, hidden, words, cache_state).numpy()
-                mixed = log_probabilities
+            windows = read_windows(step, columns, states, length)
+            for targets, log_probabilities, logits, hidden in windows:
+                words, mixed = tf.constant(targets), log_probabilities
                 if cache:
                     mixed, cache_state = self._mix(mixed, hidden, words, cache_state)
-                alone = log_probabilities.numpy()
-                yield TokenScores(targets, mixed.numpy(), alone, ranks, hidden)
+                ranks = self._rank(logits, words).numpy() if self._rank else None
+                without_cache = log_probabilities.numpy()
+                yield TokenScores(targets, mixed.numpy(), without_cache, ranks, hidden)
 
-    def _rank_targets(self, logits, hidden, targets, cache_state):
-        if self._cache:
-            probabilities = tf.nn.softmax(logits)
-            logits = self._cache.mix_distribution(probabilities, hidden, targets, cache_state)
-        target_logits = tf.gather(logits, targets, batch_dims=2)[..., tf.newaxis]
-        return 1 + tf.math.count_nonzero(logits > target_logits, axis=-1, dtype=tf.int32)
+
+def _rank(logits, targets):
+    target_logits = tf.gather(logits, targets, batch_dims=2)[..., tf.newaxis]
+    return 1 + tf.math.count_nonzero(logits > target_logits, axis=-1, dtype=tf.int32)

@@ -14,10 +14,7 @@ from awd_keras.evaluation.scorer import Scorer
 
 
 class Trial(NamedTuple):
-    """A cache or `None`, a dynamic evaluation or `None`, and the result with them.
-
-    The loss of the result is NaN if the model diverged.
-    """
+    """The result with a cache and a dynamic evaluation; its loss is NaN if the model diverged."""
 
     cache: ContinuousCache | None
     dynamic_evaluation: DynamicEvaluation | None
@@ -40,8 +37,8 @@ def search(
         dynamic_evaluations: `DynamicEvaluation` objects of the model with their statistics; `None`
             stands for fixed weights. Defaults to `(None,)`.
         batch_size: Number of columns that the text is split into. Defaults to 1.
-        on_window: `None` (the default), or a function that is called after each window with the
-            number of tokens read so far and their total number in all readings.
+        on_window: Function called after each window with the number of tokens read so far and
+            their total number in all readings, or `None` (the default).
 
     Returns:
         A list of `Trial`, the best first and those that diverged last.

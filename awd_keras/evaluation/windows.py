@@ -25,19 +25,12 @@ def read_windows(step, columns, states, length):
 
 
 def predict_window(model, inputs, targets, states):
-    """Predicts the words of a window.
-
-    Args:
-        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone` and `decoder`.
-        inputs: Int32 tensor of shape `(batch_size, timesteps)`.
-        targets: Int32 tensor of the same shape, the word after each input.
-        states: The model's states, as returned by `model.initial_state`.
+    """Predicts the word after each input of a window.
 
     Returns:
-        `(log_probabilities, logits, hidden, states)`: of the targets, of shape
-        `(batch_size, timesteps)`; of all words, of shape `(batch_size, timesteps,
-        vocabulary_size)`; the outputs of the last layer; and the final states. The first two are in
-        float32 (float64 for a float64 model).
+        `(log_probabilities, logits, hidden, states)`: log-probabilities of the targets and logits
+        of all words, in float32 (float64 for a float64 model); the outputs of the last layer; and
+        the final states.
     """
     hidden, outputs, states = model.backbone(inputs, states, training=False)
     logits = model.decoder(outputs)

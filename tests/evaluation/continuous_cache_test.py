@@ -98,23 +98,6 @@ def test_bfloat16_outputs_are_compared_in_float32():
     assert_close(np.exp(mixed), expected, 1e-5)
 
 
-@pytest.mark.parametrize("only_full", [False, True])
-def test_distribution(only_full):
-    _, hidden, targets = make_text()
-    logits = np.random.default_rng(1).normal(size=(BATCH, TIME, WORDS)).astype("float32")
-    probabilities = tf.nn.softmax(logits)
-    of_targets = tf.math.log(tf.gather(probabilities, targets, batch_dims=2))
-    cache = ContinuousCache(3, 1.0, 0.3, only_full)
-    state = cache.initial_state(BATCH, FEATURES)
-    for part in (slice(0, 9), slice(9, TIME)):
-        arguments = hidden[:, part], targets[:, part], state
-        mixed = cache.mix_distribution(probabilities[:, part], *arguments)
-        expected, state = cache.mix(of_targets[:, part], *arguments)
-        assert_close(tf.reduce_sum(mixed, axis=-1), np.ones_like(targets[:, part]), 1e-5)
-        found = tf.gather(mixed, targets[:, part], batch_dims=2)
-        assert_close(found, tf.exp(expected), 1e-5)
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [

@@ -227,7 +227,7 @@ def test_learning_rate_too_large(run, capfd, tmp_path):
         (["--cache", "--cache_lambda=1"], "--cache: `lambda_` must be in [0, 1)"),
         (["--cache", "--cache_theta=1,2"], "--cache_theta takes a list only with --search"),
         (["--cache", "--cache_window=x"], "--cache: could not convert string to float: 'x'"),
-        (["--dyneval", "--dyneval_epsilon=0"], "--dyneval: `epsilon` must be"),
+        (["--dyneval", "--dyneval_epsilon=-1"], "--dyneval: `epsilon` must be"),
         (["--batch_size=9999"], "must have at least two tokens per column"),
         (["--output=nowhere/x.json"], "No such file or directory"),
     ],
