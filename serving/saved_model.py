@@ -58,12 +58,9 @@ def export_saved_model(
     functions = Signatures(network, module.table, limits).functions()
     with atomic_folder(path) as folder:
         with portable_kernels():
-            tf.saved_model.save(
-                module,
-                str(folder),
-                signatures=functions,
-                options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-            )
+            # Servers take no gradients.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, str(folder), signatures=functions, options=options)
         (folder / VOCABULARY_FILE).parent.mkdir()
         vocabulary.save(folder / VOCABULARY_FILE)
         if warmup:
