@@ -1,12 +1,13 @@
-"""Tests of the command that looks for a learning rate."""
+"""Tests of the learning-rate range test."""
 
-import json
-import re
+import csv
+import math
 
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.training_command import arguments, write_texts
+from trainers.commands.learning_rate_range import suggest
 
 MODULE = "trainers.learning_rate_range"
 
@@ -16,49 +17,32 @@ def data_dir(tmp_path_factory):
     return write_texts(tmp_path_factory.mktemp("data") / "texts")
 
 
-def line(data_dir, workdir, **changes):
-    return [*arguments(data_dir, workdir, **changes), "--num_steps=12"]
+def test_the_command(data_dir, tmp_path, capfd):
+    workdir = tmp_path / "range"
+    flags = ["--lowest_learning_rate=0.1", "--highest_learning_rate=1e10", "--num_steps=40"]
+    ended = run_command(capfd, MODULE, *arguments(data_dir, workdir), *flags)
+    assert ended.code == 0, ended
+    with open(workdir / "learning_rate_range.csv", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert 2 < len(rows) <= 40  # whether it ends early depends on the training
+    assert rows[0]["smoothed_loss"] == pytest.approx(rows[0]["loss"])
+    ratios = [b["learning_rate"] / a["learning_rate"] for a, b in zip(rows, rows[1:])]
+    assert ratios == pytest.approx([1e11 ** (1 / 39)] * len(ratios))
+    best = min(rows, key=lambda row: row["smoothed_loss"])["learning_rate"]
+    assert ended.stdout.endswith(f"learning rate of the lowest loss: {best:.3g}\n")
+    assert (workdir / "learning_rate_range.png").exists()
 
 
-def test_a_plot_and_two_rates(capfd, tmp_path, data_dir):
-    workdir = tmp_path / "run"
-    ended = run_command(capfd, MODULE, *line(data_dir, workdir))
-    assert ended.code == 0, ended.stderr
-    content = json.loads((workdir / "learning_rate_range.json").read_text())
-    assert content["range"] == {"lowest": 0.1, "highest": 1000.0, "num_steps": 12}
-    rates = re.findall(r"learning rate of the .*: (\S+)", ended.stdout)
-    assert rates == [f"{content[name]:.3g}" for name in ("steepest", "lowest_loss")]
-    pytest.importorskip("matplotlib")
-    assert (workdir / "learning_rate_range.png").read_bytes().startswith(b"\x89PNG")
-    again = run_command(capfd, MODULE, *line(data_dir, workdir))
-    assert again.stdout.splitlines()[2:] == ended.stdout.splitlines()[2:]
+def test_suggestions():
+    # Flat, then a fall that is steepest at 2**50, a minimum at 2**60, and a rise to NaN.
+    losses = [9.0] * 46 + [9.0 - i for i in range(1, 9)] + [0.9] * 6 + [0.5] + [2.0] * 20
+    rows = [(2.0**i, loss, loss) for i, loss in enumerate([*losses, math.nan])]
+    steepest, best = suggest(rows)
+    assert 2.0**46 <= steepest <= 2.0**54 and best == 2.0**60
+    assert suggest(rows[:1]) == (1.0, 1.0)
 
 
-def test_a_schedule_of_the_momentum_stands_still(capfd, tmp_path, data_dir):
-    changes = {
-        "optimizer": "adam",
-        "learning_rate": 0.01,
-        "learning_rate_schedule": "one_cycle",
-        "momentum": 0.8,
-        "momentum_min": 0.7,
-    }
-    ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "run", **changes))
-    assert ended.code == 0, ended.stderr
-    config = json.loads((tmp_path / "run" / "range_config.json").read_text())["settings"]
-    assert (config["momentum"], config["momentum_min"]) == (0.7, None)
-    content = json.loads((tmp_path / "run" / "learning_rate_range.json").read_text())
-    assert content["range"]["lowest"] == 1e-5
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--lowest_learning_rate=5", "--highest_learning_rate=2"], "highest_learning_rate=2.0"),
-        (["--num_steps=1"], "num_steps=1"),
-        (["--initial_run=runs/other"], "leave initial_run out"),
-    ],
-)
-def test_bad_input(capfd, tmp_path, data_dir, flags, said):
-    ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "run"), *flags)
-    assert_one_line(ended, said)
-    assert not (tmp_path / "run").exists()
+def test_an_empty_range(data_dir, tmp_path, capfd):
+    flags = ["--lowest_learning_rate=10", "--highest_learning_rate=1"]
+    ended = run_command(capfd, MODULE, *arguments(data_dir, tmp_path / "range"), *flags)
+    assert_one_line(ended, "must be below --highest_learning_rate. Received: 10 and 1")

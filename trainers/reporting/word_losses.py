@@ -1,4 +1,4 @@
-"""Which words cost a model most, and which gain and lose by the continuous cache."""
+"""The words that cost a model most, and those that gain and lose by the continuous cache."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class WordRow:
-    """What was found of a word.
+    """A word of a table.
 
     Args:
-        word: the word.
-        count: how often it was predicted.
-        total: nats, over all those times, by the model alone.
-        gain: nats that the cache saved, over all those times; negative where it cost some.
+        word: The word.
+        count: How often it was predicted.
+        total: Nats over all its occurrences, without the cache.
+        gain: Nats that the cache saved over all its occurrences.
     """
 
     word: str
@@ -23,12 +23,12 @@ class WordRow:
 
     @property
     def mean(self):
-        """Nats each time."""
+        """Nats per occurrence."""
         return self.total / self.count
 
 
 class WordLosses:
-    """Adds up the nats of each word of a text.
+    """Sums the nats of each word of a text.
 
     Args:
         vocabulary: `Vocabulary` of the text.
@@ -38,11 +38,9 @@ class WordLosses:
     >>> from awd_keras.data import Vocabulary
     >>> words = WordLosses(Vocabulary(["<eos>", "rare", "common"]))
     >>> words.add([[2, 2, 1, 2]], [[-1.0, -1.5, -3.0, -1.5]], [[-0.5, -1.0, -3.5, -1.5]])
-    >>> [(row.word, row.count, row.total) for row in words.hardest("total", 2)]
+    >>> [(row.word, row.count, row.total) for row in words.largest("total", 2)]
     [('common', 3, 4.0), ('rare', 1, 3.0)]
-    >>> [row.word for row in words.hardest("mean", 2)]
-    ['rare', 'common']
-    >>> [(row.word, row.gain) for row in words.most_gained(5)]
+    >>> [(row.word, row.gain) for row in words.largest("gain", 5)]
     [('common', 1.0)]
     """
 
@@ -53,71 +51,50 @@ class WordLosses:
         self._with_cache = np.zeros(len(vocabulary))
 
     def add(self, targets, without_cache, with_cache):
-        """Adds some words.
+        """Adds words.
 
         Args:
-            targets: integer array: the words.
-            without_cache, with_cache: their log-probabilities, arrays of the same shape.
+            targets: Integer array of word ids.
+            without_cache: Their log-probabilities, an array of the same shape.
+            with_cache: Their log-probabilities with the cache.
         """
-        targets = np.ravel(targets)
-        size = len(self._words)
+        targets, size = np.ravel(targets), len(self._words)
         self._counts += np.bincount(targets, minlength=size)
         for sums, values in ((self._alone, without_cache), (self._with_cache, with_cache)):
-            nats = -np.ravel(np.asarray(values, np.float64))
-            sums += np.bincount(targets, nats, minlength=size)
+            sums -= np.bincount(targets, np.ravel(np.asarray(values, np.float64)), minlength=size)
 
     @property
     def num_tokens(self):
-        """How many words were predicted, repetitions counted."""
+        """Number of words added, counting repetitions."""
         return int(self._counts.sum())
 
     @property
-    def loss(self):
-        """Nats per word, by the model alone."""
-        return float(self._alone.sum()) / self.num_tokens
+    def losses(self):
+        """Nats per word, `(without_cache, with_cache)`."""
+        return self._alone.sum() / self.num_tokens, self._with_cache.sum() / self.num_tokens
 
-    @property
-    def loss_with_cache(self):
-        """Nats per word, with the cache."""
-        return float(self._with_cache.sum()) / self.num_tokens
-
-    def hardest(self, by, limit, min_count=1):
-        """The words that cost most.
+    def largest(self, by, limit, min_count=1):
+        """Ranks the words.
 
         Args:
-            by: "total" nats, or "mean" nats each time.
-            limit: how many at most.
-            min_count: leave out words predicted less often.
+            by: `"total"` or `"mean"` nats without the cache, or the total `"gain"` or `"loss"` by
+                the cache.
+            limit: Largest number of words.
+            min_count: Leave out words that occur less often.
 
         Returns:
-            a list of `WordRow`, the hardest first; of equals the one with the smaller id.
-
-        Raises:
-            ValueError: if `by` is neither.
+            List of `WordRow` with positive values, the largest first.
         """
-        if by not in ("total", "mean"):
-            raise ValueError(f"`by` must be 'total' or 'mean'. Received: by={by!r}")
-        values = self._alone if by == "total" else self._alone / np.maximum(self._counts, 1)
-        return self._largest(values, limit, self._counts >= max(min_count, 1))
-
-    def most_gained(self, limit):
-        """The words for which the cache saved most nats in all, as `hardest` returns them."""
         gains = self._alone - self._with_cache
-        return self._largest(gains, limit, gains > 0)
-
-    def most_lost(self, limit):
-        """The words for which the cache cost most nats in all, as `hardest` returns them."""
-        costs = self._with_cache - self._alone
-        return self._largest(costs, limit, costs > 0)
-
-    def _largest(self, values, limit, eligible):
+        values = {
+            "total": self._alone,
+            "mean": self._alone / np.maximum(self._counts, 1),
+            "gain": gains,
+            "loss": -gains,
+        }[by]
         order = np.argsort(-values, kind="stable")
+        order = order[(values[order] > 0) & (self._counts[order] >= min_count)][:limit]
         return [
-            WordRow(
-                self._words[index],
-                int(self._counts[index]),
-                float(self._alone[index]),
-                float(self._alone[index] - self._with_cache[index]),
-            )
-            for index in order[eligible[order]][:limit].tolist()
+            WordRow(self._words[i], int(self._counts[i]), float(self._alone[i]), float(gains[i]))
+            for i in order.tolist()
         ]

@@ -1,86 +1,120 @@
-"""Tests of the page, read as a browser does."""
+"""Tests of the page: its markup, and that every name in it is escaped."""
 
-from awd_keras.generation import GeneratedText
-from tests.trainers.reporting.parsed_page import ParsedPage
-from tests.trainers.reporting.reports import cells, make_report, make_words
+import html.parser
+
+import pytest
+
 from trainers.config import TrainingConfig
-from trainers.reporting import Stage, WordRow, render_page
-from trainers.reporting.markup import Markup
+from trainers.presets import PRESETS
+from trainers.reporting import curves_svg, render_page
+from trainers.reporting.stages import Stage
+from trainers.reporting.word_losses import WordRow
 
-HOSTILE = "</td><script>alert('x')</script>&amp;\"<unk>"
-
-
-def test_a_page_of_its_own_without_script():
-    curves = Markup("<svg><text>x</text></svg>")
-    page = render_page([make_report(words=make_words())], curves)
-    assert page == render_page([make_report(words=make_words())], curves)
-    assert curves in page
-    assert page.startswith("<!DOCTYPE html>\n<html ")
-    parsed = ParsedPage(page)
-    assert not {"script", "img", "iframe", "object", "embed", "base"} & set(parsed.tags)
-    for address in parsed.addresses:
-        assert address.startswith("#") or address == "data:,", address
-    for part in ("url(", "@import", "http:", "https:"):
-        assert part not in page
-    for address in parsed.addresses:
-        if address.startswith("#"):
-            assert f'id="{address[1:]}"' in page
+HOSTILE = "<b>&\"'$x$"
 
 
-def test_everything_is_escaped():
-    hostile_row = WordRow(HOSTILE, 3, 4.0, 5.0)
-    report = make_report(
-        HOSTILE,
-        corpus=HOSTILE,
-        config=TrainingConfig(corpus="text", data_dir=HOSTILE),
-        stages=[Stage("cache", "fine-tuned", HOSTILE, {})],
-        baseline=(HOSTILE, {"validation": 1.0, "test": 2.0}),
-        samples=[GeneratedText((HOSTILE, "b"), True)],
-        words=make_words(
-            text=HOSTILE,
-            cache=HOSTILE,
-            by_total=[hostile_row],
-            by_mean=[hostile_row],
-            gained=[hostile_row],
-            lost=[hostile_row],
-        ),
+class Page(html.parser.HTMLParser):
+    """Collects the tags and the text of a page whose tags must be balanced."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text, self._open = set(), [], []
+        self.feed(page)
+        assert not self._open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            assert name not in ("src", "href") or value[:1] == "#" or value == "data:,", value
+        if tag not in ("meta", "link"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def has(self, *texts):
+        """Whether texts follow each other as cells do."""
+        return " | ".join(texts) in " | ".join(filter(None, (t.strip() for t in self.text)))
+
+
+def make_run(name="run", **changes):
+    row = WordRow(HOSTILE, 3, 12.0, -1.5)
+    words = {
+        "text": "the validation text",
+        "cache": "window 5",
+        "num_tokens": 1234,
+        "perplexity": 91.234,
+        "perplexity_with_cache": 90.0,
+        "min_count": 5,
+        "by_total": [row],
+        "by_mean": [],
+        "gained": [],
+        "lost": [row],
+    }
+    metrics = {
+        "epoch": "2.5",
+        "seconds": "75",
+        "train_loss": "5",
+        "validation_perplexity": "99",
+        "raw_validation_perplexity": "",
+        "averaging": "0",
+    }
+    run = {
+        "name": name,
+        "config": TrainingConfig(epochs=2),
+        "corpus": HOSTILE,
+        "vocabulary_size": 10_000,
+        "num_parameters": 24_210_800,
+        "metrics": [metrics],
+        "results": None,
+        "stages": [],
+        "published": {},
+        "baseline": None,
+        "samples": [],
+        "seed": 0,
+        "words": words,
+    }
+    return run | changes
+
+
+def test_one_run():
+    stages = [Stage("cache", HOSTILE, {"test": 1234.5})]
+    run = make_run(
+        stages=stages,
+        published={"ptb": PRESETS["ptb"]},
+        baseline=("trigram", {"validation": 153.7, "test": 152.7}),
+        results={"epochs": 3, "triggered_at_step": 1500},
     )
-    parsed = ParsedPage(render_page([report, make_report("other")], None, HOSTILE))
-    assert "script" not in parsed.tags
-    # Title, runs, stages, baseline, configuration and its heading, samples, words, curves ...
-    assert parsed.text.count(HOSTILE) >= 16
+    page = Page(render_page([run], curves_missing="no reason"))
+    assert page.has("24,210,800", "3", "1:15", "step 1,500")
+    assert page.has("trigram", "153.7", "152.7", "–")
+    assert page.has("fine-tuned", "–", "–", "60.0 / 57.3")
+    assert page.has("cache", HOSTILE, "–", "1,234.50", "53.9 / 52.8")
+    assert page.has("Differences between the preset ptb and run: epochs 750 → 2.")
+    assert page.has("Not drawn: no reason.")
+    assert page.has(HOSTILE, "3", "4.00", "12.0") and page.has(HOSTILE, "3", "−1.5")
+    assert page.has("input_dropout", "0.4")
+    assert not page.tags & {"b", "script"}
 
 
-def test_words():
-    parsed = ParsedPage(render_page([make_report(words=make_words())]))
-    tables = parsed.tables
-    assert (
-        "19,999 words of the validation text: perplexity 1,234.57, with the cache 99.99 (window 7)."
-        in parsed.text
+def test_two_runs():
+    pytest.importorskip("matplotlib")
+    first = make_run(HOSTILE)
+    other = make_run("other", config=TrainingConfig(epochs=3), words=None)
+    svg = curves_svg({run["name"]: run["metrics"] for run in (first, other)})
+    html_page = render_page([first, other], svg)
+    page = Page(html_page)
+    assert page.has(HOSTILE, "3 LSTMs, 400/1150, auto", "24,210,800", "2.5 so far")
+    assert any(HOSTILE in text for text in page.text if text.startswith("validation"))
+    assert page.has("epochs", "2", "3") and html_page.count('class="differs"') == 1
+    assert page.has("The text was not read.")
+    assert "svg" in page.tags and "b" not in page.tags
+    assert render_page([first, other], curves_svg({HOSTILE: first["metrics"]})) == render_page(
+        [first, other], curves_svg({HOSTILE: first["metrics"]})
     )
-    assert "met at least 5 times" in parsed.text
-    assert cells(parsed.table("word", "count", "nats each")) == [
-        ["the", "1,200", "2.00", "2,400.0"],
-        ["of", "30", "41.15", "1,234.6"],
-    ]
-    by_mean = parsed.table("word", "count", "nats in all", "nats each")
-    assert cells(by_mean) == [["<unk>", "7", "70.5", "10.07"]]
-    gains = [cells(t) for t in tables if t[0][1] == ["word", "count", "nats in all"]]
-    assert [table[1:] for table in gains] == [
-        [["senate", "9", "+12.3"]],
-        [["<eos>", "8", "\N{MINUS SIGN}0.6"]],
-    ]
-
-
-def test_samples():
-    samples = [GeneratedText(("a", "<unk>"), True), GeneratedText(("b",), False)]
-    parsed = ParsedPage(render_page([make_report(samples=samples)]))
-    assert parsed.items == ["a <unk>", "b \N{HORIZONTAL ELLIPSIS}"]
-    assert "seed 4" in parsed.text
-
-
-def test_what_is_missing_is_said():
-    parsed = ParsedPage(render_page([make_report()], None, "no ink"))
-    assert "Not drawn: no ink." in parsed.text
-    assert "None were asked for." in parsed.text
-    assert "The text was not read." in parsed.text

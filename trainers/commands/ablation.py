@@ -1,0 +1,143 @@
+"""The work of `trainers.ablation`."""
+
+import functools
+import os
+import pathlib
+import statistics
+
+from absl import flags
+
+from awd_keras.data import load_corpus
+from trainers import config_flags
+from trainers.config import TrainingConfig
+from trainers.errors import UserError
+from trainers.search.ablation_rows import ROWS
+from trainers.search.flags_of import flags_of
+from trainers.search.parallel_runs import parallel_runs
+from trainers.training import RecordedFolder, RunFolder
+from trainers.training.run_folder import write_text
+
+FLAGS = flags.FLAGS
+
+
+def main():
+    """Trains all rows that are not finished, and prints the table."""
+    config = config_flags.config_from_flags()
+    rows, seeds = _rows(), _seeds(config)
+    finetune_epochs = config.epochs if FLAGS.finetune_epochs is None else FLAGS.finetune_epochs
+    workdir = pathlib.Path(FLAGS.workdir or config_flags.default_workdir() + "-ablation")
+    folder = RecordedFolder(workdir, "ablation", may_change=("finetune_epochs",))
+    # Every seed may be added later.
+    recorded = config.replace(seed=TrainingConfig().seed)
+    options = {"finetune_epochs": finetune_epochs}
+    if folder.check(recorded, options) and not FLAGS.resume:
+        raise UserError(
+            f"{workdir} already contains an ablation. Omit --noresume to resume it, or choose "
+            "another folder by --workdir."
+        )
+    jobs = {}
+    for seed in seeds:
+        for name, row in rows.items():
+            commands = _commands(config, workdir, name, seed, finetune_epochs)
+            job = f"{row.trained_as or name}, seed {seed}"
+            jobs[job] = max(jobs.get(job, []), commands, key=len)
+    corpus = load_corpus(
+        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
+    )
+    with folder.lock():
+        folder.begin(recorded, corpus, options)
+        print(f"folder: {workdir}")
+        print(f"{len(jobs)} runs, with log.txt in their folders", flush=True)
+        make_table = functools.partial(_table, workdir, config.corpus, finetune_epochs > 0)
+        diverged, ended = set(), []
+
+        def on_end(job, has_diverged):
+            ended.append(job)
+            if has_diverged:
+                diverged.add(job)
+            write_text(workdir / "ablation.md", make_table(diverged))
+            print(f"{len(ended)} of {len(jobs)} runs ended: {job}", end="")
+            print(", diverged" if has_diverged else "", flush=True)
+
+        try:
+            parallel_runs(jobs, FLAGS.processes, on_end)
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to resume")
+            raise
+    print(f"\n{make_table(diverged)}\ntable: {workdir / 'ablation.md'}")
+
+
+def _rows():
+    unknown = [name for name in FLAGS.rows if name not in ROWS]
+    if unknown or not FLAGS.rows:
+        raise UserError(
+            f"--rows must be some of {','.join(ROWS)}. Received: {','.join(FLAGS.rows)}"
+        )
+    return {name: row for name, row in ROWS.items() if name in FLAGS.rows}
+
+
+def _seeds(config):
+    try:
+        seeds = [config.seed] if FLAGS.seeds is None else [int(seed) for seed in FLAGS.seeds]
+    except ValueError:
+        raise UserError(f"--seeds must be integers. Received: {','.join(FLAGS.seeds)}") from None
+    return dict.fromkeys(seeds)
+
+
+def _commands(config, workdir, name, seed, finetune_epochs):
+    """The commands that train a row."""
+    row = ROWS[name]
+    changes = {k: v(config) if callable(v) else v for k, v in row.changes.items()}
+    changed = config.replace(**changes)
+    if changes and changed == config:
+        raise UserError(
+            f"The row {name} changes nothing: the full model has {changes} already. Omit it from "
+            "--rows."
+        )
+    path = os.path.join(workdir, row.trained_as or name, f"seed-{seed}")
+    commands = [["trainers.ptb", *flags_of(changed.replace(seed=seed)), f"--workdir={path}"]]
+    if row.fine_tuned and finetune_epochs:
+        output = f"--output_workdir={path}-finetuned"
+        epochs = f"--epochs={finetune_epochs}"
+        commands.append(["trainers.finetune", f"--workdir={path}", output, epochs])
+    return commands
+
+
+def _table(workdir, corpus, is_fine_tuned, diverged):
+    """The table in Markdown, with all finished runs of the folder."""
+    found = {}
+    for name, row in ROWS.items():
+        suffix = "-finetuned" if row.fine_tuned and is_fine_tuned else ""
+        folder = workdir / (row.trained_as or name)
+        seeds = sorted(
+            path.name.removesuffix(suffix)
+            for path in folder.glob(f"seed-*{suffix}")
+            if suffix or not path.name.endswith("-finetuned")
+        )
+        results = [RunFolder(folder / f"{seed}{suffix}").read_results() for seed in seeds]
+        found[name] = {
+            split: [r[split]["perplexity"] for r in results if r and r["reason"] == "finished"]
+            for split in ("validation", "test")
+        }
+    paper = "wikitext2" if corpus == "wikitext2" else "ptb"
+    full, paper_full = found["full"]["validation"], getattr(ROWS["full"], paper)
+    lines = [f"| row | validation | test | change | paper, {paper} | change |", "| --- " * 6 + "|"]
+    for name, row in ROWS.items():
+        values, published = found[name], getattr(row, paper)
+        has_diverged = any(job.startswith(f"{row.trained_as or name}, ") for job in diverged)
+        if values["validation"] or has_diverged:
+            change = "-"
+            if values["validation"] and full:
+                change = f"{statistics.fmean(values['validation']) - statistics.fmean(full):+.2f}"
+            cells = [row.title, *map(_mean, values.values()), change]
+            cells += [f"{published[0]} / {published[1]}", f"{published[0] - paper_full[0]:+.1f}"]
+            cells[1] += " (diverged)" * has_diverged
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _mean(values):
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread}"

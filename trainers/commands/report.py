@@ -1,0 +1,118 @@
+"""`python -m trainers.report`."""
+
+import math
+import pathlib
+
+from absl import flags
+
+from awd_keras.atomic_write import atomic_write
+from awd_keras.data import sotu
+from awd_keras.data.load import is_published
+from awd_keras.evaluation import ContinuousCache, Scorer, perplexity
+from awd_keras.generation import TextGenerator
+from trainers import reporting, run_text
+from trainers.errors import NonFiniteLossError, UserError
+from trainers.presets import PRESETS
+from trainers.training import RunFolder, factory
+from trainers.training.progress import Progress
+
+FLAGS = flags.FLAGS
+# Settings of the authors' cache for Penn Treebank.
+_DEFAULT_CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}
+
+
+def main():
+    """Reads the runs and writes the page."""
+    if not FLAGS.workdir or not all(FLAGS.workdir):
+        raise UserError("--workdir is required: the folder of a trained run.")
+    folders = [RunFolder(workdir) for workdir in FLAGS.workdir]
+    names = [folder.path.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = FLAGS.workdir
+    output = pathlib.Path(FLAGS.output or folders[0].path / "report.html")
+    runs = []
+    for name, folder in zip(names, folders, strict=True):
+        runs.append(_read_run(name, folder))
+    if len({run["vocabulary"] for run in runs}) > 1:
+        raise UserError(
+            "The runs of a page must have the same vocabulary, or their perplexities cannot be "
+            f"compared. Received: --workdir={', '.join(FLAGS.workdir)}"
+        )
+    curves, missing = None, "no run has been validated yet"
+    metrics = {run["name"]: run["metrics"] for run in runs if run["metrics"]}
+    if metrics:
+        curves = reporting.curves_svg(metrics)
+        missing = "matplotlib is not installed: pip install matplotlib"
+    page = reporting.render_page(runs, curves, missing)
+    with atomic_write(output, encoding="utf-8") as file:
+        file.write(page)
+    print(f"report: {output}")
+
+
+def _read_run(name, folder):
+    model, vocabulary, config = factory.load_run(folder.path)
+    print(f"reading {folder.path} ...", flush=True)
+    facts = folder.read_config()[1]
+    samples = []
+    if FLAGS.num_samples:
+        generator = TextGenerator(model, vocabulary)
+        samples = generator.generate(
+            num_samples=FLAGS.num_samples, max_words=FLAGS.max_words, seed=FLAGS.seed
+        )
+    published, baseline = {}, None
+    if is_published(config.corpus, facts.get("num_tokens"), len(vocabulary)):
+        published = {
+            name: preset
+            for name, preset in PRESETS.items()
+            if preset.config.corpus == config.corpus and preset.expected
+        }
+    if (facts.get("name"), len(vocabulary)) == (sotu.NAME, sotu.VOCABULARY_SIZE):
+        baseline = "Kneser-Ney trigram", sotu.KNESER_NEY_TRIGRAM
+    return {
+        "name": name,
+        "config": config,
+        "corpus": facts.get("name", config.corpus),
+        "vocabulary": vocabulary.digest,
+        "vocabulary_size": len(vocabulary),
+        "num_parameters": model.count_params(),
+        "metrics": folder.read_metrics(),
+        "results": folder.read_results(),
+        "stages": reporting.read_stages(folder),
+        "published": published,
+        "baseline": baseline,
+        "samples": list(samples),
+        "seed": FLAGS.seed,
+        "words": _read_words(model, vocabulary, config, folder) if FLAGS.max_tokens else None,
+    }
+
+
+def _read_words(model, vocabulary, config, folder):
+    """Scores the beginning of the validation text, with and without the cache."""
+    facts = folder.read_config()[1]
+    corpus = run_text.load_run_corpus(config, facts, vocabulary, FLAGS.data_dir)
+    settings = reporting.read_cache_settings(folder)
+    cache = ContinuousCache(**(settings or _DEFAULT_CACHE))
+    token_ids = corpus.validation[: FLAGS.max_tokens]
+    words, progress = reporting.WordLosses(vocabulary), Progress()
+    for scores in Scorer(model, cache).score(token_ids):
+        words.add(scores.targets, scores.without_cache, scores.log_probabilities)
+        progress.live(lambda: f"scored {words.num_tokens:,} of {len(token_ids) - 1:,} words")
+    progress.close()
+    if not all(map(math.isfinite, words.losses)):
+        raise NonFiniteLossError(f"The loss of {folder.path} on its validation text is not finite.")
+    text = "the validation text"
+    if len(token_ids) < len(corpus.validation):
+        text = "the beginning of the validation text"
+    origin = "as evaluated" if settings else "the authors' settings"
+    return {
+        "text": text,
+        "cache": f"window {cache.window}, theta {cache.theta}, lambda {cache.lambda_}; {origin}",
+        "num_tokens": words.num_tokens,
+        "perplexity": perplexity(words.losses[0]),
+        "perplexity_with_cache": perplexity(words.losses[1]),
+        "min_count": FLAGS.min_count,
+        "by_total": words.largest("total", FLAGS.num_words),
+        "by_mean": words.largest("mean", FLAGS.num_words, FLAGS.min_count),
+        "gained": words.largest("gain", FLAGS.num_words),
+        "lost": words.largest("loss", FLAGS.num_words),
+    }

@@ -1,0 +1,72 @@
+"""Runs of the training commands in processes of their own, several at a time."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+
+from trainers.errors import NonFiniteLossError, UserError
+
+_ROOT = pathlib.Path(__file__).parents[2]
+
+
+def parallel_runs(jobs, num_processes, on_end):
+    """Runs jobs, each a sequence of commands of which the first failure ends the job.
+
+    An interruption is passed on to the processes, which save their runs before it is raised.
+
+    Args:
+        jobs: Dictionary of name to a list of commands, which are lists such as
+            `["trainers.ptb", "--epochs=1"]`.
+        num_processes: Number of processes at a time.
+        on_end: Function of `(name, diverged)` that is called after each job.
+
+    Raises:
+        UserError: If a command failed for another reason than divergence.
+    """
+    processes, stopping = set(), threading.Event()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {
+        "TF_NUM_INTRAOP_THREADS": str(max(1, cores // num_processes)),
+        **os.environ,
+        "PYTHONPATH": path,
+    }
+
+    def run(commands):
+        for command in commands:
+            if stopping.is_set():
+                break
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+            )
+            processes.add(process)
+            errors = process.communicate()[1]
+            processes.remove(process)
+            if process.returncode:
+                return process.returncode, errors
+        return 0, ""
+
+    with concurrent.futures.ThreadPoolExecutor(num_processes) as executor:
+        futures = {executor.submit(run, commands): name for name, commands in jobs.items()}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                code, errors = future.result()
+                if code not in (0, NonFiniteLossError.exit_code):
+                    last = (errors.strip().splitlines() or [f"exit code {code}"])[-1]
+                    raise UserError(f"{futures[future]} failed: {last.removeprefix('error: ')}")
+                on_end(futures[future], code != 0)
+        except BaseException:
+            stopping.set()
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(processes):
+                process.send_signal(signal.SIGINT)
+            raise

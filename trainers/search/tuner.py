@@ -1,0 +1,161 @@
+"""A KerasTuner tuner whose trials are run folders, trained by the ordinary loop."""
+
+import math
+import pathlib
+import shutil
+import sys
+
+import keras
+import keras_tuner
+import tensorflow as tf
+
+from awd_keras.atomic_write import atomic_folder
+from trainers.errors import UserError
+from trainers.search.spaces import SPACES
+from trainers.training import RunFolder, factory, train_and_evaluate
+
+OBJECTIVE = "val_perplexity"
+
+
+class _StartingFromDefaults:
+    """An oracle whose first trial has the default of each hyperparameter."""
+
+    def populate_space(self, trial_id):
+        if self.trials:
+            return super().populate_space(trial_id)
+        values = {hp.name: hp.default for hp in self.hyperparameters.space}
+        return {"status": "RUNNING", "values": values}
+
+
+class RandomSearchOracle(_StartingFromDefaults, keras_tuner.oracles.RandomSearchOracle):
+    """Random search; the first trial has the default of each hyperparameter."""
+
+
+class BayesianOptimizationOracle(
+    _StartingFromDefaults, keras_tuner.oracles.BayesianOptimizationOracle
+):
+    """Bayesian search; the first trial has the default of each hyperparameter."""
+
+
+def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations=1):
+    """Makes the oracle of a search.
+
+    Args:
+        kind: `"random"`, `"bayesian"` or `"hyperband"`.
+        config: `TrainingConfig` with the defaults. Its epochs are those of Hyperband's longest
+            trials.
+        tune: Names in `SPACES`.
+        seed: Random seed.
+        max_trials: Number of trials, except for Hyperband.
+        factor: Hyperband continues one in `factor` trials, for `factor` times the epochs.
+        iterations: Number of times that Hyperband is run.
+
+    Returns:
+        A `keras_tuner.Oracle`.
+
+    Raises:
+        UserError: If a space does not include the default.
+        ImportError: If scikit-learn or SciPy is missing for `"bayesian"`.
+    """
+    hyperparameters = keras_tuner.HyperParameters()
+    try:
+        for name in tune:
+            SPACES[name].declare(hyperparameters, name, getattr(config, name))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    arguments = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "min"),
+        "seed": seed,
+        "hyperparameters": hyperparameters,
+        # A diverged trial is a result, however many there are.
+        "max_consecutive_failed_trials": sys.maxsize,
+    }
+    if kind == "hyperband":
+        return keras_tuner.oracles.HyperbandOracle(
+            max_epochs=config.epochs, factor=factor, hyperband_iterations=iterations, **arguments
+        )
+    if kind == "random":
+        return RandomSearchOracle(max_trials=max_trials, **arguments)
+    # KerasTuner's default, three random trials per hyperparameter, exceeds most searches.
+    num_initial_points = max(3, min(3 * len(tune), max_trials // 3))
+    return BayesianOptimizationOracle(
+        max_trials=max_trials, num_initial_points=num_initial_points, **arguments
+    )
+
+
+class RunFolderTuner(keras_tuner.Tuner):
+    """A tuner that trains each trial in its own run folder, `trial_ID/run`.
+
+    A search resumes from KerasTuner's project folder, and its interrupted trial from the run
+    folder. A trial that diverges, runs out of memory or has invalid settings is reported as NaN,
+    which KerasTuner counts as failed.
+
+    Args:
+        oracle: A `keras_tuner.Oracle`.
+        config: `TrainingConfig` of what is not tuned.
+        workdir: Folder of the search.
+        on_trial_end: Function that is called after each trial of this process.
+    """
+
+    def __init__(self, oracle, config, workdir, on_trial_end):
+        self._config, self._on_trial_end = config, on_trial_end
+        workdir = pathlib.Path(workdir).absolute()
+        super().__init__(oracle, directory=str(workdir.parent), project_name=workdir.name)
+
+    def run_folder(self, trial_id):
+        """Returns the `RunFolder` of a trial."""
+        return RunFolder(pathlib.Path(self.get_trial_dir(trial_id), "run"))
+
+    def run_trial(self, trial, corpus):
+        """Trains a trial, or resumes it.
+
+        Returns:
+            The validation perplexity of the best weights, by the name of the objective.
+
+        Raises:
+            KeyboardInterrupt: If the run was interrupted. It can be resumed.
+            keras_tuner.errors.FatalError: If an unexpected error, its `__cause__`, ends the search.
+        """
+        keras.backend.clear_session()
+        values = dict(trial.hyperparameters.values)
+        folder = self.run_folder(trial.trial_id)
+        self._copy_checkpoint(values.get("tuner/trial_id"), folder)
+        settings = {name: value for name, value in values.items() if name in SPACES}
+        settings["epochs"] = values.get("tuner/epochs", self._config.epochs)
+        described = ", ".join(f"{name}={_short(value)}" for name, value in settings.items())
+        print(f"--- trial {trial.trial_id}: {described}", flush=True)
+        try:
+            config = self._config.replace(**settings, schedule_epochs=self._config.schedule_length)
+            model = factory.build_model(config, len(corpus.vocabulary))
+            optimizer = factory.build_optimizer(config, model)
+            result = train_and_evaluate(
+                model, optimizer, corpus, config, folder, evaluate_test=False
+            )
+        except (UserError, tf.errors.ResourceExhaustedError) as error:
+            print(f"trial {trial.trial_id} failed: {error}", flush=True)
+            return {OBJECTIVE: math.nan}
+        except Exception as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        if result.reason == "interrupted":
+            raise KeyboardInterrupt
+        return {OBJECTIVE: result.validation.perplexity}
+
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        self._on_trial_end()
+
+    def load_model(self, trial):
+        """Returns the model of a trial, with its best weights."""
+        return factory.load_run(self.run_folder(trial.trial_id).path)[0]
+
+    def _copy_checkpoint(self, trial_id, folder):
+        """Lets a promoted trial of Hyperband resume the run that it continues."""
+        if trial_id and not folder.path.exists():
+            ignore = shutil.ignore_patterns("events", "curves.png", "results.json")
+            with atomic_folder(folder.path) as temporary:
+                source = self.run_folder(trial_id).path
+                shutil.copytree(source, temporary, ignore=ignore, dirs_exist_ok=True)
+
+
+def _short(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
