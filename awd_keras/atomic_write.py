@@ -56,20 +56,18 @@ def atomic_write(path, mode="w", **options):
 
 
 @contextlib.contextmanager
-def atomic_folder(path, replace=False):
+def atomic_folder(path):
     """Creates a temporary folder that is renamed to `path` when the block ends.
 
     Args:
-        path: The folder to create: missing or empty, unless `replace` is true. Its parents are
-            created.
-        replace: Whether an existing folder is replaced, with everything in it. Defaults to `False`.
+        path: The folder to create, which must be missing or empty. Its parents are created.
 
     Yields:
         The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` is left
         unchanged.
 
     Raises:
-        OSError: If the folder cannot be written, or `path` exists and may not be replaced.
+        OSError: If the folder cannot be written, or `path` is not empty.
 
     Example:
 
@@ -81,23 +79,15 @@ def atomic_folder(path, replace=False):
     ['words.txt']
     """
     path = pathlib.Path(os.path.realpath(path))
-    if path.exists() and any(path.iterdir()) and not replace:
-        raise OSError(errno.ENOTEMPTY, "The folder exists and is not empty", str(path))
-    temporary, old = _temporary(path), _temporary(path)
+    if path.exists() and any(path.iterdir()):
+        raise OSError(errno.ENOTEMPTY, "The folder is not empty", str(path))
+    temporary = _temporary(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if replace and path.exists():
-            path.rename(old)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _temporary(path):

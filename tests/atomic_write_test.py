@@ -98,14 +98,8 @@ def test_a_folder_in_use_is_refused(path):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_folder_is_replaced_on_request(path, tmp_path):
-    with atomic_folder(tmp_path, replace=True) as temporary:
-        (temporary / "after").touch()
-    assert os.listdir(tmp_path) == ["after"]
-
-
-def test_a_folder_survives_an_exception(path, tmp_path):
-    with pytest.raises(ValueError), atomic_folder(tmp_path, replace=True) as temporary:
+def test_an_exception_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError), atomic_folder(tmp_path / "model") as temporary:
         (temporary / "half").touch()
         raise ValueError
-    assert os.listdir(tmp_path) == [path.name]
+    assert not os.listdir(tmp_path)

@@ -96,16 +96,6 @@ def load_corpus(
 def is_published(name, token_counts, vocabulary_size):
     """Returns whether a corpus has published perplexities to compare with.
 
-    Args:
-        name: The name of the corpus.
-        token_counts: The number of tokens of each split, as in `Corpus.token_counts`.
-        vocabulary_size: The number of words.
-
-    Returns:
-        A boolean.
-
-    Example:
-
     >>> is_published("ptb", {"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000)
     True
     """

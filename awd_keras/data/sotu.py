@@ -70,16 +70,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
 
 
 def sentences(text):
-    """Splits a message into sentences of words, as in Penn Treebank.
-
-    Args:
-        text: A string.
-
-    Returns:
-        A list of strings with words separated by single spaces. Sentences without words are
-        omitted.
-
-    Example:
+    """Splits a message into sentences of words separated by spaces, as in Penn Treebank.
 
     >>> sentences("We need $1,400,000. [Applause] “Why?” Because we're a well-run State.")
     ['we need N', 'why', "because we're a well-run state"]

@@ -44,13 +44,7 @@ def read_text_folder(folder):
 
 
 def read_lines(path):
-    """Reads the lines of a UTF-8 text file.
-
-    Args:
-        path: The file to read.
-
-    Returns:
-        A list of lines without line ends. Empty lines are kept.
+    """Returns the lines of a UTF-8 file, without line ends and including empty lines.
 
     Raises:
         OSError: If the file cannot be read.

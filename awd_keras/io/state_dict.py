@@ -91,18 +91,7 @@ def write_state_dict(path, arrays):
 
 
 def to_array(name, value):
-    """Converts a weight to a NumPy array that NumPy can compute with.
-
-    Args:
-        name: The name of the weight, for messages.
-        value: A floating-point NumPy array or PyTorch tensor.
-
-    Returns:
-        A float32 or float64 array. Half precision becomes float32.
-
-    Raises:
-        InputError: If the value is anything else.
-    """
+    """Converts an array or tensor of floats to NumPy; half precision becomes float32."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()

