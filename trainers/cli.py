@@ -136,19 +136,22 @@ def _import(implementation):
     with hold_stderr() as release:
         module = importlib.import_module(implementation)
         tensorflow = sys.modules.get("tensorflow")
+        is_gpu_unusable = False
         if tensorflow is not None:
-            can_use_gpu = bool(tensorflow.config.list_physical_devices("GPU"))
-            if has_nvidia_gpu() and not can_use_gpu:
-                release()
-                warnings.warn(
-                    "this machine has an NVIDIA GPU that TensorFlow cannot use, so everything runs "
-                    "on the CPU. The messages above say why; check the driver and the CUDA "
-                    "libraries (pip install 'tensorflow[and-cuda]'). CUDA_VISIBLE_DEVICES=-1 "
-                    "silences this warning.",
-                    stacklevel=1,
-                )
+            is_gpu_unusable = has_nvidia_gpu() and not tensorflow.config.list_physical_devices(
+                "GPU"
+            )
             if "TF_CONFIG" not in os.environ:  # a multi-worker strategy must come first
                 tensorflow.config.list_logical_devices()
+        if is_gpu_unusable:
+            release()
+    if is_gpu_unusable:
+        warnings.warn(
+            "this machine has an NVIDIA GPU that TensorFlow cannot use, so everything runs on the "
+            "CPU. The messages above say why; check the driver and the CUDA libraries (pip install "
+            "'tensorflow[and-cuda]'). CUDA_VISIBLE_DEVICES=-1 silences this warning.",
+            stacklevel=1,
+        )
     return module
 
 

@@ -1,22 +1,38 @@
-"""How the commands begin and end."""
+"""Tests of the entry point of the commands: help, arguments, errors, warnings, TensorFlow."""
 
 import errno
+import importlib
+import os
+import subprocess
+import sys
+import types
 import warnings
 
 import pytest
 import tensorflow as tf
+from absl import flags
 
+from awd_keras.errors import InputError
 from tests.trainers.in_process import assert_one_line, run_main
-from trainers import old_cli as command
+from trainers import cli
+from trainers.errors import NonFiniteLossError, UserError
+
+DOC = "Does something.\n\nIt takes a moment."
 
 
 @pytest.fixture
-def call(capfd):
+def call(capfd, monkeypatch):
     """Function that runs a command whose work is a given function."""
-    tf.config.list_logical_devices()  # what TensorFlow says as it looks is not the command's
+    tf.config.list_logical_devices()  # TensorFlow's messages about devices are not the command's
 
-    def run(function, *arguments, **options):
-        return run_main(capfd, lambda: command.main(function, **options), *arguments)
+    def run(function, *arguments, define=lambda: None, **options):
+        monkeypatch.setitem(sys.modules, "made_up", types.SimpleNamespace(main=function))
+
+        def main():
+            define()
+            cli.main("made_up", DOC, **options)
+
+        return run_main(capfd, main, *arguments)
 
     return run
 
@@ -29,92 +45,138 @@ def raising(error):
     return function
 
 
-def test_a_function_that_returns(call):
-    ended = call(lambda: print("done"))
-    assert (ended.code, ended.stdout, ended.stderr) == (0, "done\n", "")
-    assert call(lambda: 7).code == 7
+class TestHelp:
+    def define(self):
+        flags.DEFINE_string("alone", None, "a flag without a section")
+        with cli.section("Model"):
+            flags.DEFINE_integer("units", 3, "number of units")
+            flags.DEFINE_bool("tied", True, "tie the weights")
+        with cli.section("Data"):
+            flags.DEFINE_enum("corpus", "ptb", ["ptb", "text"], "the corpus")
+        with cli.section("Model"):
+            flags.DEFINE_integer("depth", 2, "number of layers")
+
+    def test_flags_are_grouped_in_the_order_of_their_definition(self, call):
+        ended = call(lambda: pytest.fail("called"), "--help", define=self.define)
+        assert ended.code == 1
+        text = ended.stdout
+        assert text.startswith(f"{DOC}\n\nFlags:\n")
+        assert text.index("  --alone: a flag without a section\n") < text.index("Model:\n")
+        assert text[text.index("Model:") :].startswith(
+            "Model:\n"
+            "  --units: number of units (default: '3')\n"
+            "  --[no]tied: tie the weights (default: 'true')\n"
+            "  --depth: number of layers (default: '2')\n"
+            "\n"
+            "Data:\n"
+            "  --corpus: <ptb|text>: the corpus (default: 'ptb')\n"
+            "\n"
+        )
+
+    def test_it_does_not_import_tensorflow(self):
+        code = (
+            "import sys\n"
+            "from trainers import ptb\n"
+            "sys.argv = ['ptb', '--help']\n"
+            "try:\n"
+            "    ptb.main()\n"
+            "except SystemExit:\n"
+            "    print('tensorflow' in sys.modules or 'numpy' in sys.modules)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ended.stdout.splitlines()[-1] == "False", ended.stderr
 
 
 class TestArguments:
     def test_their_number(self, call):
         received = []
-        take = received.append
-        assert_one_line(call(take, "a"), "expected flags only. Received: a. See --help.")
-        ended = call(take, "a", "b", max_arguments=1)
-        assert_one_line(ended, "expected 1 besides flags. Received: a b. See --help.")
+        expected = "Expected only flags. Received: a. See --help."
+        assert_one_line(call(received.append, "a"), expected)
         assert received == []
-        assert call(take, "a", max_arguments=1).code == 0
-        assert received == ["a"]
+        assert call(received.append, "a", max_arguments=1).code == 0
+        assert call(lambda *words: received.extend(words), *"bc", max_arguments=None).code == 0
+        assert received == ["a", "b", "c"]
 
-    def test_any_number(self, call):
-        received = []
-        assert call(lambda *words: received.append(words), *"abc", max_arguments=None).code == 0
-        assert received == [("a", "b", "c")]
-
-
-class TestTensorFlow:
-    @pytest.fixture
-    def order(self, monkeypatch):
-        """What is called, in its order."""
-        calls = []
-        monkeypatch.setattr(command, "start_tensorflow", lambda: calls.append("tensorflow"))
-        return calls
-
-    def errors_of(self, order):
-        return lambda: order.append("errors") or {}
-
-    def test_it_is_loaded_before_the_errors_and_the_work(self, call, order):
-        assert call(lambda: order.append("work"), errors=self.errors_of(order)).code == 0
-        assert order == ["tensorflow", "errors", "work"]
-
-    def test_not_where_the_command_needs_none(self, call, order):
-        options = {"errors": self.errors_of(order), "tensorflow": False}
-        assert call(lambda: order.append("work"), **options).code == 0
-        assert order == ["errors", "work"]
-
-    @pytest.mark.parametrize("argument", ["--help", "--nosuch", "stray"])
-    def test_help_and_a_wrong_flag_do_not_wait_for_it(self, call, order, argument):
-        assert call(lambda: order.append("work"), argument).code == 1
-        assert order == []
-
-    def test_ctrl_c_while_it_is_loaded(self, call, monkeypatch):
-        monkeypatch.setattr(command, "start_tensorflow", raising(KeyboardInterrupt()))
-        ended = call(lambda: pytest.fail("called"))
-        assert (ended.code, ended.stderr) == (130, "")
+    def test_an_unknown_flag(self, call):
+        ended = call(lambda: pytest.fail("called"), "--nothing=3")
+        assert ended.code == 1 and "Unknown command line flag 'nothing'" in ended.stderr
 
 
-class TestErrors:
-    def test_each_has_its_code(self, call):
-        def errors():
-            return {LookupError: 1, ArithmeticError: 3}
+class TestEnd:
+    @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (7, 7)])
+    def test_a_result(self, call, result, code):
+        ended = call(lambda: result)
+        assert (ended.code, ended.stdout, ended.stderr) == (code, "", "")
 
-        ended = call(raising(IndexError("what was expected")), errors=errors)
-        assert (ended.code, ended.stdout) == (1, "so far\n")
-        assert ended.stderr == "error: what was expected\n"
-        ended = call(raising(OverflowError("inf")), errors=errors)
-        assert (ended.code, ended.stderr) == (3, "error: inf\n")
+    @pytest.mark.parametrize(
+        ("error", "code", "line"),
+        [
+            (UserError("no such row"), 1, "error: no such row\n"),
+            (InputError("no such word"), 1, "error: no such word\n"),
+            (NonFiniteLossError("diverged"), 3, "error: diverged\n"),
+            (OSError("cannot listen"), 1, "error: cannot listen\n"),
+            (OSError(errno.ENOSPC, "No space left", "a.json"), 1, "error: No space left: a.json\n"),
+            (KeyboardInterrupt(), 130, ""),
+        ],
+    )
+    def test_an_error_of_the_user(self, call, error, code, line):
+        ended = call(raising(error))
+        assert (ended.code, ended.stdout, ended.stderr) == (code, "so far\n", line)
 
-    def test_files(self, call):
-        ended = call(raising(OSError(errno.ENOSPC, "No space left on device", "big.json")))
-        assert (ended.code, ended.stderr) == (1, "error: No space left on device: big.json\n")
-        ended = call(raising(OSError("gRPC cannot listen")))
-        assert (ended.code, ended.stderr) == (1, "error: gRPC cannot listen\n")
+    @pytest.mark.parametrize("error", [ZeroDivisionError, ValueError])
+    def test_other_errors_are_not_hidden(self, call, error):
+        with pytest.raises(error):
+            call(raising(error()))
 
-    def test_interruption(self, call):
-        ended = call(raising(KeyboardInterrupt()))
-        assert (ended.code, ended.stderr) == (130, "")
-
-    def test_a_reader_that_went_away(self, call):
-        ended = call(raising(BrokenPipeError()))
-        assert (ended.code, ended.stderr) == (141, "")
-
-    def test_others_are_not_hidden(self, call):
-        with pytest.raises(ZeroDivisionError):
-            call(raising(ZeroDivisionError()), errors=lambda: {ValueError: 1})
-        with pytest.raises(ValueError):
-            call(raising(ValueError()))
+    def test_warnings_are_one_line(self, call):
+        ended = call(lambda: warnings.warn("look out", stacklevel=1))
+        assert ended.stderr == "warning: look out\n"
 
 
-def test_warnings_are_one_line(call):
-    ended = call(lambda: warnings.warn("look out", stacklevel=1))
-    assert ended.stderr == "warning: look out\n"
+def write(text):
+    os.write(2, text.encode())  # as C++ code does
+
+
+class TestStartUp:
+    def test_it_is_quiet(self, call, monkeypatch):
+        def import_(name):
+            write("oneDNN custom operations are on\n")
+            return sys.modules[name]
+
+        monkeypatch.setattr(importlib, "import_module", import_)
+        assert call(lambda: print("done")).stderr == ""
+
+    def test_a_failure_is_shown(self, call, monkeypatch):
+        def fail(name):
+            write("libcudart.so: undefined symbol\n")
+            raise ImportError("no TensorFlow")
+
+        monkeypatch.setattr(importlib, "import_module", fail)
+        with pytest.raises(ImportError):
+            call(lambda: pytest.fail("called"))
+
+    @pytest.mark.skipif(
+        bool(tf.config.list_physical_devices("GPU")), reason="TensorFlow can use a GPU here"
+    )
+    def test_an_unusable_gpu_is_reported(self, call, monkeypatch):
+        def import_(name):
+            write("Cannot dlopen some GPU libraries\n")
+            return sys.modules[name]
+
+        monkeypatch.setattr(importlib, "import_module", import_)
+        monkeypatch.setattr(cli, "has_nvidia_gpu", lambda: True)
+        ended = call(lambda: print("done"))
+        assert (ended.code, ended.stdout) == (0, "done\n")
+        first, second = ended.stderr.splitlines()
+        assert first == "Cannot dlopen some GPU libraries"
+        assert second.startswith("warning: this machine has an NVIDIA GPU that TensorFlow cannot")
+
+    def test_whether_there_is_a_gpu(self, monkeypatch):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr(cli.glob, "glob", lambda pattern: [])
+        monkeypatch.setattr(cli.shutil, "which", lambda name: None)
+        assert not cli.has_nvidia_gpu()
+        monkeypatch.setattr(cli.glob, "glob", lambda pattern: ["/dev/nvidia0"])
+        assert cli.has_nvidia_gpu()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+        assert not cli.has_nvidia_gpu()

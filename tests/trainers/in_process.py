@@ -1,4 +1,4 @@
-"""Command lines in this process, where TensorFlow is loaded already."""
+"""Runs command lines in this process, where TensorFlow is already loaded."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,8 @@ from absl import flags, logging
 
 @dataclasses.dataclass
 class Ended:
+    """How a command ended: its exit code and its output."""
+
     code: int
     stdout: str
     stderr: str
@@ -23,30 +25,30 @@ def run_command(capfd, module, *arguments):
 
     Args:
         capfd: pytest's fixture.
-        module: name of the module, which has a `main`.
-        *arguments: what follows it on the command line.
+        module: Name of a module with a `main`.
+        *arguments: The command line.
 
     Returns:
-        its exit code and what it wrote.
+        An `Ended`.
     """
-    return run_main(capfd, lambda: importlib.import_module(module).main(), *arguments, name=module)
+    return run_main(capfd, importlib.import_module(module).main, *arguments, name=module)
 
 
-def run_main(capfd, main, *arguments, name="made_up_command"):
-    """Runs a command by its function.
+def run_main(capfd, main, *arguments, name="command"):
+    """Runs a command by its function, which parses the command line and exits.
 
     Args:
         capfd: pytest's fixture.
-        main: function without arguments that parses the command line, works and exits.
-        *arguments: the command line.
-        name: what the command is called.
+        main: The function.
+        *arguments: The command line.
+        name: Name of the command.
 
     Returns:
-        its exit code and what it wrote.
+        An `Ended`.
     """
     capfd.readouterr()
     values = flags.FLAGS
-    before, verbosity = set(values), logging.get_verbosity()
+    known, verbosity = set(values), logging.get_verbosity()
     code = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(sys, "argv", [name, *map(str, arguments)]))
@@ -57,14 +59,13 @@ def run_main(capfd, main, *arguments, name="made_up_command"):
         except SystemExit as end:
             code = end.code or 0
         finally:
-            # The next command defines its own.
-            for name in set(values) - before:
-                delattr(values, name)
+            for flag in set(values) - known:  # the next command defines its own
+                delattr(values, flag)
     return Ended(code, *capfd.readouterr())
 
 
 def assert_one_line(ended, *parts):
-    """Bad input: one line that says so, no traceback, nothing on standard output."""
+    """Asserts that bad input was reported in one line, without a traceback or other output."""
     assert ended.code == 1, ended
     assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
     for part in parts:
