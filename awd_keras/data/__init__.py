@@ -6,6 +6,7 @@ from awd_keras.data.load import CORPORA, load_corpus
 from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
 from awd_keras.data.text_files import read_text_folder
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+from awd_keras.data.windows import WindowSchedule, window_dataset
 from awd_keras.errors import InputError
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "Corpus",
     "InputError",
     "Vocabulary",
+    "WindowSchedule",
     "batchify",
     "bptt_windows",
     "load_corpus",
     "load_sotu",
     "read_text_folder",
+    "window_dataset",
 ]

@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+from awd_keras.data.windows import window_dataset
 from awd_keras.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -115,16 +116,34 @@ class Corpus:
             digest.update(getattr(self, split).astype("<i4").tobytes())
         return digest.hexdigest()
 
-    def truncated(self, max_train_tokens):
-        """Returns a corpus with the first tokens of the training text.
-
-        The vocabulary, the validation text and the test text are the same.
+    def windows(self, split, batch_size, bptt=None, seed=None, **kwargs):
+        """Cuts a text into windows for `fit` and `evaluate`; see `window_dataset`.
 
         Args:
-            max_train_tokens: Maximum number of tokens of the training text.
+            split: `"train"`, `"validation"` or `"test"`.
+            batch_size: Number of columns.
+            bptt: Base length of random windows, for training; `None` (the default) for evaluation.
+            seed: Non-negative integer, or `None` (the default) for random windows.
+            **kwargs: Further arguments of `bptt_windows`.
 
         Returns:
-            A `Corpus`.
+            A `tf.data.Dataset` of `(inputs, targets)`.
+
+        Example:
+
+        >>> texts = {"train": ["a b <unk>", "b"], "validation": ["a c"], "test": ["b"]}
+        >>> corpus = Corpus.from_texts("letters", texts)
+        >>> [targets.numpy().tolist() for _, targets in corpus.windows("validation", batch_size=1)]
+        [[[2, 3]]]
+        """
+        if split not in SPLITS:
+            raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
+        return window_dataset(getattr(self, split), batch_size, bptt, seed, **kwargs)
+
+    def truncated(self, max_train_tokens):
+        """Returns a corpus with the first `max_train_tokens` tokens of the training text.
+
+        The vocabulary, the validation text and the test text are the same.
 
         Example:
 
@@ -147,9 +166,6 @@ class Corpus:
 
     def describe(self):
         """Describes the corpus in one line, and words outside the vocabulary in a second one.
-
-        Returns:
-            A string.
 
         Example:
 

@@ -1,38 +1,56 @@
-"""The language model: word ids in, logits of the next word out."""
+"""The language model: from word ids to logits of the next word."""
+
+import warnings
 
 import keras
 
 from awd_keras.layers.tied_decoder import TiedDecoder
 from awd_keras.models.awd_lstm import AWDLSTM
+from awd_keras.models.window_training import WindowTraining
+from awd_keras.optimizers.nt_asgd import NTASGD
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class AWDLSTMLanguageModel(keras.Model):
     """AWD-LSTM with a softmax over the vocabulary, tied to the embedding or not.
 
+    `compile` without a loss prepares the training of the paper: `fit` takes the windows of
+    `Corpus.windows` and carries the state from each to the next, with the same arithmetic as
+    `trainers.ptb`. `compile` with a loss makes it an ordinary Keras model, which is trained on
+    independent sequences.
+
     Args:
         vocabulary_size, embedding_dim, hidden_dim, num_layers, tie_weights, input_dropout,
-        hidden_dropout, output_dropout, embedding_dropout, weight_dropout, seed: of `AWDLSTM`, with
-            its defaults: the paper's model of Penn Treebank has 24,210,800 parameters.
-        **kwargs: of `keras.Model`: `name`, `dtype`.
+        hidden_dropout, output_dropout, embedding_dropout, weight_dropout: As in `AWDLSTM`. The
+            defaults give the model of the paper for Penn Treebank, with 24,210,800 parameters.
+        seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
+            `fit`. An integer makes training reproducible.
+        **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
-        token_ids: integer tensor (batch_size, timesteps).
-        states: None for zeros, or `[[h, c]] * num_layers`, as `initial_state` returns them.
-        training: whether to drop.
-        seed: None or an int32 tensor (2,): all masks are a pure function of it.
+        token_ids: Integer tensor of shape `(batch_size, timesteps)`.
+        states: `[[h, c]] * num_layers`, as returned by `initial_state`, or `None` (the default)
+            for zeros.
+        training: Whether to apply dropout. Defaults to False.
+        seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
 
     Returns:
-        `(logits, states)`: (batch_size, timesteps, vocabulary_size) in float32, and the final
-        states `[[h, c]] * num_layers` in float32.
+        `(logits, states)`: float32 logits of shape `(batch_size, timesteps, vocabulary_size)`, and
+        the final states. (`predict` returns the logits alone.)
 
     Example:
 
-    >>> import tensorflow as tf
-    >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
-    >>> logits, states = model(tf.zeros((2, 5), tf.int32))
-    >>> logits.shape
-    TensorShape([2, 5, 100])
+    >>> import numpy as np
+    >>> from awd_keras.data import window_dataset
+    >>> text = np.arange(200) % 10
+    >>> model = AWDLSTMLanguageModel(10, embedding_dim=8, hidden_dim=16, num_layers=2)
+    >>> model.compile(NTASGD(keras.optimizers.SGD(30.0)))
+    >>> history = model.fit(window_dataset(text, batch_size=4, bptt=10), epochs=2, verbose=0)
+    >>> sorted(history.history)
+    ['loss', 'perplexity']
+    >>> loss, perplexity = model.evaluate(window_dataset(text, batch_size=1), verbose=0)
+    >>> model.predict(text[np.newaxis, :5], verbose=0).shape
+    (1, 5, 10)
     """
 
     def __init__(
@@ -51,6 +69,9 @@ class AWDLSTMLanguageModel(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
+        # Nothing but `fit` chooses XLA, which can use neither cuDNN nor oneDNN.
+        self.supports_jit = False
+        self.seed = seed
         self.backbone = AWDLSTM(
             vocabulary_size,
             embedding_dim=embedding_dim,
@@ -80,18 +101,162 @@ class AWDLSTMLanguageModel(keras.Model):
             )
         self.decoder = TiedDecoder(softmax_embedding, dtype=self.dtype_policy, name="decoder")
         self.decoder.build((None, None, self.backbone.output_dim))
-        self.built = True
+        self._window_training = None
+        self.build((None, None))
+
+    def build(self, token_ids_shape):
+        """Does nothing: the constructor creates the weights."""
+
+    @property
+    def input_dtype(self):
+        """The dtype of the ids, as `export` declares it."""
+        return "int32"
 
     def initial_state(self, batch_size):
-        """Zeros `[[h, c]] * num_layers`, each (batch_size, units), float32."""
+        """Returns zeros `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return self.backbone.initial_state(batch_size)
 
     def call(self, token_ids, states=None, training=False, seed=None):
         _, dropped, states = self.backbone(token_ids, states, training=training, seed=seed)
         return self.decoder(dropped), states
 
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *,
+        ar_alpha=2.0,
+        tar_beta=1.0,
+        global_clipnorm=0.25,
+        **kwargs,
+    ):
+        """Configures the model for training.
+
+        Args:
+            optimizer: Without a loss, an `NTASGD`; otherwise any Keras optimizer.
+            loss: `None` (the default) to train on the windows of a text, as in the paper. Each
+                step minimizes the cross-entropy, AR and TAR, clips the gradient, and scales the
+                learning rate by the length of its window. With a loss, the model is trained like
+                any Keras model, and the next three arguments have no effect.
+            ar_alpha: Weight of AR. Defaults to 2, as in the paper.
+            tar_beta: Weight of TAR. Defaults to 1, as in the paper.
+            global_clipnorm: Maximum global norm of the gradient. Defaults to 0.25, as in the paper.
+            **kwargs: Further arguments of `keras.Model.compile`. Metrics require a loss; without
+                one, `fit` and `evaluate` report the loss and the perplexity.
+
+        Raises:
+            ValueError: If there is no loss, and the optimizer is not an `NTASGD` (under
+                `mixed_float16` Keras wraps it; use `mixed_bfloat16`), metrics are given, or the
+                model was created under a strategy with several replicas.
+        """
+        super().compile(optimizer, loss, **kwargs)
+        self._window_settings = {
+            "ar_alpha": ar_alpha,
+            "tar_beta": tar_beta,
+            "global_clipnorm": global_clipnorm,
+        }
+        self._window_training = None
+        if loss is not None:
+            return
+        if not isinstance(self.optimizer, NTASGD):
+            raise ValueError(
+                "Without a loss, the optimizer must be an NTASGD, and the dtype policy not "
+                f"mixed_float16. Received: optimizer={self.optimizer!r}"
+            )
+        if kwargs.get("metrics") or kwargs.get("weighted_metrics"):
+            raise ValueError(
+                "Metrics require a loss. Without one, fit and evaluate report the loss and the "
+                "perplexity."
+            )
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Without a loss, fit runs on one replica. Use trainers.ptb --strategy for several."
+            )
+        self.optimizer.build(self.trainable_variables)
+        self._window_training = WindowTraining(self, self.optimizer, **self._window_settings)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, **self._window_settings} if config else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self):
+        return super().metrics if self._window_training is None else [self._window_training.loss]
+
+    def reset_metrics(self):
+        """Resets the metrics and the carried state, as at the start of an epoch."""
+        super().reset_metrics()
+        if self._window_training is not None:
+            self._window_training.reset()
+
+    def fit(
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs
+    ):
+        """Trains the model; see `keras.Model.fit`.
+
+        Without a loss in `compile`, `x` must be a dataset returned by `Corpus.windows` with
+        `bptt`, without further transformations. Each epoch draws its own windows.
+
+        Raises:
+            ValueError: If there is no loss and `x` is anything else.
+        """
+        schedule = getattr(x, "schedule", None)
+        if schedule is None:
+            if self._window_training is not None:
+                raise ValueError(
+                    "Without a loss in `compile`, fit expects a dataset returned by "
+                    "Corpus.windows(split, batch_size, bptt=...), without further "
+                    f"transformations. Received: x={x!r}"
+                )
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+        if self._window_training is not None:
+            self._window_training.bptt.assign(schedule.bptt)
+        # Keras takes the number of batches in the first epoch for that in all epochs. The number
+        # of windows varies, so announce the largest; an epoch ends when its windows run out.
+        most = max(len(schedule.lengths(epoch)) for epoch in range(epochs))
+        x = x.take(-1)
+        x.cardinality = lambda: most
+        follow = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: schedule.set_epoch(epoch)
+        )
+        callbacks = [follow, *keras.tree.flatten(callbacks or [])]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            kwargs["shuffle"] = False
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def train_step(self, data):
+        if self._window_training is None:
+            return super().train_step(data)
+        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._window_training.train(inputs, targets)
+
+    def test_step(self, data):
+        if self._window_training is None:
+            return super().test_step(data)
+        inputs, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._window_training.test(inputs, targets)
+
+    def predict_step(self, data):
+        logits, _ = super().predict_step(data)
+        return logits
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        logits, _ = y_pred
+        return super().compute_loss(x, y, logits, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        logits, _ = y_pred
+        return super().compute_metrics(x, y, logits, sample_weight)
+
     def get_config(self):
         config = self.backbone.get_config()
+        config.pop("embedding")
         return {**config, "name": self.name}
 
     @classmethod

@@ -41,13 +41,15 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
     scalar = tf.TensorSpec((), tf.float32)
     variables = model.trainable_variables
     base_seed = run_seed(seed)
-    strategy = tf.distribute.get_strategy()
+    strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
     @tf.function(
         input_signature=[token_ids, token_ids, states_spec, scalar, tf.TensorSpec((), tf.int32)]
     )
     def train_step(inputs, targets, states, learning_rate, step):
         optimizer.learning_rate = learning_rate
+        if strategy is None:
+            return update(inputs, targets, states, step)
         results = strategy.run(update, (inputs, targets, states, step))
         return tf.nest.map_structure(
             lambda result: strategy.experimental_local_results(result)[0], results

@@ -122,7 +122,10 @@ class NTASGD(keras.optimizers.Optimizer):
         averaging = tf.convert_to_tensor(self._triggered)
         if accumulates:  # only a step that updates the weights counts
             averaging &= tf.convert_to_tensor(self.optimizer.iterations) > before
-        self._update_averages(trainable_variables, averaging)
+        # Where a dataset ends, `fit` runs a step until its data turn out to be missing. The count
+        # must wait for the gradients, or it would include that step.
+        with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
+            self._update_averages(trainable_variables, averaging)
 
     def _update_averages(self, variables, averaging):
         count = tf.convert_to_tensor(self._num_averaged) + tf.cast(averaging, tf.int64)

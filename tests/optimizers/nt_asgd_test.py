@@ -275,6 +275,15 @@ class TestAveragedWeights:
         assert_equal(model.predict(inputs, verbose=0), raw)
 
 
+def test_the_end_of_a_dataset_of_unknown_size_is_not_counted():
+    model = make_model(NTASGD("sgd"))
+    model.optimizer.trigger()
+    dataset = tf.data.Dataset.from_tensor_slices(make_data()).batch(2)
+    dataset = dataset.filter(lambda x, y: True)
+    model.fit(dataset, epochs=2, verbose=0)
+    assert model.optimizer.num_averaged == 8
+
+
 class TestDelegation:
     def test_learning_rate(self):
         optimizer, _ = make_built(keras.optimizers.SGD(0.5))
