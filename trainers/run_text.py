@@ -1,29 +1,10 @@
 """Texts for a trained run: those of its corpus, and any file."""
 
-import dataclasses
-import pathlib
-
 import numpy as np
 
 from awd_keras.data import EOS, UNK, load_corpus
 from awd_keras.data.text_files import read_lines
 from trainers.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """A text in the words of a run.
-
-    Attributes:
-        name: A short name for messages.
-        token_ids: Int32 array with an `<eos>` at the end of each line.
-        num_unknown: Number of words that are not in the vocabulary and became `<unk>`. A literal
-            `<unk>` in the text does not count.
-    """
-
-    name: str
-    token_ids: np.ndarray
-    num_unknown: int
 
 
 def load_run_corpus(config, facts, vocabulary, data_dir=None):
@@ -67,7 +48,9 @@ def read_text(path, vocabulary):
         vocabulary: The `Vocabulary` of the run.
 
     Returns:
-        A `Text`.
+        `(token_ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line, and the
+        number of words that are not in the vocabulary and became `<unk>`. A literal `<unk>` in the
+        text does not count.
 
     Raises:
         InputError: If the file cannot be read or is empty, or the vocabulary has no `<eos>`, or no
@@ -76,5 +59,4 @@ def read_text(path, vocabulary):
     vocabulary.check_compatible(len(vocabulary))
     words = [word for line in read_lines(path) for word in (*line.split(), EOS)]
     token_ids = vocabulary.encode(words)
-    num_unk = np.count_nonzero(token_ids == vocabulary.unk_id)
-    return Text(pathlib.Path(path).name, token_ids, int(num_unk) - words.count(UNK))
+    return token_ids, int(np.sum(token_ids == vocabulary.unk_id)) - words.count(UNK)

@@ -178,8 +178,8 @@ def test_search(run, evaluated):
         "--dyneval_statistics_windows=3",
     )
     results = run.read("evaluation-test-cache-dyneval-search.json")
-    trials = results["search"]["trials"]
-    assert results["search"]["num_tokens"] == 59
+    trials = results["search"]
+    assert {trial["num_tokens"] for trial in trials} == {59}
     tried = {
         (
             trial["cache"] and (trial["cache"]["window"], trial["cache"]["theta"]),
@@ -211,7 +211,7 @@ def test_learning_rate_too_large(run, capfd, tmp_path):
         capfd, MODULE, f"--workdir={run.workdir}", f"--per_token={path}", *arguments
     )
     assert ended.code == 3
-    assert "is not finite. Try a smaller --dyneval_learning_rate." in ended.stderr
+    assert "try a smaller --dyneval_learning_rate" in ended.stderr
     assert not list(run.workdir.glob("evaluation-*"))
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 

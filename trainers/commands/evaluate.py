@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from awd_keras.atomic_write import atomic_write
-from awd_keras.data import EOS, UNK
+from awd_keras.data import EOS, UNK, batchify
 from awd_keras.evaluation import (
     ContinuousCache,
     DynamicEvaluation,
@@ -29,7 +29,7 @@ from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-# Settings of the authors of AWD-LSTM, by corpus; the first are the default for other corpora.
+# The settings of the authors of AWD-LSTM; those of "ptb" are the default for other corpora.
 _CACHES = {
     "ptb": {"window": 500, "theta": 1.0, "lambda": 0.1},
     "wikitext2": {"window": 3785, "theta": 0.662, "lambda": 0.1279},
@@ -50,16 +50,19 @@ def main():
     model, vocabulary, config = factory.load_run(FLAGS.workdir, FLAGS.dtype)
     batch_size = _batch_size(config)
     caches, dynamic_evaluations = _caches(config), _dynamic_evaluations(model)
-    corpus = None
+    corpus, name = None, FLAGS.split
     if FLAGS.search or FLAGS.dyneval or not FLAGS.data_file:
         facts = RunFolder(FLAGS.workdir).read_config()[1]
         corpus = run_text.load_run_corpus(config, facts, vocabulary, FLAGS.data_dir)
     if FLAGS.data_file:
-        text = run_text.read_text(FLAGS.data_file, vocabulary)
+        name = pathlib.Path(FLAGS.data_file).name
+        token_ids, num_unknown = run_text.read_text(FLAGS.data_file, vocabulary)
     else:
-        token_ids, num_unknown = getattr(corpus, FLAGS.split), corpus.unknown_counts[FLAGS.split]
-        text = run_text.Text(FLAGS.split, token_ids, num_unknown)
-    _check_length(text.name, text.token_ids, batch_size)
+        token_ids, num_unknown = getattr(corpus, name), corpus.unknown_counts[name]
+    validation = corpus.validation[: FLAGS.search_tokens] if FLAGS.search else token_ids
+    with _explain("--batch_size"):
+        for ids in (token_ids, validation):
+            batchify(ids, batch_size)
     output = pathlib.Path(FLAGS.output or _default_output())
     progress, trials = Progress(), []
     with contextlib.ExitStack() as stack:
@@ -68,37 +71,44 @@ def main():
         table = None
         if FLAGS.per_token:
             table = stack.enter_context(atomic_write(FLAGS.per_token, encoding="utf-8"))
-            table.write("word\tlog_probability\trank\n")
         if FLAGS.dyneval:
             _collect_statistics(dynamic_evaluations[-1], corpus.train, progress)
         if FLAGS.search:
-            validation = corpus.validation[: FLAGS.search_tokens]
             trials = _search(model, validation, caches, dynamic_evaluations, batch_size, progress)
             caches, dynamic_evaluations = [trials[0].cache], [trials[0].dynamic_evaluation]
-        stages = _evaluate(
-            model, vocabulary, text, batch_size, caches[0], dynamic_evaluations[0], table, progress
-        )
+        [cache], [dynamic_evaluation] = caches, dynamic_evaluations
+        stages = {}
+        for learning in [None, dynamic_evaluation] if dynamic_evaluation else [None]:
+            words = table if learning is dynamic_evaluation else None
+            scorer = Scorer(model, cache, learning, ranks=words is not None)
+            targets, mixed, alone = _score(
+                scorer, token_ids, batch_size, vocabulary, words, progress
+            )
+            method = "dynamic_evaluation" if learning else "model"
+            stages[method] = _figures(vocabulary, targets, alone)
+            if cache:
+                method = "dynamic_evaluation_and_cache" if learning else "cache"
+                stages[method] = _figures(vocabulary, targets, mixed)
+        progress.close()
         results = {
             "corpus": config.corpus,
             "text": f"file: {FLAGS.data_file}" if FLAGS.data_file else FLAGS.split,
             "batch_size": batch_size,
             "dtype": config.dtype,
-            "num_text_tokens": len(text.token_ids),
-            "num_out_of_vocabulary": text.num_unknown,
-            **_settings(caches[0], dynamic_evaluations[0]),
-            **list(stages.values())[-1],
+            "num_text_tokens": len(token_ids),
+            "num_out_of_vocabulary": num_unknown,
+            **_settings(cache, dynamic_evaluation),
+            **stages[method],
             "stages": stages,
         }
         if trials:
-            trials = [
-                {**_settings(trial.cache, trial.dynamic_evaluation), **trial.result.to_dict()}
-                for trial in trials
+            results["search"] = [
+                {**_settings(*settings), **result.to_dict()} for *settings, result in trials
             ]
-            results["search"] = {"num_tokens": trials[0]["num_tokens"], "trials": trials}
         file.write(json.dumps(results, indent=2) + "\n")
-    _print_results(results, text.name)
+    _print_results(results, name)
     print(f"results: {output}")
-    print(f"{text.name} perplexity: {results['perplexity']:.2f}")
+    print(f"{name} perplexity: {results['perplexity']:.2f}")
 
 
 def _check_flags():
@@ -113,10 +123,7 @@ def _check_flags():
     if FLAGS.data_file and FLAGS["split"].present:
         raise UserError("--split and --data_file both select a text. Remove one of them.")
     if FLAGS.per_token and FLAGS.batch_size not in (None, 1):
-        raise UserError(
-            "--per_token needs --batch_size=1, which reads the words in the order of the text. "
-            f"Received: batch_size={FLAGS.batch_size}"
-        )
+        raise UserError("--per_token needs --batch_size=1, the order of the text.")
 
 
 def _batch_size(config):
@@ -128,34 +135,35 @@ def _batch_size(config):
 
 
 def _caches(config):
-    """Returns the cache to use, or those to try: `None` first, which stands for no cache."""
+    """Returns the cache to use or, for a search, `None` (no cache) and those to try."""
     if not FLAGS.cache:
         return [None]
-    default = _CACHES.get(config.corpus, _CACHES["ptb"])
-    caches = []
+    defaults = _CACHE_GRID if FLAGS.search else _CACHES.get(config.corpus, _CACHES["ptb"])
     with _explain("--cache"):
-        for window, theta, lambda_ in _grid("cache", _CACHE_GRID if FLAGS.search else default):
-            caches.append(ContinuousCache(int(window), theta, lambda_, FLAGS.cache_only_full))
-    return [None, *caches] if FLAGS.search else caches
+        return [None] * FLAGS.search + [
+            ContinuousCache(int(window), theta, lambda_, FLAGS.cache_only_full)
+            for window, theta, lambda_ in _combinations("cache", defaults)
+        ]
 
 
 def _dynamic_evaluations(model):
-    """Returns the dynamic evaluation to use, or those to try: `None` first, for none."""
+    """Returns the dynamic evaluation to use or, for a search, `None` and those to try."""
     if not FLAGS.dyneval:
         return [None]
+    defaults = _DYNEVAL_GRID if FLAGS.search else _DYNEVAL
     with _explain("--dyneval"):
-        shared = DynamicEvaluation(model, epsilon=FLAGS.dyneval_epsilon, bptt=FLAGS.dyneval_bptt)
-        found = [
-            shared.replace(learning_rate=learning_rate, decay_rate=decay_rate)
-            for learning_rate, decay_rate in _grid(
-                "dyneval", _DYNEVAL_GRID if FLAGS.search else _DYNEVAL
-            )
+        # Copies of one share their graphs and statistics.
+        any_settings = DynamicEvaluation(
+            model, epsilon=FLAGS.dyneval_epsilon, bptt=FLAGS.dyneval_bptt
+        )
+        return [None] * FLAGS.search + [
+            any_settings.replace(learning_rate=learning_rate, decay_rate=decay_rate)
+            for learning_rate, decay_rate in _combinations("dyneval", defaults)
         ]
-    return [None, *found] if FLAGS.search else found
 
 
-def _grid(prefix, defaults):
-    """Returns all combinations of the settings: given by flags, else by default."""
+def _combinations(prefix, defaults):
+    """Returns all combinations of the settings that are given by flags or else by default."""
     choices = []
     for name, default in defaults.items():
         flag = FLAGS[f"{prefix}_{name}"]
@@ -163,27 +171,20 @@ def _grid(prefix, defaults):
         if len(values) > 1 and not FLAGS.search:
             raise UserError(f"--{flag.name} takes a list only with --search.")
         choices.append(values)
-    return list(itertools.product(*choices))
+    return itertools.product(*choices)
 
 
 @contextlib.contextmanager
 def _explain(flag):
+    """Turns a `ValueError` of the library into a `UserError` that names a flag."""
     try:
         yield
     except ValueError as error:
         raise UserError(f"{flag}: {error}") from error
 
 
-def _check_length(name, token_ids, batch_size):
-    if len(token_ids) < 2 * batch_size:
-        raise UserError(
-            f"The {name} text must have at least two tokens per column. Received: "
-            f"{len(token_ids):,} tokens, batch_size={batch_size}"
-        )
-
-
 def _default_output():
-    """One file for each text and each combination of methods."""
+    """Returns a path for each text and combination of methods."""
     text = FLAGS.split
     if FLAGS.data_file:
         path = pathlib.Path(FLAGS.data_file)
@@ -207,7 +208,6 @@ def _collect_statistics(dynamic_evaluation, token_ids, progress):
 
 def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
     """Returns the trials that did not diverge, the best first."""
-    _check_length("validation", token_ids, batch_size)
     num_trials = len(caches) * len(dynamic_evaluations)
     progress.line(f"searching {num_trials:,} settings on {len(token_ids):,} validation tokens ...")
     trials = search(
@@ -224,37 +224,25 @@ def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress)
     return trials
 
 
-def _evaluate(model, vocabulary, text, batch_size, cache, dynamic_evaluation, table, progress):
-    """Returns the figures of the model alone and with each method; the table is of the last."""
-    stages = {}
-    for learning in [None, dynamic_evaluation] if dynamic_evaluation else [None]:
-        ranked = table is not None and learning is dynamic_evaluation
-        windows, num_done = [], 0
-        for window in Scorer(model, cache, learning, ranked).score(text.token_ids, batch_size):
-            if not np.all(np.isfinite(window.log_probabilities)):
-                advice = " Try a smaller --dyneval_learning_rate." if learning else ""
-                raise NonFiniteLossError(f"The loss on {text.name} is not finite.{advice}")
-            if ranked:
-                _write_words(table, vocabulary, window)
-            windows.append(window[:3])
-            num_done += window.targets.size
-            live = f"evaluating: {num_done:,} of {len(text.token_ids):,} tokens"
-            progress.live(lambda: live)  # noqa: B023
-        targets, mixed, alone = (np.concatenate(pieces, axis=1) for pieces in zip(*windows))
-        stages["dynamic_evaluation" if learning else "model"] = _figures(vocabulary, targets, alone)
-        if cache:
-            name = "dynamic_evaluation_and_cache" if learning else "cache"
-            stages[name] = _figures(vocabulary, targets, mixed)
-    progress.close()
-    return stages
-
-
-def _write_words(table, vocabulary, window):
-    columns = map(np.ravel, (window.targets, window.log_probabilities, window.ranks))
-    table.writelines(
-        f"{vocabulary.words[target]}\t{log_probability:.6f}\t{rank}\n"
-        for target, log_probability, rank in zip(*columns, strict=True)
-    )
+def _score(scorer, token_ids, batch_size, vocabulary, words, progress):
+    """Returns the targets and their log-probabilities with and without the cache."""
+    windows, num_done = [], 0
+    if words:
+        words.write("word\tlog_probability\trank\n")
+    for window in scorer.score(token_ids, batch_size):
+        if not np.all(np.isfinite(window.log_probabilities)):
+            raise NonFiniteLossError(
+                "The loss is not finite. With --dyneval, try a smaller --dyneval_learning_rate."
+            )
+        if words:
+            columns = (window.targets[0], window.log_probabilities[0], window.ranks[0])
+            for target, log_probability, rank in zip(*columns, strict=True):
+                words.write(f"{vocabulary.words[target]}\t{log_probability:.6f}\t{rank}\n")
+        windows.append(window[:3])
+        num_done += window.targets.size
+        live = f"evaluating: {num_done:,} of {len(token_ids):,} tokens"
+        progress.live(lambda: live)  # noqa: B023
+    return [np.concatenate(arrays, axis=1) for arrays in zip(*windows, strict=True)]
 
 
 def _figures(vocabulary, targets, log_probabilities):
@@ -280,7 +268,7 @@ def _settings(cache, dynamic_evaluation):
 
 def _print_results(results, name):
     if "search" in results:
-        trials = results["search"]["trials"]
+        trials = results["search"]
         shown = trials[:_SHOWN_TRIALS]
         # For comparison, the model alone.
         shown += [t for t in trials[_SHOWN_TRIALS:] if not (t["cache"] or t["dynamic_evaluation"])]
@@ -293,11 +281,11 @@ def _print_results(results, name):
         f"vocabulary; {results['num_unk']:,} of the predicted tokens are <unk>"
     )
     print(f"settings: {_describe(results)}")
-    names = ["loss", "perplexity", "perplexity_without_unk", "bits_per_character"]
-    names = [name for name in names if results.get(name) is not None]
-    rows = [["", *(name.replace("_", " ") for name in names)]]
+    columns = ["loss", "perplexity", "perplexity_without_unk", "bits_per_character"]
+    columns = [column for column in columns if results.get(column) is not None]
+    rows = [["", *(column.replace("_", " ") for column in columns)]]
     for stage, figures in results["stages"].items():
-        rows.append([stage.replace("_", " "), *(f"{figures[name]:.4f}" for name in names)])
+        rows.append([stage.replace("_", " "), *(f"{figures[column]:.4f}" for column in columns)])
     print(format_table(rows))
 
 
