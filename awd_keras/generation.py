@@ -118,22 +118,16 @@ class TextGenerator:
             ValueError: If an argument is out of range.
             InputError: If a word of the prompt is not in the vocabulary, which has no `<unk>`.
         """
-        if num_samples < 1 or max_words < 1:
-            raise ValueError(
-                "`num_samples` and `max_words` must be positive. "
-                f"Received: num_samples={num_samples}, max_words={max_words}"
-            )
-        if not 0 <= temperature < math.inf:
-            raise ValueError(
-                f"`temperature` must be at least 0 and finite. Received: temperature={temperature}"
-            )
-        if top_k < 0 or not 0 < top_p <= 1:
-            raise ValueError(
-                "`top_k` must be at least 0, and `top_p` in (0, 1]. "
-                f"Received: top_k={top_k}, top_p={top_p}"
-            )
-        if not 0 <= seed < 2**62:
-            raise ValueError(f"`seed` must be in [0, 2**62). Received: seed={seed}")
+        for name, value, is_valid, expected in (
+            ("num_samples", num_samples, num_samples >= 1, "positive"),
+            ("max_words", max_words, max_words >= 1, "positive"),
+            ("temperature", temperature, 0 <= temperature < math.inf, "at least 0 and finite"),
+            ("top_k", top_k, top_k >= 0, "at least 0"),
+            ("top_p", top_p, 0 < top_p <= 1, "in (0, 1]"),
+            ("seed", seed, 0 <= seed < 2**62, "in [0, 2**62)"),
+        ):
+            if not is_valid:
+                raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
         prompt_ids = self._vocabulary.encode(["<eos>", *prompt.split()])
         options = {
             "temperature": temperature,

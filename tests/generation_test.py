@@ -176,5 +176,5 @@ def test_the_model_is_traced_once(generator):
     ],
 )
 def test_arguments_out_of_range(generator, name, value):
-    with pytest.raises(ValueError, match=f"`{name}`.*{name}={value}"):
+    with pytest.raises(ValueError, match=f"`{name}` must be .*Received: {name}={value}"):
         generator.generate(**{name: value})

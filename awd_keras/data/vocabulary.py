@@ -119,9 +119,6 @@ class Vocabulary:
             return NotImplemented
         return self._words == other._words
 
-    def __hash__(self):
-        return hash(self._words)
-
     def __repr__(self):
         return f"<Vocabulary of {len(self)} words, sha256 {self.digest[:12]}>"
 

@@ -35,7 +35,7 @@ def infer_sizes(state_dict):
         the softmax is missing or equal to the embedding.
 
     Raises:
-        InputError: If weights are missing, unexpected or of inconsistent shapes.
+        InputError: If the embedding or the first LSTM is missing.
 
     Example:
 
@@ -44,20 +44,21 @@ def infer_sizes(state_dict):
     >>> infer_sizes(to_pytorch(model, "fastai"))["hidden_dim"]
     16
     """
-    weights, unexpected = _canonical(state_dict)
+    weights, _ = _canonical(state_dict)
     encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
     if encoder is None or recurrent is None or encoder.ndim != 2 or recurrent.ndim != 2:
-        raise _does_not_fit(["encoder.weight and rnns.0.weight_hh_l0 must be matrices"], unexpected)
+        raise InputError(
+            "The weights must contain the matrices encoder.weight and rnns.0.weight_hh_l0. "
+            f"Received: {', '.join(sorted(state_dict)[:_MAX_PROBLEMS]) or 'none'}"
+        )
     decoder = weights.get("decoder.weight")
-    sizes = {
+    return {
         "vocabulary_size": encoder.shape[0],
         "embedding_dim": encoder.shape[1],
         "hidden_dim": recurrent.shape[1],
         "num_layers": len({name.split(".")[1] for name in weights if name.startswith("rnns.")}),
         "tie_weights": decoder is None or np.array_equal(decoder, encoder),
     }
-    _check(weights, unexpected, sizes)
-    return sizes
 
 
 def from_pytorch(model, state_dict):
@@ -66,7 +67,8 @@ def from_pytorch(model, state_dict):
     Args:
         model: An `AWDLSTMLanguageModel` of the same sizes, see `infer_sizes`.
         state_dict: A dictionary of arrays or tensors. The names may be the authors' or fastai's,
-            with or without the wrappers of weight dropout, `DataParallel` and `torch.compile`.
+            with or without the wrappers of weight dropout, `DataParallel` and `torch.compile`. A
+            tied `decoder.weight` may be missing.
 
     Raises:
         InputError: If weights are missing, unexpected, of another shape or not finite. Nothing is
@@ -79,22 +81,35 @@ def from_pytorch(model, state_dict):
     >>> from_pytorch(model, to_pytorch(model, "authors"))
     """
     weights, unexpected = _canonical(state_dict)
-    _check(weights, unexpected, _sizes_of(model))
-    backbone = model.backbone
-    values = [(backbone.embedding.embeddings, weights["encoder.weight"])]
-    for index, layer in enumerate(backbone.lstm_layers):
-        prefix = f"rnns.{index}."
-        kernel, recurrent_kernel, bias = layer.weights
-        values += [
-            (kernel, weights[f"{prefix}weight_ih_l0"].T),
-            (recurrent_kernel, weights[f"{prefix}weight_hh_l0"].T),
-            (bias, weights[f"{prefix}bias_ih_l0"] + weights[f"{prefix}bias_hh_l0"]),
-        ]
-    if not backbone.tie_weights:
-        values.append((model.decoder.matrix, weights["decoder.weight"]))
-    values.append((model.decoder.bias, weights["decoder.bias"]))
-    for variable, array in values:
-        variable.assign(array)
+    if model.backbone.tie_weights and "encoder.weight" in weights:
+        weights.setdefault("decoder.weight", weights["encoder.weight"])
+    parameters, problems = _parameters(model), []
+    for name, variable in parameters.items():
+        # Reversed for the transposed matrices of the LSTMs.
+        shape = tuple(variable.shape)[:: -1 if name.startswith("rnns.") else 1]
+        if name not in weights:
+            problems.append(f"{name} is missing, expected shape {shape}")
+        elif weights[name].shape != shape:
+            problems.append(f"{name} has shape {weights[name].shape}, expected {shape}")
+        elif not np.all(np.isfinite(weights[name])):
+            problems.append(f"{name} contains NaN or infinity")
+    unexpected += [name for name in weights if name not in parameters]
+    problems += [f"{name} is unexpected" for name in sorted(unexpected)]
+    if not problems and model.backbone.tie_weights:
+        if not np.array_equal(weights["decoder.weight"], weights["encoder.weight"]):
+            problems.append("decoder.weight differs from encoder.weight, expected tied weights")
+    if problems:
+        shown = "; ".join(problems[:_MAX_PROBLEMS])
+        more = len(problems) - _MAX_PROBLEMS
+        raise InputError(
+            f"The weights do not fit the model: {shown}{f'; and {more} more' if more > 0 else ''}."
+        )
+    for name, variable in parameters.items():
+        array = weights[name]
+        if "bias_ih" in name:
+            array = array + weights[name.replace("bias_ih", "bias_hh")]
+        if "bias_hh" not in name:
+            variable.assign(array.T if name.startswith("rnns.") else array)
 
 
 def to_pytorch(model, model_format):
@@ -120,34 +135,38 @@ def to_pytorch(model, model_format):
     """
     if model_format not in FORMATS:
         raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")
-    sizes, backbone = _sizes_of(model), model.backbone
+    backbone = model.backbone
     if model_format == "fastai" and backbone.output_dim != backbone.embedding_dim:
         raise InputError(
             f"The last LSTM of fastai's AWD_LSTM has embedding_dim={backbone.embedding_dim} units. "
             f"Received: a model with {backbone.output_dim}. Use the authors' format."
         )
-    embedding = to_array("encoder.weight", backbone.embedding.embeddings.numpy())
-    weights = {"encoder.weight": embedding, "decoder.weight": embedding}
-    for index, layer in enumerate(backbone.lstm_layers):
-        kernel, recurrent_kernel, bias = (
-            to_array(variable.path, variable.numpy()) for variable in layer.weights
-        )
-        weights[f"rnns.{index}.weight_ih_l0"] = kernel.T
-        weights[f"rnns.{index}.weight_hh_l0"] = recurrent_kernel.T
-        weights[f"rnns.{index}.bias_ih_l0"] = bias
-        weights[f"rnns.{index}.bias_hh_l0"] = np.zeros_like(bias)
-    if not backbone.tie_weights:
-        weights["decoder.weight"] = to_array("decoder.weight", model.decoder.matrix.numpy())
-    weights["decoder.bias"] = to_array("decoder.bias", model.decoder.bias.numpy())
-    state_dict = {_name_in(name, model_format): weights[name] for name in _shapes(**sizes)}
+    weights = {}
+    for name, variable in _parameters(model).items():
+        array = to_array(name, variable.numpy())
+        weights[name] = array.T if name.startswith("rnns.") else array
+        if "bias_hh" in name:
+            weights[name] = np.zeros_like(array)
+    if backbone.tie_weights:
+        weights["decoder.weight"] = weights["encoder.weight"]
+    state_dict = {_name_in(name, model_format): array for name, array in weights.items()}
     if model_format == "fastai":
-        state_dict["0.encoder_dp.emb.weight"] = embedding
+        state_dict["0.encoder_dp.emb.weight"] = weights["encoder.weight"]
     return state_dict
 
 
-def _sizes_of(model):
-    names = ("vocabulary_size", "embedding_dim", "hidden_dim", "num_layers", "tie_weights")
-    return {name: getattr(model.backbone, name) for name in names}
+def _parameters(model):
+    """Returns the variables of a model by PyTorch's names, without prefixes and wrappers."""
+    parameters = {"encoder.weight": model.backbone.embedding.embeddings}
+    for index, layer in enumerate(model.backbone.lstm_layers):
+        kernel, recurrent_kernel, bias = layer.weights
+        parameters[f"rnns.{index}.weight_ih_l0"] = kernel
+        parameters[f"rnns.{index}.weight_hh_l0"] = recurrent_kernel
+        parameters[f"rnns.{index}.bias_ih_l0"] = bias
+        parameters[f"rnns.{index}.bias_hh_l0"] = bias
+    parameters["decoder.weight"] = model.decoder.matrix
+    parameters["decoder.bias"] = model.decoder.bias
+    return parameters
 
 
 def _canonical(state_dict):
@@ -168,48 +187,6 @@ def _canonical(state_dict):
             raw.add(name)
         weights[name] = to_array(key, value)
     return weights, unexpected
-
-
-def _shapes(vocabulary_size, embedding_dim, hidden_dim, num_layers, tie_weights):
-    """Returns the shapes of PyTorch's weights by canonical name."""
-    units = [hidden_dim] * (num_layers - 1) + [embedding_dim if tie_weights else hidden_dim]
-    shapes = {"encoder.weight": (vocabulary_size, embedding_dim)}
-    for index, (inputs, outputs) in enumerate(zip([embedding_dim, *units], units)):
-        shapes[f"rnns.{index}.weight_ih_l0"] = (4 * outputs, inputs)
-        shapes[f"rnns.{index}.weight_hh_l0"] = (4 * outputs, outputs)
-        shapes[f"rnns.{index}.bias_ih_l0"] = (4 * outputs,)
-        shapes[f"rnns.{index}.bias_hh_l0"] = (4 * outputs,)
-    shapes["decoder.weight"] = (vocabulary_size, units[-1])
-    shapes["decoder.bias"] = (vocabulary_size,)
-    return shapes
-
-
-def _check(weights, unexpected, sizes):
-    shapes, problems = _shapes(**sizes), []
-    for name, shape in shapes.items():
-        array = weights.get(name)
-        if array is None:
-            if name != "decoder.weight" or not sizes["tie_weights"]:
-                problems.append(f"{name} is missing, expected shape {shape}")
-        elif array.shape != shape:
-            problems.append(f"{name} has shape {array.shape}, expected {shape}")
-        elif not np.all(np.isfinite(array)):
-            problems.append(f"{name} contains NaN or infinity")
-    unexpected = unexpected + [name for name in weights if name not in shapes]
-    if not problems and sizes["tie_weights"] and "decoder.weight" in weights:
-        if not np.array_equal(weights["decoder.weight"], weights["encoder.weight"]):
-            problems.append("decoder.weight differs from encoder.weight, expected tied weights")
-    if problems or unexpected:
-        raise _does_not_fit(problems, unexpected)
-
-
-def _does_not_fit(problems, unexpected):
-    problems = problems + [f"{name} is unexpected" for name in sorted(unexpected)]
-    shown = "; ".join(problems[:_MAX_PROBLEMS])
-    more = len(problems) - _MAX_PROBLEMS
-    return InputError(
-        f"The weights do not fit the model: {shown}{f'; and {more} more' if more > 0 else ''}."
-    )
 
 
 def _name_in(name, model_format):
