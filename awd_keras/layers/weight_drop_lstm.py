@@ -50,7 +50,8 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
 
     Returns:
         As `keras.layers.LSTM`, but the states are float32 under mixed precision as well (float64
-        in float64), so that they keep their precision when carried over many windows.
+        in float64), so that they keep their precision when passed from window to window. (The
+        state of a stateful layer is rounded to half precision, as in Keras.)
 
     Raises:
         ValueError: If `weight_dropout` is not in the range `[0, 1)`, or `initial_state` is not

@@ -133,7 +133,7 @@ def lstm(
         inputs, lengths = _pack(inputs, mask)
     run = lstm_cudnn if _use_cudnn(implementation) else lstm_portable
     outputs, final_h, final_c = run(
-        inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=training
+        inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, bool(training)
     )
     if mask is not None:
         outputs = _unpack(outputs, mask)

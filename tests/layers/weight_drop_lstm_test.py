@@ -1,4 +1,4 @@
-"""Tests of the LSTM whose recurrent weights are dropped."""
+"""Tests of the weight-dropped LSTM."""
 
 import keras
 import numpy as np
@@ -6,315 +6,332 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import layers
-from tests.layers.dropped_lstm import BATCH, FEATURES, RATE, TIME, UNITS, dropped_layer, make_inputs
+from awd_keras.ops import dropout_mask
 from tests.test_case import (
     assert_close,
     assert_equal,
     check_config,
     check_layer,
+    dtype_policy,
     save_and_load,
     seed_tensor,
     to_numpy,
 )
 
-
-def make_pair(dtype="float32", **options):
-    """A `keras.layers.LSTM` and a `WeightDropLSTM` with the same weights."""
-    expected = keras.layers.LSTM(UNITS, dtype=dtype, **options)
-    actual = layers.WeightDropLSTM(UNITS, dtype=dtype, **options)
-    for layer in (expected, actual):
-        layer.build((None, None, FEATURES))
-    generator = np.random.default_rng(1)
-    expected.set_weights([generator.normal(size=w.shape) for w in expected.weights])
-    actual.set_weights(expected.get_weights())
-    return expected, actual
-
-
-def results_and_gradients(layer, inputs, **options):
-    """Flat outputs, and the gradients to the inputs and the weights."""
-    inputs = tf.convert_to_tensor(inputs)
-    watched = [inputs, *(weight.value for weight in layer.trainable_weights)]
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = keras.tree.flatten(layer(inputs, **options))
-        loss = tf.add_n([tf.reduce_sum(tf.sin(x) * (index + 1)) for index, x in enumerate(outputs)])
-    return outputs, tape.gradient(loss, watched)
+BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
+RATE = 0.5
+# Padded on the left, with a hole, on the right, and everywhere.
+MASK = np.array([[0, 1, 1, 0, 1, 0], [1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0]], bool)
+# Arguments that our kernels do not support.
+KERAS_LOOP = [
+    {"activation": "relu"},
+    {"recurrent_activation": "hard_sigmoid"},
+    {"use_bias": False},
+    {"unroll": True},
+    {"implementation": 1},
+    {"recurrent_dropout": 0.3, "seed": 1},
+]
 
 
-class TestBasics:
-    @pytest.mark.parametrize("return_sequences", [False, True])
-    @pytest.mark.parametrize("return_state", [False, True])
-    def test_layer(self, return_sequences, return_state):
-        check_layer(
-            lambda: layers.WeightDropLSTM(
-                UNITS,
-                weight_dropout=RATE,
-                return_sequences=return_sequences,
-                return_state=return_state,
-            ),
-            make_inputs(),
-            # The states stay in float32, whatever the policy.
-            output_dtypes=["compute", "float32", "float32"] if return_state else ["compute"],
+def make_inputs(dtype="float32"):
+    return np.random.default_rng(0).normal(size=(BATCH, TIME, FEATURES)).astype(dtype)
+
+
+def make_states(dtype="float32"):
+    return list(np.random.default_rng(1).normal(size=(2, BATCH, UNITS)).astype(dtype))
+
+
+def make_layer(weight_dropout=RATE, cls=layers.WeightDropLSTM, **options):
+    """Returns a layer with fixed weights that returns sequences."""
+    if cls is layers.WeightDropLSTM:
+        options["weight_dropout"] = weight_dropout
+    layer = cls(UNITS, **{"return_sequences": True, **options})
+    layer.build((BATCH, TIME, FEATURES))
+    generator = np.random.default_rng(2)
+    layer.set_weights([generator.normal(size=w.shape) for w in layer.get_weights()])
+    return layer
+
+
+def results_and_gradients(layer, inputs=None, jit_compile=None, **options):
+    """Returns outputs, and gradients with respect to inputs and weights, from a traced call."""
+    inputs = tf.constant(make_inputs(layer.compute_dtype) if inputs is None else inputs)
+
+    @tf.function(jit_compile=jit_compile)
+    def compute(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = keras.tree.flatten(layer(inputs, **options))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(x) * (i + 1)) for i, x in enumerate(outputs)])
+        return outputs + tape.gradient(loss, [inputs, *(w.value for w in layer.weights)])
+
+    return compute(inputs)
+
+
+def assert_all_close(actual, expected, tolerance):
+    for index, (value, reference) in enumerate(zip(actual, expected, strict=True)):
+        assert_close(value, reference, tolerance, f"tensor {index}")
+
+
+def test_layer():
+    check_layer(
+        lambda: layers.WeightDropLSTM(UNITS, RATE, return_state=True),
+        make_inputs(),
+        output_dtypes=[None, "float32", "float32"],
+    )
+    check_layer(
+        lambda: layers.WeightDropLSTM(UNITS, RATE, return_sequences=True, activation="relu"),
+        make_inputs(),
+    )
+
+
+class TestEqualsKeras:
+    """Without dropout the layer is `keras.layers.LSTM`, whatever its arguments."""
+
+    def compare(self, tolerance=1e-10, dtype="float64", jit_compile=None, call=(), **options):
+        call, options = dict(call), {"return_state": True, **options, "dtype": dtype}
+        actual, expected = (
+            results_and_gradients(make_layer(0.0, cls, **options), jit_compile=jit_compile, **call)
+            for cls in (layers.WeightDropLSTM, keras.layers.LSTM)
         )
+        assert_all_close(actual, expected, tolerance)
 
-    def test_config_keeps_every_argument(self):
-        layer = layers.WeightDropLSTM(
-            UNITS,
-            weight_dropout=0.3,
-            kernel_initializer="zeros",
-            recurrent_initializer=keras.initializers.RandomUniform(-0.2, 0.2),
-            bias_initializer="ones",
-            unit_forget_bias=False,
-            kernel_regularizer=keras.regularizers.L2(0.1),
-            recurrent_regularizer="l1",
-            bias_regularizer="l2",
-            activity_regularizer="l2",
-            kernel_constraint="non_neg",
-            recurrent_constraint=keras.constraints.MaxNorm(2.0),
-            bias_constraint="unit_norm",
-            return_sequences=True,
-            return_state=True,
-            seed=3,
-            name="dropped",
-        )
-        config = check_config(layer).get_config()
-        assert config["units"] == UNITS and config["weight_dropout"] == 0.3
-        assert config["return_sequences"] is True and config["return_state"] is True
-        assert config["unit_forget_bias"] is False
-        assert config["seed"] == 3 and config["name"] == "dropped"
-        for name in ("kernel", "recurrent", "bias"):
-            assert config[f"{name}_initializer"] is not None
-            assert config[f"{name}_regularizer"] is not None
-            assert config[f"{name}_constraint"] is not None
-        assert config["activity_regularizer"] is not None
-        assert config["recurrent_initializer"]["config"]["maxval"] == 0.2
+    def test_float32(self):
+        self.compare(1e-5, "float32", return_sequences=False)
 
-    def test_defaults_are_those_of_keras(self):
-        keras.utils.set_random_seed(0)
-        actual, expected = layers.WeightDropLSTM(UNITS), keras.layers.LSTM(UNITS)
-        ours, theirs = actual.get_config(), expected.get_config()
-        for name, value in ours.items():
-            if name in theirs and name not in ("name", "seed"):
-                assert theirs[name] == value, name
-        actual.build((None, None, FEATURES))
-        bias = actual.bias.numpy()
-        assert_equal(bias, np.repeat([0.0, 1.0, 0.0, 0.0], UNITS))
-        recurrent = actual.recurrent_kernel.numpy()
-        assert_close(recurrent @ recurrent.T, np.eye(UNITS), 1e-5)
-
-    def test_weights(self):
-        layer = dropped_layer()
-        assert [w.name for w in layer.weights] == ["kernel", "recurrent_kernel", "bias"]
-        assert len(layer.trainable_weights) == 3
-        assert layer.count_params() == 4 * UNITS * (FEATURES + UNITS + 1)
-
-    def test_regularizers_and_constraints_act(self):
-        layer = layers.WeightDropLSTM(
-            UNITS, recurrent_regularizer=keras.regularizers.L2(0.5), kernel_constraint="non_neg"
-        )
-        layer(make_inputs())
-        expected = 0.5 * np.sum(layer.recurrent_kernel.numpy() ** 2)
-        assert float(layer.losses[0]) == pytest.approx(expected, rel=1e-5)
-        assert isinstance(layer.kernel.constraint, keras.constraints.NonNeg)
-
-
-class TestWithoutDropping:
-    @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-10), ("float32", 1e-5)])
-    @pytest.mark.parametrize("return_sequences", [False, True])
-    @pytest.mark.parametrize("return_state", [False, True])
     @pytest.mark.parametrize("training", [False, True])
-    def test_equals_keras(self, dtype, tolerance, return_sequences, return_state, training):
-        options = {"return_sequences": return_sequences, "return_state": return_state}
-        expected, actual = make_pair(dtype, **options)
-        inputs = make_inputs(dtype)
-        outputs, gradients = results_and_gradients(actual, inputs, training=training)
-        values, value_gradients = results_and_gradients(expected, inputs, training=training)
-        assert len(outputs) == len(values)
-        for output, value in zip(outputs, values, strict=True):
-            assert_close(output, value, tolerance)
-        for gradient, value in zip(gradients, value_gradients, strict=True):
-            assert_close(gradient, value, tolerance)
-
-    def test_initial_state(self):
-        options = {"return_sequences": True, "return_state": True}
-        expected, actual = make_pair("float64", **options)
-        generator = np.random.default_rng(4)
-        states = [tf.constant(generator.normal(size=(BATCH, UNITS))) for _ in range(2)]
-        inputs = make_inputs("float64")
-        for output, value in zip(
-            actual(inputs, initial_state=states),
-            expected(inputs, initial_state=states),
-            strict=True,
-        ):
-            assert_close(output, value, 1e-10)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(states)
-            ours = tf.reduce_sum(tf.sin(actual(inputs, initial_state=states)[0]))
-            theirs = tf.reduce_sum(tf.sin(expected(inputs, initial_state=states)[0]))
-        for output, value in zip(
-            tape.gradient(ours, states), tape.gradient(theirs, states), strict=True
-        ):
-            assert_close(output, value, 1e-10)
-
-    def test_windows_with_carried_state_equal_one_sequence(self):
-        _, layer = make_pair("float64", return_sequences=True, return_state=True)
-        inputs = make_inputs("float64")
-        whole = layer(inputs)
-        first, *states = layer(inputs[:, :2])
-        second, *finals = layer(inputs[:, 2:], initial_state=states)
-        assert_close(tf.concat([first, second], axis=1), whole[0], 1e-12)
-        for final, value in zip(finals, whole[1:], strict=True):
-            assert_close(final, value, 1e-12)
+    def test_initial_state(self, training):
+        self.compare(call={"initial_state": make_states("float64"), "training": training})
 
     @pytest.mark.parametrize("return_sequences", [False, True])
-    def test_time_major(self, return_sequences):
-        layer = layers.WeightDropLSTM(UNITS, return_sequences=return_sequences, return_state=True)
-        inputs = make_inputs()
-        outputs, *expected = layer(inputs)
-        turned = tf.transpose(inputs, (1, 0, 2))
-        actual, *finals = layer(turned, time_major=True)
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"go_backwards": True}, {"zero_output_for_mask": True}, *KERAS_LOOP[:5]],
+        ids=str,
+    )
+    def test_any_mask(self, options, return_sequences):
+        call = {"mask": MASK, "initial_state": make_states("float64")}
+        self.compare(call=call, return_sequences=return_sequences, **options)
+
+    def test_xla(self):
+        self.compare(1e-5, "float32", jit_compile=True, call={"mask": MASK})
+
+    @pytest.mark.parametrize("options", [{"dropout": 0.3}, *KERAS_LOOP[5:]], ids=str)
+    def test_dropout(self, options):
+        self.compare(call={"training": True}, **{"seed": 1, **options})
+
+    def test_row_without_words(self):
+        outputs = make_layer(0.0)(make_inputs(), initial_state=make_states(), mask=MASK)
+        assert_equal(outputs[2], np.zeros((TIME, UNITS)))
+
+    @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=str)
+    def test_stateful(self, options):
+        for cls in (keras.layers.LSTM, layers.WeightDropLSTM):
+            layer = make_layer(0.0, cls, stateful=True, **options)
+            windows = [layer(make_inputs()[:, start : start + 3]) for start in (0, 3)]
+            layer.reset_state()
+            assert_close(tf.concat(windows, axis=1), layer(make_inputs()), 1e-5)
+        whole = make_layer(0.0, keras.layers.LSTM, **options)(make_inputs())
+        assert_close(tf.concat(windows, axis=1), whole, 1e-5)
+
+    def test_configuration(self):
+        config = keras.layers.LSTM(UNITS, activation="relu", go_backwards=True).get_config()
+        layer = layers.WeightDropLSTM.from_config(config)
+        assert layer.get_config() == {**config, "weight_dropout": 0.0}
+
+    def test_weights(self, tmp_path):
+        path = tmp_path / "lstm.weights.h5"
+        saved, loaded = make_layer(cls=keras.layers.LSTM), layers.WeightDropLSTM(UNITS, RATE)
+        loaded.build((None, None, FEATURES))
+        keras.saving.save_weights(saved, path)
+        keras.saving.load_weights(loaded, path)
+        for weight, expected in zip(loaded.weights, saved.weights, strict=True):
+            assert weight.name == expected.name
+            assert_equal(weight, expected)
+
+    def test_wrappers(self):
+        ids = np.array([[3, 1, 2, 0], [2, 0, 0, 0]])
+        outputs = []
+        for cls in (keras.layers.LSTM, layers.WeightDropLSTM):
+            keras.utils.set_random_seed(0)
+            model = keras.Sequential(
+                [
+                    keras.layers.Embedding(4, FEATURES, mask_zero=True),
+                    keras.layers.Bidirectional(cls(UNITS, return_sequences=True)),
+                    cls(UNITS),
+                ]
+            )
+            outputs.append(model(ids))
+        assert_close(outputs[1], outputs[0], 1e-5)
+
+
+class TestWeightDropout:
+    @pytest.mark.parametrize("options", [{}, {"go_backwards": True}, *KERAS_LOOP], ids=str)
+    def test_equals_keras_with_a_masked_matrix(self, options):
+        """One mask for all rows and steps, in every loop, also for the gradient."""
+        actual = make_layer(dtype="float64", **options)
+        expected = make_layer(cls=keras.layers.LSTM, dtype="float64", **options)
+        mask = dropout_mask((UNITS, 4 * UNITS), RATE, seed_tensor(), "float64")
+        expected.cell.recurrent_kernel.assign(expected.cell.recurrent_kernel * mask)
+        call = {"training": True, "mask": MASK}
+        actual = results_and_gradients(actual, seed=seed_tensor(), **call)
+        expected = results_and_gradients(expected, **call)
+        expected[3] *= mask
+        assert_all_close(actual, expected, 1e-10)
+
+    @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=str)
+    def test_not_at_inference(self, options):
+        layer, plain = make_layer(**options), make_layer(cls=keras.layers.LSTM, **options)
+        before = layer.get_weights()
+        assert_close(layer(make_inputs(), seed=seed_tensor()), plain(make_inputs()), 1e-5)
+        layer(make_inputs(), training=True)
+        for weight, value in zip(layer.get_weights(), before, strict=True):
+            assert_equal(weight, value)
+
+    def test_seed_determines_the_mask(self):
+        layer = make_layer()
+
+        @tf.function(reduce_retracing=True)
+        def call(inputs, seed):
+            return layer(inputs, training=True, seed=seed)
+
+        first = call(make_inputs(), seed_tensor(1, 2))
+        assert_equal(call(make_inputs(), seed_tensor(1, 2)), first)
+        assert_close(call(make_inputs()[:, :3], seed_tensor(1, 2)), first[:, :3], 1e-5)
+        for other in (seed_tensor(1, 3), seed_tensor(2, 2)):
+            assert np.any(to_numpy(call(make_inputs(), other)) != to_numpy(first))
+
+    @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=str)
+    def test_each_call_without_seed_draws_a_mask(self, options):
+        layer, same = (make_layer(seed=5, **options) for _ in range(2))
+        call = tf.function(lambda: layer(make_inputs(), training=True))
+        first, second = to_numpy(call()), to_numpy(call())
+        assert np.any(first != second)
+        assert_close(same(make_inputs(), training=True), first, 1e-6)
+        assert_close(same(make_inputs(), training=True), second, 1e-6)
+
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_half_precision_drops_the_same_weights(self, policy):
+        options = {"training": True, "seed": seed_tensor()}
+        with dtype_policy(policy):
+            layer = make_layer()
+        assert_close(layer(make_inputs(), **options), make_layer()(make_inputs(), **options), 0.05)
+        # Gradients of the inputs, then of kernel and recurrent kernel.
+        gradient = results_and_gradients(layer, **options)[3]
+        expected = results_and_gradients(make_layer(), **options)[3]
+        assert gradient.dtype == "float32"
+        assert_equal(gradient == 0, expected == 0)
+
+
+class TestCall:
+    @pytest.mark.parametrize("return_sequences", [False, True])
+    @pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
+    def test_time_major(self, mask, return_sequences):
+        layer = make_layer(return_sequences=return_sequences, return_state=True)
+        options = {"training": True, "seed": seed_tensor()}
+        expected = layer(make_inputs(), mask=mask, **options)
+        inputs = make_inputs().transpose(1, 0, 2)
+        mask = None if mask is None else mask.T
+        outputs, *states = layer(inputs, mask=mask, time_major=True, **options)
         if return_sequences:
-            actual = tf.transpose(actual, (1, 0, 2))
-        assert_equal(actual, outputs)
-        for final, other in zip(finals, expected, strict=True):
-            assert_equal(final, other)
+            outputs = tf.transpose(outputs, (1, 0, 2))
+        for actual, value in zip([outputs, *states], expected, strict=True):
+            assert_equal(actual, value)
         symbolic = layer(keras.Input((None, FEATURES), batch_size=TIME), time_major=True)
         assert symbolic[1].shape == (None, UNITS)
 
-    @pytest.mark.parametrize("return_sequences", [False, True])
-    @pytest.mark.parametrize("traced", [False, True])
-    def test_right_padded_mask_equals_keras(self, return_sequences, traced):
-        options = {"return_sequences": return_sequences, "return_state": True}
-        expected, actual = make_pair("float64", **options)
-        inputs = make_inputs("float64")
-        mask = np.arange(TIME) < np.array([[TIME], [4], [1]])
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_states_are_not_rounded(self, policy):
+        with dtype_policy(policy):
+            layer = make_layer(return_state=True)
+        # The input gate is closed and the forget gate open, so `c` passes through.
+        bias = np.repeat([-100.0, 100.0, 0.0, 0.0], UNITS)
+        layer.set_weights([np.zeros((FEATURES, 4 * UNITS)), np.zeros((UNITS, 4 * UNITS)), bias])
+        c = tf.fill((BATCH, UNITS), 1.0 + 2.0**-12)
+        assert_equal(layer(make_inputs(), initial_state=[tf.zeros_like(c), c])[2], c)
 
-        def compute(layer):
-            def function(inputs, mask):
-                return results_and_gradients(layer, inputs, mask=mask)
+    @pytest.mark.parametrize("initial_state", [make_states()[:1], make_states()[0]])
+    def test_refuses_other_states(self, initial_state):
+        with pytest.raises(ValueError, match=r"a list of two tensors, \[h, c\]"):
+            make_layer()(make_inputs(), initial_state=initial_state)
 
-            return (tf.function(function) if traced else function)(
-                tf.constant(inputs), tf.constant(mask)
-            )
-
-        outputs, gradients = compute(actual)
-        values, value_gradients = compute(expected)
-        for output, value in zip(outputs, values, strict=True):
-            assert_close(output, value, 1e-10)
-        for gradient, value in zip(gradients, value_gradients, strict=True):
-            assert_close(gradient, value, 1e-10)
-
-    def test_refuses_a_mask_with_time_first(self):
-        with pytest.raises(ValueError, match="batch-major inputs only"):
-            layers.WeightDropLSTM(UNITS)(
-                make_inputs(), mask=np.ones((TIME, BATCH), bool), time_major=True
-            )
-
-    def test_keras_does_not_compile_it_with_xla(self):
-        assert layers.WeightDropLSTM(UNITS).supports_jit is False
-
-    def test_mask_of_an_embedding(self):
-        ids = np.array([[3, 1, 2, 0], [2, 0, 0, 0], [1, 2, 3, 1]])
-        expected, actual = make_pair(return_sequences=False)
-        embedding = keras.layers.Embedding(4, FEATURES, mask_zero=True)
-        assert_close(actual(embedding(ids)), expected(embedding(ids)), 1e-5)
-
-    def test_refuses_masks_that_are_not_right_padded(self):
-        layer = dropped_layer(0.0)
-        mask = np.ones((BATCH, TIME), bool)
-        mask[0, 0] = False
-        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="pad"):
-            layer(make_inputs(), mask=mask)
+    @pytest.mark.parametrize("options", [{"time_major": True}, {"use_cudnn": True}])
+    def test_refuses_what_the_loop_of_keras_cannot_do(self, options):
+        layer = layers.WeightDropLSTM(
+            UNITS, activation="relu", use_cudnn=options.pop("use_cudnn", "auto")
+        )
+        with pytest.raises(ValueError, match="`time_major=True` and `use_cudnn=True` need"):
+            layer(make_inputs(), **options)
 
 
 class TestArguments:
-    @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), True, "half", None])
-    def test_refuses_rates(self, rate):
-        with pytest.raises(ValueError, match="weight_dropout"):
-            layers.WeightDropLSTM(UNITS, weight_dropout=rate)
+    def test_config(self):
+        layer = layers.WeightDropLSTM(
+            np.int64(UNITS), 0.3, recurrent_regularizer="l1", seed=3, name="dropped"
+        )
+        config = check_config(layer).get_config()
+        assert type(config["units"]) is int
+        assert (config["weight_dropout"], config["seed"]) == (0.3, 3)
+        assert config["recurrent_regularizer"]["class_name"] == "L1"
 
-    @pytest.mark.parametrize("units", [0, -1])
-    def test_refuses_units(self, units):
-        with pytest.raises(ValueError, match="units"):
-            layers.WeightDropLSTM(units)
-
-    @pytest.mark.parametrize(
-        "argument,value,alternative",
-        [
-            ("recurrent_dropout", 0.2, "weight_dropout"),
-            ("activation", "relu", "LSTM"),
-            ("recurrent_activation", "hard_sigmoid", "LSTM"),
-            ("stateful", True, "initial_state"),
-            ("unroll", True, "unroll"),
-            ("use_bias", False, "bias"),
-        ],
-    )
-    def test_refuses_with_the_alternative(self, argument, value, alternative):
-        with pytest.raises(ValueError, match=argument) as error:
-            layers.WeightDropLSTM(UNITS, **{argument: value})
-        assert alternative in str(error.value).replace(f"`{argument}`", "", 1)
+    def test_refuses_rates(self):
+        with pytest.raises(ValueError, match="`weight_dropout` must be a number"):
+            layers.WeightDropLSTM(UNITS, weight_dropout=1.0)
 
 
 class TestInModels:
-    def make_model(self):
-        return keras.Sequential(
-            [
-                keras.Input((None,), dtype="int32"),
-                keras.layers.Embedding(6, 8),
-                layers.WeightDropLSTM(
-                    12, weight_dropout=0.2, return_sequences=True, seed=1, name="dropped"
-                ),
-                keras.layers.Dense(6),
-            ]
-        )
+    def test_fit_resumes_bit_for_bit(self, tmp_path):
+        inputs, targets = make_inputs(), np.ones((BATCH, 1))
 
-    def test_fit_save_and_load(self):
-        keras.utils.set_random_seed(1)
-        model = self.make_model()
-        model.compile(
-            keras.optimizers.Adam(0.05),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        ids = np.tile(np.arange(6), (8, 3))
-        inputs, targets = ids[:, :-1], ids[:, 1:]
-        history = model.fit(inputs, targets, batch_size=8, epochs=20, verbose=0).history
-        assert history["loss"][0] > 1.4
-        assert history["loss"][-1] < 0.5
-        assert model.evaluate(inputs, targets, verbose=0) < 0.5
-        revived = save_and_load(model)
-        assert_equal(revived.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
-        assert revived.get_layer("dropped").weight_dropout == 0.2
-        revived.fit(inputs, targets, epochs=1, verbose=0)
+        def make_model():
+            model = keras.Sequential(
+                [
+                    keras.Input((TIME, FEATURES)),
+                    layers.LockedDropout(0.4),
+                    layers.WeightDropLSTM(UNITS, RATE, dropout=0.2),
+                    keras.layers.Dense(1),
+                ]
+            )
+            model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+            model.optimizer.build(model.trainable_variables)
+            return model
+
+        model = make_model()
+        model.fit(inputs, targets, verbose=0)
+        model.save(tmp_path / "model.keras")
+        model.save_weights(tmp_path / "model.weights.h5")
+        model.fit(inputs, targets, verbose=0)
+        revived = keras.models.load_model(tmp_path / "model.keras")
+        restored = make_model()
+        restored.load_weights(tmp_path / "model.weights.h5")
+        for other in (revived, restored):
+            other.fit(inputs, targets, verbose=0)
+            for weight, expected in zip(other.weights, model.weights, strict=True):
+                assert_equal(weight, expected)
 
     def test_initial_state_in_a_functional_model(self):
-        sequence = keras.Input((None, FEATURES))
-        states = [keras.Input((UNITS,)), keras.Input((UNITS,))]
+        symbols = [keras.Input((None, FEATURES)), keras.Input((UNITS,)), keras.Input((UNITS,))]
         layer = layers.WeightDropLSTM(UNITS, return_state=True)
-        model = keras.Model([sequence, *states], layer(sequence, initial_state=states))
-        revived = save_and_load(model)
-        generator = np.random.default_rng(5)
-        arrays = [make_inputs()]
-        arrays += [generator.normal(size=(BATCH, UNITS)).astype("float32") for _ in range(2)]
-        outputs = model(arrays)
-        assert np.any(to_numpy(outputs[0]) != to_numpy(layer(arrays[0])[0]))
-        for before, after in zip(outputs, revived(arrays), strict=True):
-            assert_equal(after, before)
+        model = keras.Model(symbols, layer(symbols[0], initial_state=symbols[1:]))
+        arrays = [make_inputs(), *make_states()]
+        for actual, expected in zip(save_and_load(model)(arrays), model(arrays), strict=True):
+            assert_equal(actual, expected)
 
-    def test_windows_of_any_length_trace_once(self):
-        layer, traces = dropped_layer(), []
-
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, None, FEATURES)),
-                tf.TensorSpec((2,), "int32"),
-            ]
-        )
-        def call(inputs, seed):
-            traces.append(1)
-            return layer(inputs, training=True, seed=seed)
-
-        for time in (1, 4, 6):
-            inputs = make_inputs(time=time)
-            expected = layer(inputs, training=True, seed=seed_tensor(3, time))
-            assert_close(call(inputs, seed_tensor(3, time)), expected, 1e-5)
-        assert len(traces) == 1
+    @pytest.mark.parametrize("mask_zero", [False, True])
+    def test_lite_rt(self, tmp_path, mask_zero):
+        """Batch 1 and any number of steps convert, and so do masks."""
+        ids = keras.Input((None,), batch_size=1, dtype="int32")
+        embedded = keras.layers.Embedding(9, FEATURES, mask_zero=mask_zero)(ids)
+        model = keras.Model(ids, layers.WeightDropLSTM(UNITS, return_sequences=True)(embedded))
+        signature = [tf.TensorSpec((1, None), tf.int32)]
+        model.export(tmp_path, verbose=False, input_signature=signature)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path))
+        converter.experimental_enable_resource_variables = False
+        interpreter = tf.lite.Interpreter(model_content=converter.convert())
+        (argument,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+        for words in ([[0, 3, 0, 8, 0]], [[1]]):
+            words = np.array(words, "int32")
+            interpreter.resize_tensor_input(argument["index"], words.shape)
+            interpreter.allocate_tensors()
+            interpreter.set_tensor(argument["index"], words)
+            interpreter.invoke()
+            assert_close(interpreter.get_tensor(result["index"]), model(words), 1e-5)
