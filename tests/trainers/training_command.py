@@ -1,4 +1,4 @@
-"""What the tests of the commands that train share: tiny texts, and flags for them."""
+"""Tiny texts and flags for the commands that train."""
 
 from tests.trainers.training.tiny import make_config, make_texts
 from trainers.config import TrainingConfig
@@ -11,6 +11,7 @@ SETTINGS = {
 
 
 def write_texts(folder, texts=None):
+    """Writes the three texts as files of a new folder."""
     folder.mkdir()
     names = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
     for split, lines in (texts or make_texts()).items():
@@ -19,9 +20,11 @@ def write_texts(folder, texts=None):
 
 
 def arguments(data_dir, workdir, **changes):
+    """Returns a command line with tiny settings."""
     settings = {**SETTINGS, "data_dir": data_dir, "workdir": workdir, **changes}
     return ["--corpus=text", *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def snapshot(folder):
+    """Returns the content of each file below a folder."""
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
