@@ -24,7 +24,7 @@ def export(workload, folder):
     model(np.zeros((1, 1), np.int32))
     words = ["<unk>", "<eos>"] + [f"w{index}" for index in range(2, workload.vocabulary_size)]
     vocabulary = Vocabulary(words)
-    return export_saved_model(model, vocabulary, folder, "benchmark", dtype=workload.dtype).path
+    return export_saved_model(model, vocabulary, folder, "benchmark", dtype=workload.dtype)
 
 
 class Implementation:

@@ -17,7 +17,7 @@ class _StockLSTM(keras.layers.LSTM):
     def __init__(self, units, weight_dropout, **kwargs):
         super().__init__(units, **kwargs)
 
-    def initial_state(self, batch_size):
+    def get_initial_state(self, batch_size):
         return [tf.zeros((batch_size, self.units)) for _ in "hc"]
 
     def call(self, inputs, initial_state=None, training=False, seed=None, time_major=False):
