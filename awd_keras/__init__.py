@@ -4,12 +4,12 @@ Importing the package imports its sub-packages, which registers every class with
 `awd_keras.tuning` needs KerasTuner and is imported on demand.
 """
 
-import keras
+import os
 
-if keras.config.backend() != "tensorflow":
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     raise ImportError(
-        "awd_keras needs Keras's TensorFlow backend. Received: KERAS_BACKEND="
-        f"{keras.config.backend()}. Set KERAS_BACKEND=tensorflow."
+        "awd_keras requires the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow. "
+        f"Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}"
     )
 
 from awd_keras import (

@@ -145,15 +145,7 @@ class AWDLSTM(keras.Model):
         self.dropped_embedding.build((None, None))
         for layer, features in zip(self.lstm_layers, [embedding_dim, *units], strict=False):
             layer.build((None, None, features))
-        self.build((None, None))
-
-    def build(self, token_ids_shape):
-        """Does nothing: the constructor creates the weights."""
-
-    @property
-    def input_dtype(self):
-        """The dtype of the ids, as `export` declares it."""
-        return "int32"
+        self.built = True
 
     def _seed(self, index):
         return None if self.seed is None else self.seed * 1000 + index

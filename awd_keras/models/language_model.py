@@ -102,15 +102,7 @@ class AWDLSTMLanguageModel(keras.Model):
         self.decoder = TiedDecoder(softmax_embedding, dtype=self.dtype_policy, name="decoder")
         self.decoder.build((None, None, self.backbone.output_dim))
         self._window_training = None
-        self.build((None, None))
-
-    def build(self, token_ids_shape):
-        """Does nothing: the constructor creates the weights."""
-
-    @property
-    def input_dtype(self):
-        """The dtype of the ids, as `export` declares it."""
-        return "int32"
+        self.built = True
 
     def initial_state(self, batch_size):
         """Returns zeros `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
@@ -245,6 +237,16 @@ class AWDLSTMLanguageModel(keras.Model):
     def predict_step(self, data):
         logits, _ = super().predict_step(data)
         return logits
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Exports a function from ids to logits; see `keras.Model.export`.
+
+        The exported function starts with a state of zeros. To export a model that takes and returns
+        states, use `serving.export`.
+        """
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        logits, _ = self(token_ids)
+        keras.Model(token_ids, logits).export(filepath, format, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logits, _ = y_pred

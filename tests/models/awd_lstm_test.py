@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from awd_keras.layers import TiedDecoder
 from awd_keras.models import AWDLSTM
 from tests.test_case import (
     assert_close,
@@ -355,3 +356,13 @@ class TestGraphs:
             keras.tree.flatten(revived(IDS)), keras.tree.flatten(expected), strict=True
         ):
             assert_equal(one, other)
+
+    def test_a_decoder_stays_tied_in_a_file(self):
+        backbone = make_model(2)
+        inputs = keras.Input((None,), dtype="int32")
+        decoder = TiedDecoder(backbone.embedding)
+        model = keras.Model(inputs, decoder(backbone(inputs)[1]))
+        revived = save_and_load(model)
+        assert_equal(revived(IDS), model(IDS))
+        assert len(revived.trainable_variables) == len(model.trainable_variables)
+        assert revived.layers[-1].embedding is revived.layers[-2].embedding

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from awd_keras.metrics import Perplexity
 from awd_keras.models import AWDLSTMLanguageModel
 from tests.test_case import (
     assert_close,
@@ -217,6 +218,68 @@ class TestSaving:
         model.save_weights(tmp_path / "model.weights.h5")
         other.load_weights(tmp_path / "model.weights.h5")
         assert_equal(other(IDS)[0], model(IDS)[0])
+
+
+class TestInKeras:
+    """As any Keras model: with a loss, on independent sequences."""
+
+    def compiled(self, **options):
+        model = make_model(0.1, **options)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=[Perplexity(from_logits=True)])
+        return model
+
+    def test_fit_evaluate_predict(self):
+        model = self.compiled()
+        before = [weight.numpy() for weight in model.trainable_variables]
+        targets = np.roll(IDS, -1, axis=1)
+        history = model.fit(IDS, targets, epochs=2, verbose=0, validation_data=(IDS, targets))
+        for variable, value in zip(model.trainable_variables, before, strict=True):
+            assert np.any(variable.numpy() != value)
+        assert set(history.history) == {"loss", "perplexity", "val_loss", "val_perplexity"}
+        loss, perplexity = model.evaluate(IDS, targets, verbose=0)
+        assert perplexity == pytest.approx(np.exp(loss), rel=1e-5)
+        logits = model.predict(IDS, batch_size=2, verbose=0)
+        assert_close(logits, model(IDS)[0], 1e-5)
+
+    def test_file_keeps_the_compilation(self):
+        model = self.compiled()
+        targets = np.roll(IDS, -1, axis=1)
+        model.fit(IDS, targets, verbose=0)
+        revived = save_and_load(model)
+        expected = model.evaluate(IDS, targets, verbose=0)
+        assert revived.evaluate(IDS, targets, verbose=0) == pytest.approx(expected)
+
+    def test_export(self, tmp_path):
+        model = make_model()
+        expected, _ = model(IDS)
+        model.export(tmp_path, verbose=False)
+        exported = tf.saved_model.load(tmp_path)
+        logits = exported.serve(tf.constant(IDS[:, :4]))
+        assert_close(logits, expected[:, :4], 1e-5)
+
+    def test_clone_is_tied(self):
+        model = make_model()
+        clone = keras.models.clone_model(model)
+        assert clone.count_params() == model.count_params()
+        assert clone.decoder.embedding is clone.backbone.embedding
+
+    @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+    def test_ids_as_floats(self, policy):
+        with dtype_policy(policy):
+            model = AWDLSTMLanguageModel(1100, embedding_dim=4, hidden_dim=4, num_layers=1)
+        ids = np.array([[257, 1001, 1099]])
+        expected, _ = model(ids)
+        assert_equal(model(ids.astype("float32"))[0], expected)
+        inputs = keras.Input((None,))
+        functional = keras.Model(inputs, model(inputs)[0])
+        assert_equal(functional(ids.astype("float32")), expected)
+
+    def test_quantizes_tied(self):
+        model = make_model()
+        expected, _ = model(IDS)
+        model.quantize("int8")
+        assert_close(model(IDS)[0], expected, 0.05)
 
 
 class TestLearning:
