@@ -20,9 +20,10 @@ class AWDLSTMLanguageModel(keras.Model):
     independent sequences.
 
     Args:
-        vocabulary_size, embedding_dim, hidden_dim, num_layers, tie_weights, input_dropout,
-        hidden_dropout, output_dropout, embedding_dropout, weight_dropout: As in `AWDLSTM`. The
-            defaults give the model of the paper for Penn Treebank, with 24,210,800 parameters.
+        vocabulary_size: Number of words.
+        embedding_dim: Dimension of the embedding. This argument and all others up to
+            `weight_dropout` are passed to `AWDLSTM`. The defaults give the paper's model for Penn
+            Treebank, with 24,210,800 parameters.
         seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
             `fit`. An integer makes training reproducible.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
