@@ -17,29 +17,19 @@ from awd_keras.models.language_model import AWDLSTMLanguageModel
 FOLDER = pathlib.Path(__file__).parent
 _FACTS, _VOCABULARY, _WEIGHTS = "config.json", "vocabulary.txt", "weights.npz"
 _SIZES = ("embedding_dim", "hidden_dim", "num_layers", "tie_weights")
-_RATES = (
-    "input_dropout",
-    "hidden_dropout",
-    "output_dropout",
-    "embedding_dropout",
-    "weight_dropout",
-)
+_RATES = ("input", "hidden", "output", "embedding", "weight")
 
 
-def load_bundled_model(dtype=None, folder=FOLDER):
+def load_bundled_model(dtype=None):
     """Loads the bundled model.
 
     Args:
         dtype: The dtype or dtype policy of the model, such as `"mixed_bfloat16"`. Defaults to the
             global dtype policy.
-        folder: The folder to read. Defaults to the folder of the package.
 
     Returns:
         A tuple `(model, vocabulary, facts)`: an `AWDLSTMLanguageModel`, its `Vocabulary`, and a
         dictionary with the `settings` and `results` of the training run.
-
-    Raises:
-        OSError: If a file is missing.
 
     Example:
 
@@ -47,49 +37,43 @@ def load_bundled_model(dtype=None, folder=FOLDER):
     >>> len(vocabulary), facts["corpus"]["name"]
     (10000, 'sotu-1900')
     """
-    folder = pathlib.Path(folder)
-    facts = _read_facts(folder)
+    facts = _read_facts()
     settings = facts["settings"]
-    vocabulary = Vocabulary.load(folder / _VOCABULARY)
+    rates = {f"{name}_dropout": settings[f"{name}_dropout"] for name in _RATES}
+    vocabulary = Vocabulary.load(FOLDER / _VOCABULARY)
     model = AWDLSTMLanguageModel(
         len(vocabulary),
         **{name: settings[name] for name in _SIZES},
-        **{name: settings[name] * settings["dropout_multiplier"] for name in _RATES},
+        **{name: rate * settings["dropout_multiplier"] for name, rate in rates.items()},
         dtype=dtype,
     )
-    with np.load(folder / _WEIGHTS) as arrays:
+    with np.load(FOLDER / _WEIGHTS) as arrays:
         for name, variable in _variables(model).items():
             if len(variable.shape) == 1:
-                values = arrays[f"float32/{name}"]
+                variable.assign(arrays[f"float32/{name}"])
             else:
-                values = _dequantize(arrays[f"int8/{name}"], arrays[f"scales/{name}"], _axis(name))
-            variable.assign(values)
+                scales = np.expand_dims(arrays[f"scales/{name}"], _axis(name))
+                variable.assign(arrays[f"int8/{name}"].astype(np.float32) * scales)
     return model, vocabulary, facts
 
 
-def describe_bundled_model(folder=FOLDER):
-    """Describes the bundled model in one line.
-
-    Args:
-        folder: The folder to read. Defaults to the folder of the package.
-
-    Returns:
-        A string with the name of the corpus, the size of the vocabulary and, if it was measured,
-        the perplexity of the test text.
+def describe_bundled_model():
+    """Describes the bundled model in one line: corpus, vocabulary and test perplexity.
 
     Example:
 
     >>> print(describe_bundled_model())
     bundled model: sotu-1900, 10,000 words, test perplexity ...
     """
-    facts = _read_facts(pathlib.Path(folder))
-    text = f"bundled model: {facts['corpus']['name']}, {facts['vocabulary_size']:,} words"
-    test = facts["results"].get("test")
-    return f"{text}, test perplexity {test['perplexity']:.1f}" if test else text
+    facts = _read_facts()
+    return (
+        f"bundled model: {facts['corpus']['name']}, {facts['vocabulary_size']:,} words, "
+        f"test perplexity {facts['results']['test']['perplexity']:.1f}"
+    )
 
 
 def write_bundled_model(model, vocabulary, facts, folder):
-    """Writes the files that `load_bundled_model` reads.
+    """Writes the files of a bundled model.
 
     Matrices are stored in 8 bits, with one scale per word in the embedding and one per gate of each
     unit in the LSTMs.
@@ -98,8 +82,8 @@ def write_bundled_model(model, vocabulary, facts, folder):
         model: An `AWDLSTMLanguageModel`.
         vocabulary: Its `Vocabulary`.
         facts: A dictionary that can be written as JSON. `settings` contains the sizes, the dropout
-            rates and `dropout_multiplier`; `corpus` the `name` of the corpus; `results` may contain
-            the `perplexity` of the `test` text.
+            rates and `dropout_multiplier`; `corpus` the `name` of the corpus; `results` the
+            `perplexity` of the `test` text.
         folder: The folder to write: missing, empty, or written by this function before.
 
     Raises:
@@ -118,18 +102,21 @@ def write_bundled_model(model, vocabulary, facts, folder):
         if values.ndim == 1:
             arrays[f"float32/{name}"] = values
         else:
-            arrays[f"int8/{name}"], arrays[f"scales/{name}"] = _quantize(values, _axis(name))
-    facts = {**facts, "vocabulary_size": len(vocabulary)}
+            # The largest entry of a row or column becomes 127.
+            scales = np.max(np.abs(values), axis=_axis(name)) / np.float32(127)
+            scales = np.where(scales > 0, scales, np.float32(1))
+            rounded = np.rint(values / np.expand_dims(scales, _axis(name)))
+            arrays[f"int8/{name}"], arrays[f"scales/{name}"] = rounded.astype(np.int8), scales
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / _WEIGHTS, "wb") as file:
         np.savez_compressed(file, **arrays)
     vocabulary.save(folder / _VOCABULARY)
     with atomic_write(folder / _FACTS, encoding="utf-8") as file:
-        file.write(json.dumps(facts, indent=2) + "\n")
+        file.write(json.dumps({**facts, "vocabulary_size": len(vocabulary)}, indent=2) + "\n")
 
 
-def _read_facts(folder):
-    return json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+def _read_facts():
+    return json.loads((FOLDER / _FACTS).read_text(encoding="utf-8"))
 
 
 def _variables(model):
@@ -147,14 +134,3 @@ def _variables(model):
 
 def _axis(name):
     return 1 if name.endswith("embeddings") else 0
-
-
-def _quantize(matrix, axis):
-    """Rounds a matrix to int8 with one scale along `axis`; the largest entry becomes 127."""
-    scales = np.max(np.abs(matrix), axis=axis) / np.float32(127)
-    scales = np.where(scales > 0, scales, np.float32(1))
-    return np.rint(matrix / np.expand_dims(scales, axis)).astype(np.int8), scales
-
-
-def _dequantize(quantized, scales, axis):
-    return quantized.astype(np.float32) * np.expand_dims(scales, axis)

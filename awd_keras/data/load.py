@@ -1,6 +1,5 @@
 """Loads a corpus by name."""
 
-import dataclasses
 import warnings
 
 from awd_keras.data.corpus import Corpus
@@ -8,30 +7,14 @@ from awd_keras.data.sotu import VOCABULARY_SIZE, load_sotu
 from awd_keras.data.text_files import read_text_folder
 from awd_keras.errors import InputError
 
-
-@dataclasses.dataclass(frozen=True)
-class _Published:
-    """A corpus with published results, and the counts that identify it."""
-
-    title: str
-    token_counts: dict
-    vocabulary_size: int
-
-
-# Token counts include an `<eos>` per line; empty lines count.
-_PUBLISHED = {
-    "ptb": _Published(
-        title="Penn Treebank",
-        token_counts={"train": 929_589, "validation": 73_760, "test": 82_430},
-        vocabulary_size=10_000,
-    ),
-    "wikitext2": _Published(
-        title="WikiText-2",
-        token_counts={"train": 2_088_628, "validation": 217_646, "test": 245_569},
-        vocabulary_size=33_278,
-    ),
+CORPORA = ("ptb", "wikitext2", "sotu", "text")
+_TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2"}
+# The numbers of tokens, with an `<eos>` per line, and of words of the published texts.
+_TOKEN_COUNTS = {
+    "ptb": {"train": 929_589, "validation": 73_760, "test": 82_430},
+    "wikitext2": {"train": 2_088_628, "validation": 217_646, "test": 245_569},
 }
-CORPORA = (*_PUBLISHED, "sotu", "text")
+_VOCABULARY_SIZES = {"ptb": 10_000, "wikitext2": 33_278}
 
 
 def load_corpus(
@@ -75,7 +58,7 @@ def load_corpus(
         )
         if difference := _difference(corpus, max_vocabulary_size):
             warnings.warn(
-                f"The text in {data_dir} is not the published {_PUBLISHED[name].title}: "
+                f"The text in {data_dir} is not the published {_TITLES[name]}: "
                 f"{difference}. Perplexities are not comparable with the paper's.",
                 stacklevel=2,
             )
@@ -83,11 +66,11 @@ def load_corpus(
         # Importing TensorFlow Datasets takes seconds.
         from awd_keras.data.tfds_texts import read_tfds_texts
 
-        texts, source = read_tfds_texts(name, _PUBLISHED[name].title, tfds_data_dir)
+        texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
         corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=source)
         if difference := _difference(corpus, max_vocabulary_size):
             raise InputError(
-                f"{source} is not the published {_PUBLISHED[name].title}: {difference}. "
+                f"{source} is not the published {_TITLES[name]}: {difference}. "
                 "Delete it, and the files in the manual folder, and try again."
             )
     return corpus if max_train_tokens is None else corpus.truncated(max_train_tokens)
@@ -99,24 +82,19 @@ def is_published(name, token_counts, vocabulary_size):
     >>> is_published("ptb", {"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000)
     True
     """
-    published = _PUBLISHED.get(name)
-    return published is not None and (token_counts, vocabulary_size) == (
-        published.token_counts,
-        published.vocabulary_size,
-    )
+    published = _TOKEN_COUNTS.get(name), _VOCABULARY_SIZES.get(name)
+    return (token_counts, vocabulary_size) == published
 
 
 def _difference(corpus, max_vocabulary_size):
     """Describes how a corpus differs from the published one, if there is one."""
-    published = _PUBLISHED.get(corpus.name)
-    if published is None:
-        return ""
     differences = [
         f"{corpus.token_counts[split]:,} {split} tokens instead of {count:,}"
-        for split, count in published.token_counts.items()
+        for split, count in _TOKEN_COUNTS.get(corpus.name, {}).items()
         if corpus.token_counts[split] != count
     ]
     size = len(corpus.vocabulary)
-    if max_vocabulary_size is None and size != published.vocabulary_size:
-        differences.append(f"{size:,} words instead of {published.vocabulary_size:,}")
+    published = _VOCABULARY_SIZES.get(corpus.name, size)
+    if max_vocabulary_size is None and size != published:
+        differences.append(f"{size:,} words instead of {published:,}")
     return ", ".join(differences)

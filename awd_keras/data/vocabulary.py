@@ -19,6 +19,11 @@ class Vocabulary:
     Args:
         words: The words in the order of their ids: unique, non-empty and without white space.
 
+    Attributes:
+        words: The words, a tuple.
+        unk_id: The id of `<unk>`, or `None` if the vocabulary has none.
+        eos_id: The id of `<eos>`, or `None` if the vocabulary has none.
+
     Raises:
         InputError: If there are no words, or a word is empty, repeated or contains white space.
 
@@ -47,8 +52,10 @@ class Vocabulary:
                     f"Words must be unique. Received: {word!r} at positions {index[word]} and "
                     f"{position}"
                 )
-        self._words = words
         self._index = index
+        self.words = words
+        self.unk_id = index.get(UNK)
+        self.eos_id = index.get(EOS)
 
     @classmethod
     def build(cls, tokens, max_size=None):
@@ -89,27 +96,12 @@ class Vocabulary:
         return cls([UNK, EOS] + [word for word, _ in counts.most_common(max_size - 2)])
 
     @property
-    def words(self):
-        """The words as a tuple, in the order of their ids."""
-        return self._words
-
-    @property
-    def unk_id(self):
-        """The id of `<unk>`, or `None` if the vocabulary has none."""
-        return self._index.get(UNK)
-
-    @property
-    def eos_id(self):
-        """The id of `<eos>`, or `None` if the vocabulary has none."""
-        return self._index.get(EOS)
-
-    @property
     def digest(self):
         """SHA-256 of the file that `save` writes, in hexadecimal."""
         return hashlib.sha256(self._content()).hexdigest()
 
     def __len__(self):
-        return len(self._words)
+        return len(self.words)
 
     def __contains__(self, word):
         return word in self._index
@@ -117,7 +109,7 @@ class Vocabulary:
     def __eq__(self, other):
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return self._words == other._words
+        return self.words == other.words
 
     def __repr__(self):
         return f"<Vocabulary of {len(self)} words, sha256 {self.digest[:12]}>"
@@ -140,9 +132,8 @@ class Vocabulary:
                 "`tokens` must be a sequence of words, not a string; call `.split()` on it. "
                 f"Received: tokens={tokens[:80]!r}"
             )
-        unk_id = self.unk_id
-        if unk_id is not None:
-            lookup = self._index.get
+        if self.unk_id is not None:
+            lookup, unk_id = self._index.get, self.unk_id
             return np.fromiter((lookup(token, unk_id) for token in tokens), dtype=np.int32)
         try:
             return np.fromiter(map(self._index.__getitem__, tokens), dtype=np.int32)
@@ -166,9 +157,9 @@ class Vocabulary:
         """
         words = []
         for word_id in ids:
-            if not 0 <= word_id < len(self._words):
-                raise ValueError(f"Ids must be in [0, {len(self._words)}). Received: {word_id}")
-            words.append(self._words[word_id])
+            if not 0 <= word_id < len(self):
+                raise ValueError(f"Ids must be in [0, {len(self)}). Received: {word_id}")
+            words.append(self.words[word_id])
         return words
 
     def check_compatible(self, vocabulary_size):
@@ -222,4 +213,4 @@ class Vocabulary:
             ) from error
 
     def _content(self):
-        return "".join(f"{word}\n" for word in self._words).encode("utf-8")
+        return "".join(f"{word}\n" for word in self.words).encode("utf-8")

@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from awd_keras.data import load, load_corpus
@@ -33,9 +31,9 @@ def no_network(monkeypatch):
 @pytest.fixture
 def tiny_is_published(monkeypatch):
     """Makes the tiny text the published one."""
-    for name, published in load._PUBLISHED.items():
-        tiny = dataclasses.replace(published, token_counts=TOKEN_COUNTS, vocabulary_size=5)
-        monkeypatch.setitem(load._PUBLISHED, name, tiny)
+    for name in ("ptb", "wikitext2"):
+        monkeypatch.setitem(load._TOKEN_COUNTS, name, TOKEN_COUNTS)
+        monkeypatch.setitem(load._VOCABULARY_SIZES, name, 5)
 
 
 def test_your_own_text(tmp_path):

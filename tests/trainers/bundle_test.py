@@ -4,9 +4,10 @@ import functools
 
 import pytest
 
-from awd_keras.bundled_model import load_bundled_model
+from awd_keras import bundled_model
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.trained_run import make_run
+from trainers.training import RunFolder
 
 
 @pytest.fixture
@@ -14,15 +15,21 @@ def command(capfd):
     return functools.partial(run_command, capfd, "trainers.bundle")
 
 
-def test_a_run_becomes_a_bundled_model(command, tmp_path):
-    _, vocabulary = make_run(tmp_path / "run", data_dir=tmp_path / "texts")
-    output = tmp_path / "small"
-    ended = command(f"--workdir={tmp_path / 'run'}", f"--output={output}")
+def test_a_run_becomes_a_bundled_model(command, tmp_path, monkeypatch):
+    workdir, output = tmp_path / "run", tmp_path / "small"
+    model, vocabulary = make_run(workdir, data_dir=tmp_path / "texts")
+    flags = [f"--workdir={workdir}", f"--output={output}"]
+    assert_one_line(command(*flags), "must have a test perplexity")
+
+    results = {"validation": {"perplexity": 20.1}, "test": {"perplexity": 12.34}}
+    RunFolder(workdir).write_results(results)
+    ended = command(*flags)
     assert (ended.code, ended.stderr) == (0, ""), ended
-    assert ended.stdout == f"bundled model: text, 23 words, written to {output}\n"
-    _, words, facts = load_bundled_model(folder=output)
+    assert ended.stdout == f"wrote {output}: 23 words, {model.count_params():,} parameters\n"
+    monkeypatch.setattr(bundled_model, "FOLDER", output)
+    _, words, facts = bundled_model.load_bundled_model()
     assert words == vocabulary
-    assert facts["settings"]["data_dir"] is None
+    assert facts["results"] == results
     assert str(tmp_path) not in (output / "config.json").read_text()
 
 

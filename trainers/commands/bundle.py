@@ -13,15 +13,19 @@ def main():
     """Writes the files of the bundled model."""
     if FLAGS.workdir is None:
         raise UserError("--workdir is required: the folder of a trained run.")
-    model, vocabulary, config = factory.load_run(FLAGS.workdir, "float32")
     run = RunFolder(FLAGS.workdir)
-    results = run.read_results() or {}
+    model, vocabulary, config = factory.load_run(FLAGS.workdir, "float32")
+    results = run.read_results()
+    if not results or not results["test"]:
+        raise UserError(
+            f"The run in {FLAGS.workdir} must have a test perplexity; run its command again."
+        )
     facts = {
         # Paths on this machine are of no use to anybody else.
         "settings": config.replace(data_dir=None, initial_run=None).to_dict(),
-        "corpus": {"name": run.read_config()[1].get("name")},
-        "results": {split: results.get(split) for split in ("validation", "test")},
+        "corpus": {"name": run.read_config()[1]["name"]},
+        "results": {split: results[split] for split in ("validation", "test")},
     }
     folder = FLAGS.output or bundled_model.FOLDER
     bundled_model.write_bundled_model(model, vocabulary, facts, folder)
-    print(f"{bundled_model.describe_bundled_model(folder)}, written to {folder}")
+    print(f"wrote {folder}: {len(vocabulary):,} words, {model.count_params():,} parameters")
