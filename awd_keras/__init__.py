@@ -13,6 +13,7 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     )
 
 from awd_keras import (
+    bundled_model,
     data,
     evaluation,
     generation,
@@ -28,6 +29,7 @@ from awd_keras.version import __version__
 
 __all__ = [
     "__version__",
+    "bundled_model",
     "data",
     "evaluation",
     "generation",
