@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import math
 import types
 
 import keras
@@ -78,7 +79,7 @@ class Space:
         low, high = min(scale * self.low, default), max(scale * self.high, default)
         if self.step is not None:
             step = max(1, int(scale * self.step))
-            return hp.Int(name, max(1, int(low)), int(high), step=step, default=default)
+            return hp.Int(name, math.ceil(low), int(high), step=step, default=default)
         return hp.Float(name, low, high, sampling=self.sampling, default=float(default))
 
 
@@ -186,11 +187,11 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
         for name in DROPOUT_RATES:
             settings[name] *= multiplier
         optimizer = keras.optimizers.SGD(
-            settings.pop("learning_rate"),
-            weight_decay=settings.pop("weight_decay"),
-            global_clipnorm=settings.pop("global_clipnorm"),
+            settings.pop("learning_rate"), weight_decay=settings.pop("weight_decay")
         )
-        penalties = {name: settings.pop(name) for name in ("ar_alpha", "tar_beta")}
+        training = {
+            name: settings.pop(name) for name in ("ar_alpha", "tar_beta", "global_clipnorm")
+        }
         model = AWDLSTMLanguageModel(self.vocabulary_size, **settings)
-        model.compile(optimizer=NTASGD(optimizer), **penalties)
+        model.compile(optimizer=NTASGD(optimizer), **training)
         return model

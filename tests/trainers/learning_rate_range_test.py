@@ -3,6 +3,7 @@
 import csv
 import math
 
+import numpy as np
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
@@ -36,10 +37,11 @@ def test_the_command(data_dir, tmp_path, capfd):
 def test_suggestions():
     # Flat, then a fall that is steepest at 2**50, a minimum at 2**60, and a rise to NaN.
     losses = [9.0] * 46 + [9.0 - i for i in range(1, 9)] + [0.9] * 6 + [0.5] + [2.0] * 20
-    rows = [(2.0**i, loss, loss) for i, loss in enumerate([*losses, math.nan])]
-    steepest, best = suggest(rows)
+    smoothed = np.array([*losses, math.nan])
+    rates = 2.0 ** np.arange(len(smoothed))
+    steepest, best = suggest(rates, smoothed)
     assert 2.0**46 <= steepest <= 2.0**54 and best == 2.0**60
-    assert suggest(rows[:1]) == (1.0, 1.0)
+    assert suggest(rates[:2], smoothed[:2]) == (1.0, 1.0)
 
 
 def test_an_empty_range(data_dir, tmp_path, capfd):

@@ -1,7 +1,8 @@
-"""The work of `trainers.learning_rate_range` (Smith 2015)."""
+"""The work of `trainers.learning_rate_range`."""
 
 import os
 
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -11,7 +12,6 @@ from trainers import config_flags
 from trainers.errors import UserError
 from trainers.training import curves, factory
 from trainers.training.loop import training_windows
-from trainers.training.progress import Progress
 from trainers.training.run_folder import write_text
 
 FLAGS = flags.FLAGS
@@ -36,13 +36,21 @@ def main():
         config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
     )
     print(f"corpus: {corpus.describe()}", flush=True)
-    factor = (highest / lowest) ** (1 / (FLAGS.num_steps - 1))
-    rows = _train(config, corpus, [lowest * factor**step for step in range(FLAGS.num_steps)])
+    rows = _train(config, corpus, np.geomspace(lowest, highest, FLAGS.num_steps).tolist())
     lines = ["learning_rate,loss,smoothed_loss", *(",".join(map(repr, row)) for row in rows)]
     write_text(os.path.join(workdir, "learning_rate_range.csv"), "\n".join(lines) + "\n")
-    steepest, best = suggest(rows)
-    _draw(os.path.join(workdir, "learning_rate_range.png"), rows, steepest, best)
-    print(f"ended after {len(rows)} steps, at learning rate {rows[-1][0]:.3g}; files in {workdir}")
+    rates, losses, smoothed = np.transpose(rows)
+    steepest, best = suggest(rates, smoothed)
+    if curves.Figure is not None:
+        figure = curves.Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.add_subplot(xscale="log", xlabel="learning rate", ylabel="training loss")
+        axes.plot(rates, losses, alpha=0.25)
+        axes.plot(rates, smoothed, color="C0", label="smoothed")
+        axes.axvline(steepest, color="C2", linestyle="--", label=f"steepest fall: {steepest:.3g}")
+        axes.axvline(best, color="C1", linestyle="--", label=f"lowest loss: {best:.3g}")
+        axes.legend()
+        curves.save_figure(figure, os.path.join(workdir, "learning_rate_range.png"))
+    print(f"ended after {len(rows)} steps, at learning rate {rates[-1]:.3g}; files in {workdir}")
     print(f"learning rate of the steepest fall: {steepest:.3g}")
     print(f"learning rate of the lowest loss: {best:.3g}")
 
@@ -50,8 +58,6 @@ def main():
 def _train(config, corpus, rates):
     """Returns (learning rate, loss, smoothed loss) of each step."""
     columns = batchify(corpus.train, config.batch_size)
-    if columns.shape[1] < 2:
-        raise UserError(f"The training text is too short for batch_size={config.batch_size}.")
     model = factory.build_model(config, len(corpus.vocabulary))
     train_step = make_train_step(
         model,
@@ -61,9 +67,9 @@ def _train(config, corpus, rates):
         global_clipnorm=config.global_clipnorm,
         seed=config.seed,
     )
-    rows, average, progress = [], 0.0, Progress()
+    rows, average = [], 0.0
     windows = training_windows(config, columns.shape[1] - 1)
-    for step, (rate, window) in enumerate(zip(rates, windows)):
+    for step, (rate, window) in enumerate(zip(rates, windows, strict=False)):
         if window.start == 0:
             states = model.initial_state(config.batch_size)
         inputs, targets = (
@@ -74,41 +80,17 @@ def _train(config, corpus, rates):
         loss, _, states = train_step(inputs, targets, states, scaled, tf.constant(step))
         average = 0.95 * average + 0.05 * float(loss)
         rows.append((rate, float(loss), average / (1 - 0.95 ** (step + 1))))
-        progress.live(lambda: f"step {len(rows)} of {len(rates)}, loss {rows[-1][2]:.3f}")
         if not rows[-1][2] <= 1.5 * min(row[2] for row in rows):  # also for NaN
             break
-    progress.close()
     return rows
 
 
-def suggest(rows):
-    """Returns the learning rates of the steepest fall and of the minimum of the smoothed loss.
-
-    Args:
-        rows: Tuples (learning rate, loss, smoothed loss).
-    """
-    smoothed = [row[2] for row in rows if row[2] == row[2]] or [0.0]
-    best = smoothed.index(min(smoothed))
+def suggest(rates, smoothed):
+    """Returns the learning rates of the steepest fall and of the minimum of the smoothed loss."""
+    best = int(np.nanargmin(smoothed))
     # Falls over a tenth of the steps, because single steps are noisy. The first tenth is left out,
     # where the smoothed loss is the mean of few steps.
-    width = max(1, len(rows) // 10)
-    falls = {
-        start + width // 2: smoothed[start] - smoothed[start + width]
-        for start in range(min(width, max(best - width, 0)), max(best - width, 0) + 1)
-        if start + width < len(smoothed)
-    }
-    return rows[max(falls, key=falls.get, default=best)][0], rows[best][0]
-
-
-def _draw(path, rows, steepest, best):
-    if curves.Figure is None:
-        return
-    figure = curves.Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot(xscale="log", xlabel="learning rate", ylabel="training loss")
-    rates, losses, smoothed = zip(*rows, strict=True)
-    axes.plot(rates, losses, alpha=0.25)
-    axes.plot(rates, smoothed, color="C0", label="smoothed")
-    axes.axvline(steepest, color="C2", linestyle="--", label=f"steepest fall: {steepest:.3g}")
-    axes.axvline(best, color="C1", linestyle="--", label=f"lowest: {best:.3g}")
-    axes.legend()
-    curves.save_figure(figure, path)
+    width = max(1, len(rates) // 10)
+    falls = smoothed[width : best - width + 1] - smoothed[2 * width : best + 1]
+    steepest = width + width // 2 + int(np.argmax(falls)) if len(falls) else best
+    return rates[steepest], rates[best]

@@ -38,14 +38,12 @@ def main():
     names = ["tuner", "search_seed", "max_trials"]
     if FLAGS.tuner == "hyperband":
         names = ["tuner", "search_seed", "hyperband_factor", "hyperband_iterations"]
-    options = {"tune": list(tune), **{name: FLAGS[name].value for name in names}}
-    folder = RecordedFolder(workdir, "search", may_change=["max_trials"])
-    exists = folder.check()
     config = config_flags.config_from_flags()
-    recorded = folder.read_config()[0] if exists else None
-    config = config.replace(
-        dtype=factory.resolve_dtype(config.dtype, recorded and recorded.dtype)[0]
-    )
+    options = {name: FLAGS[name].value for name in names}
+    options |= {"tune": list(tune), "epochs": config.epochs}
+    folder = RecordedFolder(workdir, "search", may_change=["max_trials"])
+    recorded_dtype = folder.read_config()[0].dtype if folder.check() else None
+    config = config.replace(dtype=factory.resolve_dtype(config.dtype, recorded_dtype)[0])
     if folder.check(config, options) and not (FLAGS.resume or is_worker):
         raise UserError(
             f"{workdir} already contains a search. Omit --noresume to resume it, or choose another "
@@ -67,7 +65,7 @@ def main():
     corpus = load_corpus(
         config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
     )
-    # Of the fit of the Gaussian process, and of trials without a result.
+    # KerasTuner warns of failed trials, scikit-learn of the fit of its Gaussian process.
     warnings.filterwarnings("ignore", module="sklearn|keras_tuner")
     with contextlib.nullcontext() if is_worker else folder.lock():
         if not is_worker:

@@ -67,7 +67,7 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
         "objective": keras_tuner.Objective(OBJECTIVE, "min"),
         "seed": seed,
         "hyperparameters": hyperparameters,
-        # A diverged trial is a result, however many there are.
+        # Diverged trials must not end the search.
         "max_consecutive_failed_trials": sys.maxsize,
     }
     if kind == "hyperband":
@@ -143,10 +143,6 @@ class RunFolderTuner(keras_tuner.Tuner):
     def on_trial_end(self, trial):
         super().on_trial_end(trial)
         self._on_trial_end()
-
-    def load_model(self, trial):
-        """Returns the model of a trial, with its best weights."""
-        return factory.load_run(self.run_folder(trial.trial_id).path)[0]
 
     def _copy_checkpoint(self, trial_id, folder):
         """Lets a promoted trial of Hyperband resume the run that it continues."""

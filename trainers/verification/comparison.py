@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 
 
@@ -40,7 +41,9 @@ def relative_error(actual, expected):
     >>> relative_error([1.0, 2.5], np.array([1.0, 2.0]))
     0.25
     """
-    actual, expected = (np.array(values).astype("float64") for values in (actual, expected))
+    actual, expected = (
+        keras.ops.convert_to_numpy(values).astype("float64") for values in (actual, expected)
+    )
     if actual.shape != expected.shape:
         return math.inf
     scale = np.max(np.abs(expected), initial=0.0)

@@ -1,0 +1,30 @@
+"""Tests of the comparison of kernels; without a GPU, a stand-in takes cuDNN's place."""
+
+import pytest
+import tensorflow as tf
+
+from tests.ops.cudnn_stand_in import cudnn_rnn_v3
+from trainers.verification import all_checks, kernels, largest_error
+
+
+def names():
+    return [name for name, _, _ in all_checks()]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    if not tf.config.list_logical_devices("GPU"):
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", cudnn_rnn_v3)
+
+
+def test_cudnn(gpu):
+    assert "cudnn LSTM, float32" in names()
+    comparisons = kernels.compare_kernels("cudnn", "float32")
+    assert len(comparisons) == 4 * 9
+    assert largest_error(lambda: comparisons)[0] <= kernels.LIMITS["cudnn"]["float32"]
+
+
+@pytest.mark.skipif(bool(tf.config.list_logical_devices("GPU")), reason="a GPU is present")
+def test_without_a_gpu():
+    assert not any("cudnn" in name for name in names())
