@@ -11,9 +11,9 @@ import tensorflow as tf
 class ContinuousCache:
     """The continuous cache of Grave, Joulin and Usunier (2017, arXiv 1612.04426).
 
-    `p = (1 - lambda_) * p_vocabulary + lambda_ * p_cache`, where `p_cache(word)` is the sum of the
-    softmax of `theta * h[t] @ h[i]` over those of the last `window` states `h[i]` that `word`
-    followed. The states are the outputs of the last layer, without dropout.
+    `p = (1 - lambda_) * p_vocabulary + lambda_ * p_cache`, where `p_cache` is an attention over the
+    last `window` states: a state `h[i]` has the weight `softmax(theta * h[t] @ h[i])` and votes for
+    the word that followed it. The states are the outputs of the last layer, without dropout.
 
     While the window fills, the cache uses the states it has; the first word has none and keeps its
     probability. The authors of AWD-LSTM use the cache only when it is full (`only_full`); their

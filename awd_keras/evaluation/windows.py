@@ -1,4 +1,4 @@
-"""Texts read window by window: what perplexity, cache, dynamic evaluation and line scores share."""
+"""Reading a text window by window, as all evaluations do."""
 
 import tensorflow as tf
 

@@ -174,7 +174,7 @@ def test_needs_statistics(trained):
 
 
 def test_damaged_model():
-    model = make_model(num_layers=1)
+    model = make_model()
     dynamic_evaluation = DynamicEvaluation(model)
     dynamic_evaluation.collect_statistics(make_text(60), batch_size=4)
     model.decoder.bias.assign(np.full(model.decoder.bias.shape, np.nan, "float32"))

@@ -18,7 +18,7 @@ MODULE = sys.modules[EvaluationResult.__module__]
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model()
+    return make_model(num_layers=2)
 
 
 @pytest.fixture(scope="module")

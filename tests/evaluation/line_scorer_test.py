@@ -18,7 +18,7 @@ VOCABULARY = Vocabulary(["<eos>", *WORDS, "<unk>"])
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model(len(VOCABULARY), scale=1)
+    return make_model(len(VOCABULARY), scale=1, num_layers=2)
 
 
 def make_lines(count, longest):
@@ -106,7 +106,7 @@ def test_unknown_words_are_impossible_without_unk():
 
 def test_bfloat16_scores_are_close(model):
     lines = make_lines(10, 8)
-    half = make_model(len(VOCABULARY), scale=1, dtype="mixed_bfloat16")
+    half = make_model(len(VOCABULARY), scale=1, num_layers=2, dtype="mixed_bfloat16")
     assert_scores(LineScorer(half, VOCABULARY).score(lines), expected_scores(model, lines), 0.1)
 
 
