@@ -14,6 +14,13 @@ from trainers.training.distribution import Workers, describe_devices, make_strat
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
+# What TensorFlow raises when another worker is gone.
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
 
 
 def main():
@@ -53,13 +60,12 @@ def train(config, workdir, *, resume=True, strategy="one", evaluate_test=True):
     try:
         with devices.scope():
             return _train(config, RunFolder(workdir), resume, evaluate_test, workers)
-    except tf.errors.OpError as error:
+    except _LOST as error:
         if workers.num_workers == 1:
             raise
-        message = " ".join(error.message.split())[:300]
         raise UserError(
-            f"worker {workers.index} of {workers.num_workers} stopped because another cannot be "
-            f"reached: {message}. Start all workers again to resume from the last checkpoint."
+            f"worker {workers.index} of {workers.num_workers} stopped because another one cannot "
+            "be reached. Start all workers again to resume from the last checkpoint."
         ) from error
 
 
