@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -9,12 +10,12 @@ import sys
 
 import pytest
 
-from tests.trainers.command_line import ROOT
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.training_command import arguments, snapshot, write_texts
 from trainers.training import RunFolder
 
 MODULE = "trainers.tune"
+ROOT = pathlib.Path(__file__).absolute().parents[2]
 
 
 @pytest.fixture(scope="module")
