@@ -1,4 +1,4 @@
-"""Tests of the softmax layer that shares the embedding's matrix."""
+"""Tests of the softmax layer that shares the matrix of an embedding."""
 
 import keras
 import numpy as np
@@ -6,98 +6,105 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import layers
-from tests.test_case import (
-    assert_close,
-    assert_equal,
-    check_config,
-    check_layer,
-    dtype_policy,
-    to_numpy,
-)
+from tests.test_case import assert_close, assert_equal, check_config, check_layer, save_and_load
 
 VOCABULARY, DIM = 7, 4
+IDS = np.array([[1, 2, 6], [2, 0, 1]])
 
 
-def make_embedding():
+def make_decoder(**options):
     embedding = keras.layers.Embedding(VOCABULARY, DIM)
     embedding.build()
-    return embedding
+    return layers.TiedDecoder(embedding, **options)
 
 
 def make_hidden():
     return np.random.default_rng(0).normal(size=(2, 3, DIM)).astype("float32")
 
 
-class TestTiedDecoder:
-    @pytest.mark.parametrize("use_bias", [False, True])
-    def test_layer(self, use_bias):
-        # Logits are float32 under every policy.
-        check_layer(
-            lambda: layers.TiedDecoder(make_embedding(), use_bias=use_bias),
-            make_hidden(),
-            output_dtypes=["float32"],
-        )
+def make_model():
+    ids = keras.Input((None,), dtype="int32")
+    embedding = keras.layers.Embedding(VOCABULARY, DIM)
+    decoder = layers.TiedDecoder(embedding, name="decoder")
+    return keras.Model(ids, decoder(embedding(ids)))
 
-    def test_config(self):
-        revived = check_config(layers.TiedDecoder(make_embedding(), use_bias=False, name="out"))
-        assert isinstance(revived.embedding, keras.layers.Embedding)
-        assert revived.use_bias is False and revived.name == "out"
 
-    def test_equals_numpy(self):
-        embedding = make_embedding()
-        decoder = layers.TiedDecoder(embedding)
-        decoder(make_hidden())
-        bias = np.random.default_rng(1).normal(size=(VOCABULARY,)).astype("float32")
-        decoder.bias.assign(bias)
-        expected = make_hidden() @ embedding.embeddings.numpy().T + bias
-        assert_close(decoder(make_hidden()), expected, 1e-5)
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_layer(use_bias):
+    check_layer(lambda: make_decoder(use_bias=use_bias), make_hidden(), output_dtypes=["float32"])
 
-    def test_shares_the_table_and_owns_its_bias(self):
-        embedding = make_embedding()
-        decoder = layers.TiedDecoder(embedding)
-        decoder(make_hidden())
-        assert decoder.embedding is embedding
-        assert decoder.count_params() == VOCABULARY * DIM + VOCABULARY
-        assert len(decoder.trainable_weights) == 2
-        assert any(weight is embedding.embeddings for weight in decoder.weights)
-        assert_equal(decoder.bias, np.zeros(VOCABULARY))
-        embedding.embeddings.assign(np.ones((VOCABULARY, DIM)))
-        expected = np.repeat(make_hidden().sum(-1, keepdims=True), VOCABULARY, axis=-1)
-        assert_close(decoder(make_hidden()), expected, 1e-5)
 
-    def test_without_bias(self):
-        decoder = layers.TiedDecoder(make_embedding(), use_bias=False)
-        decoder(make_hidden())
-        assert decoder.count_params() == VOCABULARY * DIM
+def test_config():
+    decoder = check_config(make_decoder(use_bias=False, name="out"))
+    assert isinstance(decoder.embedding, keras.layers.Embedding)
+    assert decoder.use_bias is False and decoder.name == "out"
 
-    def test_gradients_of_both_uses_add_up(self):
-        embedding = make_embedding()
-        decoder = layers.TiedDecoder(embedding)
-        ids = tf.constant([[1, 2], [2, 0]])
-        decoder(embedding(ids))
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.sin(decoder(embedding(ids))))
-        table = embedding.embeddings.value
-        gradient = tape.gradient(loss, table)
-        copy = tf.constant(table.numpy())
-        with tf.GradientTape() as tape:
-            tape.watch(copy)
-            hidden = tf.gather(copy, ids)
-            loss = tf.reduce_sum(tf.sin(tf.einsum("btd,vd->btv", hidden, copy)))
-        assert_close(gradient, tape.gradient(loss, copy), 1e-5)
 
-    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-    def test_half_precision_is_close(self, policy):
-        with dtype_policy(policy):
-            decoder = layers.TiedDecoder(make_embedding())
-        logits = decoder(make_hidden())
-        assert logits.dtype == "float32"
-        table = decoder.embedding.embeddings.numpy()
-        assert_close(logits, make_hidden() @ table.T, 0.02)
+def test_equals_numpy():
+    decoder = make_decoder()
+    hidden = make_hidden()
+    call = tf.function(decoder, input_signature=[tf.TensorSpec((None, None, DIM))])
+    call(hidden)
+    bias = np.arange(VOCABULARY, dtype="float32")
+    assert_equal(decoder.bias, 0.0 * bias)
+    decoder.bias.assign(bias)
+    matrix = decoder.embedding.embeddings.numpy()
+    assert_close(call(hidden), hidden @ matrix.T + bias, 1e-5)
+    assert_close(call(hidden[:1, :2]), hidden[:1, :2] @ matrix.T + bias, 1e-5)
 
-    def test_traced_equals_eager_for_any_shape(self):
-        decoder = layers.TiedDecoder(make_embedding())
-        call = tf.function(decoder, input_signature=[tf.TensorSpec((None, None, DIM))])
-        hidden = make_hidden()
-        assert_close(call(hidden), decoder(hidden), 1e-6)
-        assert_close(call(hidden[:1, :2]), to_numpy(decoder(hidden))[:1, :2], 1e-6)
+
+def test_shares_the_matrix():
+    decoder = make_decoder()
+    hidden = decoder.embedding(IDS)
+    decoder(hidden)
+    assert [weight.name for weight in decoder.trainable_weights] == ["bias", "embeddings"]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.sin(decoder(decoder.embedding(IDS))))
+    gradient = tape.gradient(loss, decoder.embedding.embeddings.value)
+    matrix = tf.constant(decoder.embedding.embeddings.numpy())
+    with tf.GradientTape() as tape:
+        tape.watch(matrix)
+        logits = tf.einsum("btd,vd->btv", tf.gather(matrix, IDS), matrix)
+        loss = tf.reduce_sum(tf.sin(logits))
+    assert_close(gradient, tape.gradient(loss, matrix), 1e-5)
+
+
+def test_freezing():
+    model = make_model()
+    decoder = model.get_layer("decoder")
+    decoder.bias.trainable = False
+    assert [weight.name for weight in model.trainable_weights] == ["embeddings"]
+    decoder.trainable = False
+    assert model.trainable_weights == []
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_embedding(mode):
+    model = make_model()
+    expected = model(IDS)
+    model.quantize(mode)
+    assert_close(model(IDS), expected, {"int8": 0.02, "int4": 0.3}[mode])
+
+
+def test_all_layers_share_the_embedding_after_loading():
+    # Keras marks what is shared when it serializes it again, so the first of three could miss it.
+    ids = keras.Input((None,), dtype="int32")
+    embedding = keras.layers.Embedding(5, 3)
+    first, second = (layers.EmbeddingDropout(embedding, 0.1, name=name) for name in "ab")
+    decoder = layers.TiedDecoder(embedding, use_bias=False, name="c")
+    model = keras.Model(ids, decoder(keras.layers.add([first(ids), second(ids)])))
+    revived = save_and_load(model)
+    owned = [revived.get_layer(name).embedding for name in "abc"]
+    assert owned[0] is owned[1] is owned[2]
+    assert revived.count_params() == model.count_params() == 5 * 3
+
+
+@pytest.mark.parametrize("wrong", [None, keras.layers.Embedding, keras.layers.Dense(3)])
+def test_refuses_other_layers(wrong):
+    with pytest.raises(ValueError, match="`embedding` must be a keras.layers.Embedding"):
+        layers.TiedDecoder(wrong)
+
+
+def test_refuses_other_features():
+    with pytest.raises(ValueError, match="must have 4 features"):
+        make_decoder()(np.ones((2, 3, DIM + 1), "float32"))

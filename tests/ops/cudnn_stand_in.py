@@ -1,13 +1,13 @@
-"""A stand-in for cuDNN's LSTM on machines without a GPU: the same interface, in plain TensorFlow.
+"""A stand-in for cuDNN's LSTM on machines without a GPU: the same interface in plain TensorFlow.
 
-It takes what the operation takes, and stops where cuDNN would.
+It accepts what the operation accepts, and fails where cuDNN would.
 """
 
 import tensorflow as tf
 
 
 def unpack_parameters(parameters, features, units):
-    """The kernel, the recurrent kernel and the bias that a packed vector holds."""
+    """Returns the kernel, the recurrent kernel and the bias of a packed vector."""
     sizes = 4 * [features * units] + 4 * [units * units] + [4 * units, 4 * units]
     *matrices, zeros, bias = tf.split(parameters, sizes)
     tf.debugging.assert_equal(zeros, tf.zeros_like(zeros))
@@ -17,7 +17,7 @@ def unpack_parameters(parameters, features, units):
 
 @tf.custom_gradient
 def _without_gradient_of_padding(inputs, is_real):
-    """The inputs; by padded ones the gradient is no number: cuDNN leaves that memory as it was."""
+    """Identity whose gradient is NaN for padded inputs, where cuDNN's is uninitialized."""
     return inputs, lambda upstream: (
         tf.where(is_real, upstream, tf.constant(float("nan"), upstream.dtype)),
         None,
@@ -27,17 +27,18 @@ def _without_gradient_of_padding(inputs, is_real):
 def cudnn_rnn_v3(
     input, input_h, input_c, params, sequence_lengths, rnn_mode, is_training, time_major
 ):
-    """`tf.raw_ops.CudnnRNNV3` for one LSTM."""
+    """Computes `tf.raw_ops.CudnnRNNV3` for one LSTM."""
     assert rnn_mode == "lstm"
-    assert input.dtype in (tf.float16, tf.float32, tf.float64)  # bfloat16 loses its reserve space
+    # Not bfloat16, in which the operation loses its reserve space.
+    assert input.dtype in (tf.float16, tf.float32, tf.float64)
     assert input.dtype == input_h.dtype == input_c.dtype == params.dtype
     assert sequence_lengths.dtype == tf.int32
     timesteps = tf.shape(input)[0 if time_major else 1]
     checks = [
         tf.debugging.assert_less_equal(sequence_lengths, timesteps),
-        tf.debugging.assert_greater_equal(sequence_lengths, 1),  # cuDNN stops at 0
+        tf.debugging.assert_greater_equal(sequence_lengths, 1),
     ]
-    if time_major:  # else a kernel that has seen full rows goes wrong with padded ones
+    if time_major:  # a kernel that has seen full rows fails on padded ones
         checks.append(tf.debugging.assert_equal(sequence_lengths, timesteps))
     with tf.control_dependencies([check for check in checks if check is not None]):
         inputs = input if time_major else tf.transpose(input, (1, 0, 2))
@@ -60,6 +61,6 @@ def cudnn_rnn_v3(
         tf.expand_dims(all_h[-1], axis),
         tf.expand_dims(all_c[-1], axis),
     ]
-    if not is_training:  # no reserve space, no gradient
+    if not is_training:  # without reserve space there is no gradient
         results = [tf.stop_gradient(result) for result in results]
     return *results, tf.zeros((0,), input.dtype), tf.zeros((0,), tf.int8)

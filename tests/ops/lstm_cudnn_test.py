@@ -1,248 +1,222 @@
-"""Tests of cuDNN's LSTM: on a GPU the operation itself, elsewhere what surrounds it.
+"""Tests of cuDNN's LSTM: the operation itself on a GPU, what surrounds it everywhere.
 
-No GPU, no cuDNN: there the graph is looked at, and a stand-in takes the operation's place.
+Without a GPU the graph is inspected, and a stand-in replaces the operation.
 """
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from awd_keras import ops
 from awd_keras.ops.lstm_cudnn import lstm_cudnn, pack_parameters
-from awd_keras.ops.lstm_portable import lstm_portable
 from tests.ops.cudnn_stand_in import cudnn_rnn_v3, unpack_parameters
+from tests.ops.lstm_portable_test import (
+    BATCH,
+    FEATURES,
+    TIME,
+    UNITS,
+    gradients_of,
+    make_arguments,
+    portable,
+)
 from tests.test_case import assert_close, assert_equal
 
-BATCH, FEATURES, UNITS = 4, 5, 6
-NAMES = (
-    "outputs",
-    "final_h",
-    "final_c",
-    "d inputs",
-    "d initial_h",
-    "d initial_c",
-    "d kernel",
-    "d recurrent_kernel",
-    "d bias",
+RIGHT_PADDED = np.arange(TIME) < np.array([[TIME], [4], [0]])
+# A padded beginning, a hole, and a row without any step.
+ANY_MASK = np.array([[0, 0, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1, 0], [0] * TIME], bool)
+MASKS = pytest.mark.parametrize(
+    "mask",
+    [None, np.ones((BATCH, TIME), bool), RIGHT_PADDED, ANY_MASK],
+    ids=["none", "full", "right", "any"],
 )
-# Rows of all kinds: full, shorter, of one step, and empty.
-LENGTHS = (9, 4, 1, 0)
 
 
-def make_arguments(dtype, timesteps=9, dropped=True):
-    """Time-major arguments; half of the recurrent matrix is dropped, as in training."""
-    generator = np.random.default_rng(3)
-    states = "float64" if dtype == "float64" else "float32"
-    shapes = [(timesteps, BATCH, FEATURES), (BATCH, UNITS), (BATCH, UNITS)]
-    shapes += [(FEATURES, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)]
-    arrays = [generator.normal(size=shape, scale=0.5) for shape in shapes]
-    if dropped:
-        arrays[4] *= 2.0 * (generator.random(shapes[4]) >= 0.5)
-    dtypes = [dtype, states, states, dtype, dtype, dtype]
-    return [tf.cast(tf.constant(array), to) for array, to in zip(arrays, dtypes)]
+def results_and_gradients(function, arguments, **options):
+    return [
+        *function(*arguments, **options),
+        *gradients_of(lambda *a: function(*a, **options), arguments),
+    ]
 
 
-def with_gradients(kernel, arguments, lengths, **options):
-    """Outputs, final states and the gradients of an uneven sum of all three."""
-    lengths = None if lengths is None else tf.convert_to_tensor(lengths)
-    factors = tf.random.stateless_normal((100, BATCH, UNITS), (1, 2), dtype=tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(arguments)
-        results = kernel(*arguments, lengths, **options)
-        outputs, final_h, final_c = (tf.cast(result, tf.float64) for result in results)
-        loss = tf.reduce_sum(outputs * factors[: outputs.shape[0]])
-        loss += 0.7 * tf.reduce_sum(final_h**2) + 0.3 * tf.reduce_sum(tf.sin(final_c))
-    return [*results, *tape.gradient(loss, arguments)]
+def reference(arguments, **options):
+    """The portable loop in float64 on the same rounded numbers."""
+    return results_and_gradients(portable, [tf.cast(a, "float64") for a in arguments], **options)
 
 
-def assert_same(actual, expected, tolerance):
-    for name, value, reference in zip(NAMES, actual, expected, strict=True):
-        assert value.dtype == reference.dtype, name
-        assert value.shape == reference.shape, name
-        assert_close(value, reference, tolerance, name)
+def cudnn(*arguments, **options):
+    return ops.lstm(*arguments, implementation="cudnn", **options)
+
+
+def assert_all_close(actual, expected, tolerance):
+    for index, (value, other) in enumerate(zip(actual, expected, strict=True)):
+        assert_close(value, other, tolerance, f"tensor {index}")
 
 
 class TestGraph:
-    """The graph, which needs no GPU to be made."""
+    """The graph, which can be built without a GPU."""
 
     def operations(self, lengths, training, dtype="float32", differentiated=True):
-        arguments = make_arguments(dtype)
+        inputs, *others = make_arguments(dtype)
+
+        def run(inputs, *others):
+            return lstm_cudnn(inputs, *others, lengths, training=training)
 
         def compute(*arguments):
-            function = with_gradients if differentiated else lambda f, a, *r, **o: f(*a, *r, **o)
-            return function(lstm_cudnn, arguments, lengths, training=training)
+            return gradients_of(run, arguments) if differentiated else run(*arguments)
 
+        arguments = tf.transpose(inputs, (1, 0, 2)), *others
         graph = tf.function(compute).get_concrete_function(*arguments).graph
         return [op for op in graph.get_operations() if op.type.startswith("CudnnRNN")]
 
-    # CudnnRNN and CudnnRNNV2 take no lengths, and cuDNN 9 refuses them.
-    @pytest.mark.parametrize("lengths", [None, LENGTHS])
+    @pytest.mark.parametrize("lengths", [None, tf.constant([TIME, 4, 0])], ids=["full", "padded"])
     def test_training(self, lengths):
         forward, backward = self.operations(lengths, training=True)
         assert (forward.type, backward.type) == ("CudnnRNNV3", "CudnnRNNBackpropV3")
         assert forward.get_attr("is_training")
         # The gradient reads the reserve space of the forward pass.
-        assert {t.op.name for t in backward.inputs} >= {forward.name}
+        assert forward.name in {tensor.op.name for tensor in backward.inputs}
         for operation in (forward, backward):
-            # A kernel remembers whether time-major rows were padded: padded ones go batch-major.
+            # A time-major kernel remembers whether rows were padded, a batch-major one does not.
             assert operation.get_attr("time_major") == (lengths is None)
 
-    @pytest.mark.parametrize("lengths", [None, LENGTHS])
-    def test_inference(self, lengths):
-        (forward,) = self.operations(lengths, training=False, differentiated=False)
+    def test_inference(self):
+        (forward,) = self.operations(None, training=False, differentiated=False)
         assert forward.type == "CudnnRNNV3" and not forward.get_attr("is_training")
 
     def test_gradient_of_inference(self):
-        operations = self.operations(None, training=False)
-        kinds = [op.type for op in operations]
-        assert kinds == ["CudnnRNNV3", "CudnnRNNV3", "CudnnRNNBackpropV3"]
-        first, second, backward = operations
-        assert not first.get_attr("is_training") and second.get_attr("is_training")
-        assert first.name not in {t.op.name for t in backward.inputs}
+        inference, forward, backward = self.operations(None, training=False)
+        assert not inference.get_attr("is_training") and forward.get_attr("is_training")
+        assert forward.name in {tensor.op.name for tensor in backward.inputs}
 
     @pytest.mark.parametrize(
-        ("dtype", "inside"),
-        [
-            ("float64", "float64"),
-            ("float32", "float32"),
-            ("float16", "float16"),
-            ("bfloat16", "float32"),
-        ],
+        "dtype,inside",
+        [("float64", "float64"), ("float16", "float16"), ("bfloat16", "float32")],
     )
     def test_dtypes(self, dtype, inside):
         for operation in self.operations(None, training=True, dtype=dtype):
             assert operation.get_attr("T") == inside
 
 
-@pytest.mark.parametrize("traced", [False, True])
-class TestAroundTheOperation:
-    """What surrounds the operation, with a stand-in in its place."""
-
+class TestWithStandIn:
     @pytest.fixture(autouse=True)
     def stand_in(self, monkeypatch):
-        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", lambda **a: cudnn_rnn_v3(**a))
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", lambda **options: cudnn_rnn_v3(**options))
 
-    def compare(self, dtype, lengths, training, tolerance, traced):
-        arguments = make_arguments(dtype)
-
-        def compute(*arguments):
-            return with_gradients(lstm_cudnn, list(arguments), lengths, training=training)
-
-        actual = (tf.function(compute) if traced else compute)(*arguments)
-        assert_same(actual, with_gradients(lstm_portable, arguments, lengths), tolerance)
-
-    @pytest.mark.parametrize("lengths", [None, LENGTHS, (9, 9, 9, 9)])
+    @MASKS
     @pytest.mark.parametrize("training", [True, False])
-    def test_equals_portable(self, lengths, training, traced):
-        self.compare("float64", lengths, training, 1e-12, traced)
+    def test_equals_portable(self, mask, training):
+        @tf.function
+        def compute(*arguments):
+            return results_and_gradients(cudnn, arguments, mask=mask, training=training)
 
-    @pytest.mark.parametrize(
-        ("dtype", "tolerance"), [("float32", 5e-6), ("bfloat16", 3e-2), ("float16", 5e-3)]
-    )
-    def test_dtypes(self, dtype, tolerance, traced):
-        self.compare(dtype, LENGTHS, False, tolerance, traced)
+        arguments = make_arguments()
+        assert_all_close(compute(*arguments), reference(arguments, mask=mask), 1e-10)
 
-    def test_states_are_not_rounded_to_bfloat16(self, traced):
-        inputs, h, c, kernel, recurrent_kernel, _ = make_arguments("bfloat16")
-        # Closed input gates, open forget gates: the cell passes through.
+    @pytest.mark.parametrize("dtype,tolerance", [("bfloat16", 3e-2), ("float16", 1e-2)])
+    def test_half_precision(self, dtype, tolerance):
+        arguments = make_arguments(dtype)
+        actual = results_and_gradients(cudnn, arguments, mask=ANY_MASK)
+        assert [tensor.dtype for tensor in actual[:3]] == [dtype, "float32", "float32"]
+        assert_all_close(actual, reference(arguments, mask=ANY_MASK), tolerance)
+
+    def test_states_are_not_rounded_to_bfloat16(self):
+        inputs, h, _, kernel, recurrent_kernel, _ = make_arguments("bfloat16")
+        # The input gate is closed and the forget gate open, so `c` passes through.
         bias = tf.cast(tf.repeat([-100.0, 100.0, 0.0, 0.0], UNITS), "bfloat16")
-        weights = (0.0 * kernel, 0.0 * recurrent_kernel, bias)
-        function = tf.function(lstm_cudnn) if traced else lstm_cudnn
-        assert_close(function(inputs, h, c, *weights, None)[2], c, 1e-7)
+        c = tf.fill((BATCH, UNITS), 1.0 + 2.0**-12)
+        assert_close(cudnn(inputs, h, c, 0 * kernel, 0 * recurrent_kernel, bias)[2], c, 1e-7)
 
 
-def test_packing_is_undone_by_the_stand_in():
-    *_, kernel, recurrent_kernel, bias = make_arguments("float32")
-    packed = pack_parameters(kernel, recurrent_kernel, bias)
-    for actual, expected in zip(
-        unpack_parameters(packed, FEATURES, UNITS), (kernel, recurrent_kernel, bias)
-    ):
-        assert_equal(actual, expected)
+class TestPackParameters:
+    def test_the_stand_in_unpacks_them(self):
+        weights = make_arguments("float32")[3:]
+        unpacked = unpack_parameters(pack_parameters(*weights), FEATURES, UNITS)
+        for actual, expected in zip(unpacked, weights, strict=True):
+            assert_equal(actual, expected)
+
+    def test_equals_keras(self, monkeypatch):
+        """Keras passes the same vector to its cuDNN operation."""
+        packed = []
+
+        def record(input, input_h, input_c, params, **options):
+            packed.append(params)
+            outputs = tf.zeros((*input.shape[:2], UNITS))
+            return outputs, input_h, input_c, None, None
+
+        weights = make_arguments("float32")[3:]
+        layer = keras.layers.LSTM(UNITS)
+        layer.build((BATCH, TIME, FEATURES))
+        layer.set_weights(weights)
+        devices = [tf.config.LogicalDevice("/device:GPU:0", "GPU")]
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: devices)
+        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", record)
+        layer(tf.zeros((BATCH, TIME, FEATURES)))
+        assert_equal(pack_parameters(*weights), packed[0])
 
 
 @pytest.fixture
 def tensor_float_32():
-    """Function that switches TF32 on or off, until the end of the test."""
+    """Function that switches TF32 on or off until the end of the test."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     yield tf.config.experimental.enable_tensor_float_32_execution
     tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-# (dtype, TF32, tolerance): the portable loop in float64 is the measure.
-PRECISIONS = [
-    ("float64", False, 1e-9),
-    ("float32", False, 1e-4),
-    ("float32", True, 1e-2),
-    ("bfloat16", False, 5e-2),
-    ("float16", False, 2e-2),
-]
-
-
 @pytest.mark.gpu
-@pytest.mark.parametrize(("dtype", "tf32", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize(
+    "dtype,tf32,tolerance",
+    [
+        ("float64", False, 1e-9),
+        ("float32", False, 1e-4),
+        ("float32", True, 1e-2),
+        ("bfloat16", False, 5e-2),
+        ("float16", False, 2e-2),
+    ],
+)
 class TestOnGPU:
-    """The operation itself, through `ops.lstm`."""
-
-    def measure(self, arguments, lengths):
-        """The portable loop, in float64 from the same rounded numbers, in the dtypes asked for."""
-        exact = with_gradients(lstm_portable, [tf.cast(a, "float64") for a in arguments], lengths)
-        dtypes = [arguments[0], arguments[1], arguments[1], *arguments]
-        return [tf.cast(value, like.dtype) for value, like in zip(exact, dtypes, strict=True)]
-
-    def cudnn(self, *arguments, **options):
-        *tensors, lengths = arguments
-        return ops.lstm(
-            *tensors, lengths=lengths, time_major=True, implementation="cudnn", **options
-        )
-
-    @pytest.mark.parametrize("lengths", [None, LENGTHS, (9, 9, 9, 9)])
+    @MASKS
     @pytest.mark.parametrize("training", [True, False])
-    def test_equals_portable(self, dtype, tf32, tolerance, lengths, training, tensor_float_32):
+    def test_equals_portable(self, dtype, tf32, tolerance, mask, training, tensor_float_32):
         tensor_float_32(tf32)
         arguments = make_arguments(dtype)
 
-        # A function of its own: kernels keep what they set up, TF32 or not, for a shape.
+        # One function per test, since kernels cache their setup, TF32 included, per shape.
         @tf.function
         def compute(*arguments):
-            return with_gradients(self.cudnn, list(arguments), lengths, training=training)
+            return results_and_gradients(cudnn, arguments, mask=mask, training=training)
 
-        assert_same(compute(*arguments), self.measure(arguments, lengths), tolerance)
+        assert_all_close(compute(*arguments), reference(arguments, mask=mask), tolerance)
 
     @pytest.mark.parametrize("training", [True, False])
     def test_windows_of_changing_length(self, dtype, tf32, tolerance, training, tensor_float_32):
         tensor_float_32(tf32)
-        inputs, h, c, *weights = make_arguments(dtype, timesteps=30)
-        traces = []
+        inputs, h, c, *weights = arguments = make_arguments(dtype, time=30)
+        state = tf.TensorSpec((None, UNITS), h.dtype)
 
         @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, None, FEATURES), inputs.dtype),
-                tf.TensorSpec((None, UNITS), h.dtype),
-                tf.TensorSpec((None, UNITS), c.dtype),
-            ]
+            input_signature=[tf.TensorSpec((None, None, FEATURES), inputs.dtype), state, state]
         )
         def window(inputs, h, c):
-            traces.append(1)
-            return self.cudnn(inputs, h, c, *weights, None, training=training)
+            return cudnn(inputs, h, c, *weights, training=training)
 
         outputs, start = [], 0
         for length in (7, 1, 12, 7, 3):
-            some, h, c = window(inputs[start : start + length], h, c)
-            outputs.append(some)
+            output, h, c = window(inputs[:, start : start + length], h, c)
+            outputs.append(output)
             start += length
-        assert len(traces) == 1
-        expected = self.measure(make_arguments(dtype, timesteps=30), None)[:3]
-        for name, value, reference in zip(NAMES, (tf.concat(outputs, 0), h, c), expected):
-            assert_close(value, reference, tolerance, name)
+        expected = portable(*[tf.cast(argument, "float64") for argument in arguments])
+        assert_all_close([tf.concat(outputs, axis=1), h, c], expected, tolerance)
 
     def test_full_rows_then_padded_rows(self, dtype, tf32, tolerance, tensor_float_32):
         tensor_float_32(tf32)
         arguments = make_arguments(dtype)
 
-        @tf.function(reduce_retracing=True)
-        def compute(lengths):
-            return with_gradients(self.cudnn, arguments, lengths)
+        @tf.function
+        def compute(mask):
+            return results_and_gradients(cudnn, arguments, mask=mask)
 
-        for lengths in ((9, 9, 9, 9), LENGTHS, (1, 2, 3, 9), (9, 9, 9, 9)):
-            actual = compute(tf.constant(lengths))
-            assert_same(actual, self.measure(arguments, lengths), tolerance)
+        for mask in (np.ones((BATCH, TIME), bool), RIGHT_PADDED, ANY_MASK):
+            actual = compute(tf.constant(mask))
+            assert_all_close(actual, reference(arguments, mask=mask), tolerance)
