@@ -4,7 +4,7 @@ r"""Trains a model without each of its parts in turn, as in the paper's table 4.
   python -m trainers.ablation --data_dir=FOLDER --preset=ptb_small --epochs=40 --seeds=141,1882
   python -m trainers.ablation --preset=demo --rows=full,no_ar_tar --processes=2
 
-Regularization helps only a model that overfits, which small texts achieve within few epochs:
+Regularization helps only where a model overfits; on a small text this takes few epochs:
 
   python -m trainers.ablation --data_dir=FOLDER --preset=ptb_small --max_train_tokens=100000 \
       --embedding_dim=100 --hidden_dim=200 --bptt=35 --batch_size=20 --epochs=40 \

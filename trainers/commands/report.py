@@ -1,4 +1,4 @@
-"""`python -m trainers.report`."""
+"""The work of `trainers.report`."""
 
 import math
 import pathlib
@@ -22,7 +22,7 @@ _DEFAULT_CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}
 
 
 def main():
-    """Reads the runs and writes the page."""
+    """Reads the runs and writes the report."""
     if not FLAGS.workdir or not all(FLAGS.workdir):
         raise UserError("--workdir is required: the folder of a trained run.")
     folders = [RunFolder(workdir) for workdir in FLAGS.workdir]
@@ -35,7 +35,7 @@ def main():
         runs.append(_read_run(name, folder))
     if len({run["vocabulary"] for run in runs}) > 1:
         raise UserError(
-            "The runs of a page must have the same vocabulary, or their perplexities cannot be "
+            "The runs of a report must have the same vocabulary, or their perplexities cannot be "
             f"compared. Received: --workdir={', '.join(FLAGS.workdir)}"
         )
     curves, missing = None, "no run has been validated yet"

@@ -1,4 +1,4 @@
-"""`python -m trainers.verify`."""
+"""The work of `trainers.verify`."""
 
 import platform
 

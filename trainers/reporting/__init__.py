@@ -1,4 +1,4 @@
-"""The report: one HTML page about trained runs."""
+"""The HTML report on trained runs."""
 
 from trainers.reporting.page import curves_svg, render_page
 from trainers.reporting.stages import read_cache_settings, read_stages

@@ -1,4 +1,4 @@
-"""The words that cost a model most, and those that gain and lose by the continuous cache."""
+"""The loss of each word of a text, with and without the continuous cache."""
 
 import dataclasses
 
