@@ -3,8 +3,8 @@
   python -m serving.export --workdir=runs/ptb --output=exported    # writes exported/ptb/1
   python -m serving.export --output=exported                       # the bundled model
 
-Exports the best weights of the run (averaged, if averaging had begun) and the vocabulary, with the
-signatures score, score_tokens, next_word, step and generate. A version that exists is never
+Exports the best weights of the run (averaged, if averaging had started) and its vocabulary, with
+the signatures score, score_tokens, next_word, step and generate. Existing versions are never
 overwritten.
 """
 
@@ -19,20 +19,20 @@ from trainers import cli
 def main():
     """Parses the command line and exports."""
     flags.DEFINE_string("workdir", None, "run folder (default: the bundled model)")
-    flags.DEFINE_string("output", None, "folder of all models", required=True)
+    flags.DEFINE_string("output", None, "folder for all models", required=True)
     flags.DEFINE_string("name", None, "name of the model (default: the name of the run folder)")
     flags.DEFINE_integer("version", None, "version (default: one more than the highest)", 1)
     flags.DEFINE_enum(
         "dtype",
         "float32",
         ["float32", "bfloat16"],
-        "dtype of the weights and matmuls; bfloat16 is for processors that support it",
+        "dtype of weights and matmuls; bfloat16 needs a processor with bfloat16 instructions",
     )
     flags.DEFINE_bool("warmup", True, "write warm-up requests")
     with cli.section("Limits of a request"):
         for limit in dataclasses.fields(Limits):
             flags.DEFINE_integer(limit.name, limit.default, limit.metadata["help"], 1, 2**31 - 1)
-    cli.main("serving.commands.export", __doc__)
+    cli.main("serving.saved_model", __doc__)
 
 
 if __name__ == "__main__":

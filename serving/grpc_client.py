@@ -1,13 +1,21 @@
-"""A client of the signatures of an exported model, by gRPC."""
+"""A gRPC client for exported models, and the command `serving.client`."""
 
+import itertools
 import json
+import os
+import pathlib
+import sys
 from typing import NamedTuple
 
 import grpc
 import numpy as np
 import tensorflow as tf
+from absl import flags
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from trainers.errors import UserError
+
+FLAGS = flags.FLAGS
 _RETRY_POLICY = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
@@ -25,7 +33,7 @@ _OPTIONS = [
 
 
 class Score(NamedTuple):
-    """The score of a text: the outputs of the signature `score`."""
+    """The score of a text, as returned by the signature `score`."""
 
     log_probability: float
     num_tokens: int
@@ -34,20 +42,20 @@ class Score(NamedTuple):
 
 
 class Client:
-    """A client of one model on TensorFlow Serving or `serving.local`.
+    """Queries one model on TensorFlow Serving or `serving.local`.
 
-    Texts are strings, or bytes in UTF-8. Requests wait until the server is ready and are retried
-    while it is UNAVAILABLE. A client may be shared by threads, and used as a context manager.
+    Texts are strings or UTF-8 bytes. Requests wait until the server is ready, and are retried
+    while it is unavailable. A client is a context manager and may be shared by threads.
 
     Args:
         server: `"host:port"`. Defaults to `"localhost:8500"`.
-        model: name of the model. Defaults to the bundled model.
-        version: version of the model. Defaults to the server's latest.
-        deadline: seconds for each request, retries included. Defaults to 30.
+        model: Name of the model. Defaults to the bundled model.
+        version: Version of the model. Defaults to the server's latest.
+        deadline: Seconds for each request, retries included. Defaults to 30.
         credentials: `grpc.ChannelCredentials` for TLS. Defaults to no encryption.
 
     Raises:
-        grpc.RpcError: from every method, if the server does not answer or rejects the request.
+        grpc.RpcError: From every method, if the server does not answer or rejects the request.
     """
 
     def __init__(
@@ -71,7 +79,7 @@ class Client:
         self._channel.close()
 
     def score(self, texts):
-        """Scores texts, each with an `<eos>` at its end; returns a list of `Score`."""
+        """Scores texts, each followed by an `<eos>`. Returns a list of `Score`."""
         outputs = self._predict("score", text=(texts, tf.string))
         return [Score(*row) for row in zip(*(outputs[name].tolist() for name in Score._fields))]
 
@@ -79,10 +87,10 @@ class Client:
         """Scores token ids.
 
         Args:
-            token_ids: list of lists of integers.
+            token_ids: List of lists of integers.
 
         Returns:
-            list of float32 arrays: the log-probability of each token after an `<eos>` and the
+            A list of float32 arrays: the log-probability of each token, given an `<eos>` and the
             tokens before it.
         """
         lengths = [len(row) for row in token_ids]
@@ -95,27 +103,27 @@ class Client:
         return [row[:n] for row, n in zip(outputs["log_probabilities"], lengths)]
 
     def next_word(self, texts, k=5):
-        """Returns a list of the `k` most likely `(word, log_probability)` for each text."""
+        """Returns, for each text, the k most likely next words as `(word, log_probability)`."""
         outputs = self._predict(
             "next_word", text=(texts, tf.string), k=([k] * len(texts), tf.int32)
         )
-        # In a batch with another client's request, there may be more columns.
+        # If the server batches requests, there may be more columns than k.
         return [
             [(word.decode(), value) for word, value in zip(words[:k], values[:k]) if word]
             for words, values in zip(outputs["words"], outputs["log_probabilities"].tolist())
         ]
 
     def step(self, token_ids, state):
-        """Reads one word of each text.
+        """Reads the next word of each text.
 
         Args:
-            token_ids: list of integers. A text begins with the id of `<eos>`.
-            state: zeros (batch_size, state_size) at the beginning of a text, then the state that
-                the previous step returned.
+            token_ids: List of integers. A text begins with the id of `<eos>`.
+            state: Array of shape `(batch_size, state_size)`: zeros at the beginning of a text, then
+                the state returned by the previous call.
 
         Returns:
-            `(log_probabilities, state)`: float32 arrays (batch_size, vocabulary_size), of the next
-            words, and (batch_size, state_size).
+            `(log_probabilities, state)`: float32 arrays of shape `(batch_size, vocabulary_size)`,
+            for the word after this one, and `(batch_size, state_size)`.
         """
         outputs = self._predict("step", token_ids=(token_ids, tf.int32), state=(state, tf.float32))
         return outputs["log_probabilities"], outputs["next_state"]
@@ -124,15 +132,17 @@ class Client:
         """Continues prompts.
 
         Args:
-            prompts: list of texts; an empty one begins a line.
-            max_words: the largest number of words to add. Defaults to 100.
-            temperature: divisor of the logits; 0 takes the most likely words. Defaults to 1.
-            top_k: sample from the `top_k` most likely words. Defaults to 0, all words.
-            top_p: sample from the fewest words whose probabilities sum to `top_p`. Defaults to 1.
-            seed: seed of the samples. Defaults to 0.
+            prompts: List of texts. An empty text starts a new line.
+            max_words: Maximum number of words to add. Defaults to 100.
+            temperature: Divisor of the logits. 0 always selects the most likely word. Defaults to
+                1.
+            top_k: Sample from the k most likely words, or 0 for all words. Defaults to 0.
+            top_p: Sample from the smallest set of most likely words whose probabilities sum to at
+                least this value. Defaults to 1, all words.
+            seed: Non-negative integer. Defaults to 0.
 
         Returns:
-            list of strings, the prompts and their continuations.
+            A list of strings: each prompt and its continuation.
         """
         rows = len(prompts)
         outputs = self._predict(
@@ -156,3 +166,41 @@ class Client:
             request.model_spec.version.value = self._version
         response = self._stub.Predict(request, timeout=self._deadline, wait_for_ready=True)
         return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+
+
+def main(action=None, *texts):
+    """Runs `serving.client`."""
+    actions = {"score": _score, "next": _next, "generate": _generate}
+    if action not in actions:
+        raise UserError(f"Expected one of {', '.join(actions)}. Received: {action}. See --help.")
+    # Not decoded: the server reports invalid UTF-8.
+    lines = map(os.fsencode, texts) if texts else (s.rstrip(b"\r\n") for s in sys.stdin.buffer)
+    roots = FLAGS.root_certificates and pathlib.Path(FLAGS.root_certificates).read_bytes()
+    credentials = grpc.ssl_channel_credentials(roots) if FLAGS.tls else None
+    arguments = FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.deadline, credentials
+    try:
+        with Client(*arguments) as client:
+            actions[action](client, lines)
+    except grpc.RpcError as error:
+        raise UserError(f"{FLAGS.server}: {error.code().name}: {error.details()}") from None
+
+
+def _score(client, lines):
+    while batch := list(itertools.islice(lines, FLAGS.batch_size)):
+        for line, score in zip(batch, client.score(batch)):
+            counts = f"{score.num_tokens}\t{score.num_unknown}"
+            text = "\t" + line.decode().replace("\t", " ") if FLAGS.text else ""
+            row = f"{score.log_probability:.6f}\t{counts}\t{score.perplexity:.3f}{text}"
+            print(row, flush=True)
+
+
+def _next(client, lines):
+    for line in lines:
+        (words,) = client.next_word([line], FLAGS.k)
+        print("\t".join(word for word, _ in words), flush=True)
+
+
+def _generate(client, lines):
+    options = FLAGS.max_words, FLAGS.temperature, FLAGS.top_k, FLAGS.top_p, FLAGS.seed
+    for line in lines:
+        print(*client.generate([line], *options), flush=True)

@@ -1,4 +1,4 @@
-"""Limits on the size of a request."""
+"""Limits of a request."""
 
 import dataclasses
 
@@ -9,9 +9,10 @@ def _limit(default, meaning):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The largest request that an exported model accepts, which bounds its memory and time.
+    """The largest request that an exported model accepts.
 
-    The limits are part of the exported graph. Each one is a positive integer below 2**31.
+    The limits are part of the exported graph and bound its memory and time. Each is a positive
+    integer below 2**31.
 
     Example:
 
@@ -19,10 +20,8 @@ class Limits:
     256
     """
 
-    max_batch_size: int = _limit(256, "largest number of rows of a request")
-    max_text_bytes: int = _limit(65_536, "largest number of bytes of a text")
-    max_text_words: int = _limit(
-        1024, "largest number of words of a text, and of columns of `token_ids`"
-    )
-    max_words: int = _limit(1024, "largest `max_words` of `generate`")
-    max_k: int = _limit(1000, "largest `k` of `next_word`")
+    max_batch_size: int = _limit(256, "maximum number of rows in a request")
+    max_text_bytes: int = _limit(65_536, "maximum number of bytes in a text")
+    max_text_words: int = _limit(1024, "maximum number of words in a text")
+    max_words: int = _limit(1024, "maximum number of words that generate adds")
+    max_k: int = _limit(1000, "maximum number of words that next_word returns")

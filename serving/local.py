@@ -3,8 +3,8 @@
   python -m serving.local --model_path=exported/ptb
   python -m serving.local                              # the bundled model
 
-Answers Predict and GetModelMetadata by gRPC, and predict and status by REST, until Ctrl-C. The
-highest version is served. There is no batching, authentication or encryption.
+Serves the highest version over gRPC and REST until Ctrl-C, without batching, authentication or
+encryption.
 """
 
 from absl import flags
@@ -15,14 +15,14 @@ from trainers import cli
 def main():
     """Parses the command line and serves."""
     flags.DEFINE_string(
-        "model_path", None, "folder of a model, NAME or NAME/VERSION (default: the bundled model)"
+        "model_path", None, "exported folder, NAME or NAME/VERSION (default: the bundled model)"
     )
     flags.DEFINE_string("model_name", None, "name of the model (default: the name of its folder)")
     flags.DEFINE_string("host", "127.0.0.1", "address to listen on")
-    flags.DEFINE_integer("port", 8500, "port of gRPC; 0: any free port", 0, 65535)
-    flags.DEFINE_integer("rest_api_port", 8501, "port of REST; 0: any free port", 0, 65535)
-    flags.DEFINE_integer("max_request_bytes", 16 * 2**20, "largest size of a request", 1)
-    cli.main("serving.commands.local", __doc__)
+    flags.DEFINE_integer("port", 8500, "gRPC port, or 0 for any free port", 0, 65535)
+    flags.DEFINE_integer("rest_api_port", 8501, "REST port, or 0 for any free port", 0, 65535)
+    flags.DEFINE_integer("max_request_bytes", 16 * 2**20, "maximum size of a request", 1)
+    cli.main("serving.server", __doc__)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ _MAX_WINDOW_LOGITS = 2**24
 class Network:
     """A copy of a language model's layers in the dtype of the export.
 
-    States are `[[h, c]] * num_layers`, as in `AWDLSTM`. Token ids and outputs are time-major.
-    Calls must be traced inside `awd_keras.ops.portable_kernels()`.
+    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. The calls must be traced inside
+    `awd_keras.ops.portable_kernels()`.
 
     Args:
-        model: an `AWDLSTMLanguageModel`, which is left unchanged.
+        model: An `AWDLSTMLanguageModel`, which is left unchanged.
         dtype: `"float32"` or `"bfloat16"`, the dtype of the weights and matmuls.
     """
 
@@ -25,44 +25,39 @@ class Network:
         layers = type(model).from_config({**model.get_config(), "dtype": dtype})
         layers.set_weights(model.get_weights())
         self._backbone, self._decoder = layers.backbone, layers.decoder
-        matrices = layers.weights
+        self.vocabulary_size = self._backbone.vocabulary_size
+        state_shapes = tf.nest.flatten(self._backbone.initial_state(1))
+        self._state_sizes = [state.shape[1] for state in state_shapes]
+        self.state_size = sum(self._state_sizes)
+
+        weights, matrix = layers.weights, self._decoder.matrix
         self._columns = None
         if dtype == "float32":
-            # With few rows, a float32 matmul by a transposed matrix is several times slower on a
-            # CPU, so the softmax reads its matrix from a transposed copy.
-            self._columns = tf.Variable(tf.transpose(self._decoder.matrix), trainable=False)
+            # A float32 matmul of a few rows by a transposed matrix is several times slower on a
+            # CPU, so the softmax has its matrix the other way round.
+            self._columns = tf.Variable(tf.transpose(matrix), trainable=False)
             if not self._backbone.tie_weights:
-                matrices = [w for w in matrices if w is not self._decoder.matrix]
-        self.variables = [weight.value for weight in matrices]
+                weights = [weight for weight in weights if weight is not matrix]
+        self.variables = [weight.value for weight in weights]
         if self._columns is not None:
             self.variables.append(self._columns)
 
-    @property
-    def vocabulary_size(self):
-        """Number of words."""
-        return self._backbone.vocabulary_size
-
-    @property
-    def state_size(self):
-        """Number of values in the states of a row, h and c of all layers."""
-        return sum(self._state_sizes())
-
     def read(self, token_ids, states):
-        """Reads words; with one time step known in advance, without any loop.
+        """Reads words. A single time step that is known when tracing runs no loop.
 
         Args:
-            token_ids: int32 tensor (timesteps, batch_size), at least one time step.
-            states: the states before them.
+            token_ids: int32 tensor of shape `(timesteps, batch_size)`, with at least one time step.
+            states: The states before these words.
 
         Returns:
-            `(outputs, states)`: (timesteps, batch_size, units) for `logits`, and the states after
-            the last time step.
+            `(outputs, states)`: the inputs of `logits`, of shape `(timesteps, batch_size, units)`,
+            and the states after the last time step.
         """
         _, outputs, states = self._backbone(token_ids, states, time_major=True)
         return outputs, states
 
     def logits(self, outputs):
-        """Returns float32 logits (..., vocabulary_size) of outputs (..., units)."""
+        """Returns float32 logits of shape `(..., vocabulary_size)`."""
         if self._columns is None:
             return self._decoder(outputs)
         # The decoder transposes the matrix again, and the graph optimizer removes both.
@@ -73,54 +68,51 @@ class Network:
         """Reads texts from the zero state.
 
         Args:
-            token_ids: int32 tensor (batch_size, timesteps).
-            lengths: int32 tensor (batch_size,), the number of words in each row.
+            token_ids: int32 tensor of shape `(batch_size, timesteps)`.
+            lengths: int32 tensor of shape `(batch_size,)`, the number of words in each row.
 
         Returns:
-            the states after the last word of each row.
+            The states after the last word of each row.
         """
         token_ids = transposed_ids(token_ids)
-        batch_size = tf.shape(token_ids)[1]
-        width = self._window_width(batch_size)
+        width = self._window_width(token_ids)
 
         def read_window(start, states):
-            # A window ends where a row ends: its states are final.
+            # Each row ends at the end of a window, after which its states are kept.
             is_active = start < lengths
-            end = tf.reduce_min(tf.where(is_active, lengths, start + width))
-            end = tf.minimum(end, start + width)
-            _, new_states = self.read(token_ids[start:end], states)
+            ends = tf.where(is_active, tf.minimum(lengths, start + width), start + width)
+            end = tf.reduce_min(ends)
+            _, new = self.read(token_ids[start:end], states)
             is_active = is_active[:, tf.newaxis]
-            states = tf.nest.map_structure(
-                lambda new, old: tf.where(is_active, new, old), new_states, states
+            return end, tf.nest.map_structure(
+                lambda new, old: tf.where(is_active, new, old), new, states
             )
-            return end, states
 
-        _, states = tf.while_loop(
+        return tf.while_loop(
             lambda start, _: tf.reduce_any(start < lengths),
             read_window,
-            (tf.constant(0), self.zero_states(batch_size)),
+            (tf.constant(0), self._zero_states(token_ids)),
             parallel_iterations=1,
-        )
-        return states
+        )[1]
 
     def log_probabilities(self, inputs, targets, lengths):
         """Scores texts from the zero state, in windows of bounded size.
 
         Args:
-            inputs: int32 tensor (batch_size, timesteps), the word before each target.
-            targets: int32 tensor (batch_size, timesteps).
-            lengths: int32 tensor (batch_size,), the number of targets in each row.
+            inputs: int32 tensor of shape `(batch_size, timesteps)`, the word before each target.
+            targets: int32 tensor of shape `(batch_size, timesteps)`.
+            lengths: int32 tensor of shape `(batch_size,)`, the number of targets in each row.
 
         Returns:
-            float32 tensor (batch_size, timesteps), 0 for padding.
+            float32 tensor of shape `(batch_size, timesteps)`, 0 for padding.
         """
         inputs, targets = transposed_ids(inputs), transposed_ids(targets)
-        timesteps, batch_size = tf.unstack(tf.shape(inputs))
-        width = self._window_width(batch_size)
+        timesteps = tf.shape(inputs)[0]
+        width = self._window_width(inputs)
 
         def read_window(start, states, scores):
             outputs, states = self.read(inputs[start : start + width], states)
-            # Padding may be most of a batch, and the softmax skips it.
+            # Padding may be most of a batch, and never reaches the softmax.
             steps = tf.range(start, tf.minimum(start + width, timesteps))
             positions = tf.cast(tf.where(steps[:, tf.newaxis] < lengths), tf.int32)
             logits = self.logits(tf.gather_nd(outputs, positions))
@@ -129,30 +121,26 @@ class Network:
             values = tf.gather(logits, words, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             return start + width, states, tf.tensor_scatter_nd_update(scores, positions, values)
 
-        _, _, scores = tf.while_loop(
+        scores = tf.while_loop(
             lambda start, *_: start < timesteps,
             read_window,
-            (tf.constant(0), self.zero_states(batch_size), tf.zeros((timesteps, batch_size))),
+            (tf.constant(0), self._zero_states(inputs), tf.zeros(tf.shape(inputs))),
             parallel_iterations=1,
-        )
+        )[2]
         return tf.transpose(scores)
 
-    def zero_states(self, batch_size):
-        """Returns the states at the beginning of texts."""
-        return self._backbone.initial_state(batch_size)
-
     def pack(self, states):
-        """Concatenates states to a tensor (batch_size, state_size)."""
+        """Concatenates states to a tensor of shape `(batch_size, state_size)`."""
         return tf.concat(tf.nest.flatten(states), axis=1)
 
     def unpack(self, packed):
-        """Splits a tensor (batch_size, state_size) into states."""
-        parts = tf.split(packed, self._state_sizes(), axis=1)
+        """Splits a tensor of shape `(batch_size, state_size)` into states."""
+        parts = tf.split(packed, self._state_sizes, axis=1)
         return [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
 
-    def _state_sizes(self):
-        return [part.shape[1] for part in tf.nest.flatten(self.zero_states(1))]
+    def _zero_states(self, token_ids):
+        return self._backbone.initial_state(tf.shape(token_ids)[1])
 
-    def _window_width(self, batch_size):
+    def _window_width(self, token_ids):
         words = max(1, min(_MAX_WINDOW_WORDS, _MAX_WINDOW_LOGITS // self.vocabulary_size))
-        return tf.maximum(1, words // tf.maximum(batch_size, 1))
+        return tf.maximum(1, words // tf.maximum(tf.shape(token_ids)[1], 1))

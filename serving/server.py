@@ -1,12 +1,15 @@
-"""A development server of exported models, in the protocols of TensorFlow Serving.
+"""A development server for exported models, and the command `serving.local`.
 
-It answers Predict by gRPC, and predict and status by REST, and nothing else.
+It implements the parts of TensorFlow Serving's API that the clients of an export need: Predict over
+gRPC, and predict and status over REST.
 """
 
+import contextlib
 import json
 import math
 import pathlib
 import re
+import tempfile
 import threading
 from concurrent import futures
 
@@ -14,30 +17,51 @@ import grpc
 import numpy as np
 import tensorflow as tf
 import werkzeug
+from absl import flags
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from serving.saved_model import existing_versions
+from serving.saved_model import BUNDLED, existing_versions, export_saved_model
 from trainers.errors import UserError
+from trainers.training.factory import load_model
 
+FLAGS = flags.FLAGS
 _THREADS = 8
 _ROUTE = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(:predict)?")
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def main():
+    """Runs `serving.local`."""
+    with contextlib.ExitStack() as stack:
+        path = FLAGS.model_path
+        if path is None:
+            path = stack.enter_context(tempfile.TemporaryDirectory())
+            model, vocabulary, _ = load_model(dtype="float32")
+            path = export_saved_model(model, vocabulary, path, BUNDLED, warmup=False)
+        ports = FLAGS.port, FLAGS.rest_api_port
+        server = Server(path, FLAGS.model_name, FLAGS.host, *ports, FLAGS.max_request_bytes)
+        stack.enter_context(server)
+        print(f"model {server.name}, version {server.version}; for development only")
+        print(f"gRPC: {server.grpc_address}\nREST: {server.rest_url}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.wait()
+
+
 class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Serves one version of a model while a `with` block runs.
+    """A context manager that serves one version of a model.
 
     Args:
-        model_path: folder of a model, whose highest version is served, or of a version.
-        model_name: name of the model. Defaults to the name of its folder.
-        host: address to listen on. Defaults to the loopback address.
-        grpc_port, rest_port: ports. Default to 0, any free port.
-        max_request_bytes: largest size of a request. Defaults to 16 MiB.
+        model_path: The folder of a model, whose highest version is served, or of a version.
+        model_name: Name of the model. Defaults to the name of its folder.
+        host: Address to listen on. Defaults to the loopback address.
+        grpc_port: Port of gRPC. Defaults to 0, any free port.
+        rest_port: Port of REST. Defaults to 0, any free port.
+        max_request_bytes: Maximum size of a request. Defaults to 16 MiB.
 
     Raises:
-        UserError: if the folder has no model, or gRPC cannot listen on its port.
+        UserError: If the folder has no model, or the port of gRPC is taken.
     """
 
     def __init__(
@@ -56,7 +80,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         options = {
             "grpc.max_receive_message_length": max_request_bytes,
             "grpc.max_send_message_length": -1,
-            "grpc.so_reuseport": 0,  # or a second server could take the same port
+            "grpc.so_reuseport": 0,  # otherwise two servers can share a port
         }
         executor = futures.ThreadPoolExecutor(_THREADS)
         self._grpc = grpc.server(executor, options=list(options.items()))
@@ -80,7 +104,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._grpc.stop(grace=1).wait()
 
     def wait(self):
-        """Blocks until the server stops or Ctrl-C."""
+        """Blocks until the server stops."""
         self._grpc.wait_for_termination()
 
     def Predict(self, request, context):  # noqa: N802 (named by the protocol)
@@ -95,7 +119,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         return predict_pb2.PredictResponse(model_spec=spec, outputs=tensors)
 
     def _parse(self, tensor, dtype):
-        # A few bytes can describe a huge tensor: the last value stands for all that follow.
+        # A small message can describe a huge tensor, because its last value is repeated.
         shape = [abs(dim.size) for dim in tensor.tensor_shape.dim]
         if math.prod(shape) > self._max_request_bytes:
             raise _invalid(f"A tensor of shape {shape} is too large.")
@@ -141,7 +165,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _call(signature, inputs, to_tensor):
-    """Calls a signature with inputs by name; `to_tensor(value, dtype)` converts each of them."""
+    """Calls a signature with a dictionary of inputs, converted by `to_tensor(value, dtype)`."""
     specs = signature.structured_input_signature[1]
     if set(inputs) != set(specs):
         raise _invalid(f"Expected the inputs {sorted(specs)}. Received: {sorted(inputs)}")
@@ -153,13 +177,13 @@ def _call(signature, inputs, to_tensor):
 
 
 def _from_json(body, names):
-    """Returns the inputs by name, and whether the request gave them row by row."""
+    """Returns a dictionary of inputs, and whether the request listed them row by row."""
     by_row = "instances" in body
     inputs = body["instances" if by_row else "inputs"]
     if by_row and isinstance(inputs[0], dict):
         inputs = {name: [row[name] for row in inputs] for name in inputs[0]}
     if not isinstance(inputs, dict):
-        (name,) = names  # the name may be left out if there is only one
+        (name,) = names  # a single input needs no name
         inputs = {name: inputs}
     return inputs, by_row
 

@@ -1,8 +1,8 @@
 """The signatures of an exported model.
 
 Every input and output has a name and the batch as its first dimension, as the batching of
-TensorFlow Serving requires, and each row of the outputs depends on the same row of the inputs
-alone. Texts are read as lines of the training text are: from a zero state, after an `<eos>`.
+TensorFlow Serving requires, and rows are independent. Like lines of the training text, texts are
+read from a zero state, after an `<eos>`.
 """
 
 import math
@@ -14,8 +14,20 @@ from awd_keras.ops.lstm import transposed_ids
 from serving.checks import RequestChecks
 from serving.vocabulary_table import ascii_spaces
 
-SIGNATURES = ("score", "score_tokens", "next_word", "step", "generate")
-DEFAULT_SIGNATURE = "score"
+_INPUTS = {
+    "score": {"text": tf.string},
+    "score_tokens": {"token_ids": tf.int32, "lengths": tf.int32},
+    "next_word": {"text": tf.string, "k": tf.int32},
+    "step": {"token_ids": tf.int32, "state": tf.float32},
+    "generate": {
+        "prompt": tf.string,
+        "max_words": tf.int32,
+        "temperature": tf.float32,
+        "top_k": tf.int32,
+        "top_p": tf.float32,
+        "seed": tf.int64,
+    },
+}
 
 
 class Signatures:
@@ -34,44 +46,33 @@ class Signatures:
         self._checks = RequestChecks(limits, network.vocabulary_size)
 
     def functions(self):
-        """Returns the `tf.function`s of `SIGNATURES` and of `serving_default`, by name."""
-        inputs = {
-            "score": [_vector(tf.string, "text")],
-            "score_tokens": [
-                tf.TensorSpec((None, None), tf.int32, "token_ids"),
-                _vector(tf.int32, "lengths"),
-            ],
-            "next_word": [_vector(tf.string, "text"), _vector(tf.int32, "k")],
-            "step": [
-                _vector(tf.int32, "token_ids"),
-                tf.TensorSpec((None, self._network.state_size), tf.float32, "state"),
-            ],
-            "generate": [
-                _vector(tf.string, "prompt"),
-                _vector(tf.int32, "max_words"),
-                _vector(tf.float32, "temperature"),
-                _vector(tf.int32, "top_k"),
-                _vector(tf.float32, "top_p"),
-                _vector(tf.int64, "seed"),
-            ],
+        """Returns a dictionary of `tf.function`s by the name of their signature."""
+        # All other inputs are vectors.
+        shapes = {
+            ("score_tokens", "token_ids"): (None, None),
+            ("step", "state"): (None, self._network.state_size),
         }
-        functions = {
-            name: tf.function(getattr(self, name), input_signature=inputs[name], autograph=False)
-            for name in SIGNATURES
-        }
-        return {"serving_default": functions[DEFAULT_SIGNATURE], **functions}
+        functions = {}
+        for name, dtypes in _INPUTS.items():
+            specs = [
+                tf.TensorSpec(shapes.get((name, key), (None,)), dtype, key)
+                for key, dtype in dtypes.items()
+            ]
+            method = getattr(self, name)
+            functions[name] = tf.function(method, input_signature=specs, autograph=False)
+        return {"serving_default": functions["score"], **functions}
 
     def score(self, text):
         """Scores texts, each with an `<eos>` at its end.
 
         Args:
-            text: string tensor (batch_size,), UTF-8, words separated by white space.
+            text: String tensor of shape `(batch_size,)`, UTF-8, words separated by white space.
 
         Returns:
-            dictionary of tensors (batch_size,): `log_probability`, float32, the natural logarithm
-            of the probability, minus infinity if there are unknown words and no `<unk>`;
-            `num_tokens`, int32, the number of words and the `<eos>`; `num_unknown`, int32, the
-            number of words outside the vocabulary; `perplexity`, float32,
+            A dictionary of tensors of shape `(batch_size,)`: `log_probability`, float32, the
+            natural logarithm of the probability (minus infinity for unknown words without an
+            `<unk>`); `num_tokens`, int32, the number of words and the `<eos>`; `num_unknown`,
+            int32, the number of words outside the vocabulary; `perplexity`, float32,
             `exp(-log_probability / num_tokens)`.
         """
         (text,) = self._checks.batch(text)
@@ -91,16 +92,16 @@ class Signatures:
         }
 
     def score_tokens(self, token_ids, lengths):
-        """Scores token ids. No `<eos>` is added at the end.
+        """Scores token ids, without an `<eos>` at the end.
 
         Args:
-            token_ids: int32 tensor (batch_size, timesteps).
-            lengths: int32 tensor (batch_size,). What follows the length of a row is padding: it
-                may have any value and is ignored.
+            token_ids: int32 tensor of shape `(batch_size, timesteps)`.
+            lengths: int32 tensor of shape `(batch_size,)`. Ids beyond the length of a row are
+                padding: they may have any value.
 
         Returns:
-            dictionary with `log_probabilities`, float32 tensor (batch_size, timesteps): of each
-            token after an `<eos>` and the tokens before it, and 0 for padding.
+            A dictionary with `log_probabilities`, float32 of shape `(batch_size, timesteps)`: of
+            each token after an `<eos>` and the tokens before it, 0 for padding.
         """
         token_ids, lengths = self._checks.batch(token_ids, lengths)
         token_ids, lengths = self._checks.padded_ids(token_ids, lengths)
@@ -112,15 +113,13 @@ class Signatures:
         """Finds the most likely words after a text.
 
         Args:
-            text: string tensor (batch_size,), UTF-8. After an empty text comes the first word of
-                a line.
-            k: int32 tensor (batch_size,), the number of words, at least 1.
+            text: String tensor of shape `(batch_size,)`, UTF-8. An empty text begins a line.
+            k: int32 tensor of shape `(batch_size,)`, the number of words, at least 1.
 
         Returns:
-            dictionary of tensors (batch_size, largest k), most likely words first and equally
-            likely ones in the order of the vocabulary: `words`, string, and `log_probabilities`,
-            float32. Beyond the `k` of a row they are '' and minus infinity. `<unk>` and `<eos>`
-            may be among the words.
+            A dictionary with `words`, string, and `log_probabilities`, float32, both of shape
+            `(batch_size, largest k)`, most likely words first. Beyond the `k` of a row they are ''
+            and minus infinity. `<unk>` and `<eos>` may be among the words.
         """
         text, k = self._checks.batch(text, k)
         k = self._checks.next_word(k)
@@ -139,13 +138,13 @@ class Signatures:
         """Reads one word and predicts the next one.
 
         Args:
-            token_ids: int32 tensor (batch_size,). A text begins with the id of `<eos>`.
-            state: float32 tensor (batch_size, state_size): zeros at the beginning of a text, then
-                the `next_state` of the step before.
+            token_ids: int32 tensor of shape `(batch_size,)`. A text begins with the id of `<eos>`.
+            state: float32 tensor of shape `(batch_size, state_size)`: zeros at the beginning of a
+                text, then the `next_state` of the step before.
 
         Returns:
-            dictionary of float32 tensors: `log_probabilities` (batch_size, vocabulary_size) and
-            `next_state` (batch_size, state_size).
+            A dictionary with `log_probabilities`, float32 of shape `(batch_size, vocabulary_size)`,
+            and `next_state`, float32 of shape `(batch_size, state_size)`.
         """
         token_ids, state = self._checks.batch(token_ids, state)
         token_ids, state = self._checks.step(token_ids, state)
@@ -159,20 +158,19 @@ class Signatures:
         """Continues prompts until an `<eos>` or a largest number of words.
 
         Args:
-            prompt: string tensor (batch_size,), UTF-8. An empty prompt begins a line.
-            max_words: int32 tensor (batch_size,), the largest number of words to add.
-            temperature: float32 tensor (batch_size,), at least 0: the divisor of the logits. 0
-                takes the most likely word.
-            top_k: int32 tensor (batch_size,): sample from the `top_k` most likely words; 0 for
-                all words.
-            top_p: float32 tensor (batch_size,), in (0, 1]: sample from the fewest words, most
-                likely first, whose probabilities sum to `top_p`; 1 for all words.
-            seed: int64 tensor (batch_size,), at least 0 and below 2**62. The same row gives the
-                same text.
+            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty prompt begins a line.
+            max_words: int32 tensor of shape `(batch_size,)`, the largest number of words to add.
+            temperature: float32 tensor of shape `(batch_size,)`, the divisor of the logits. 0
+                always selects the most likely word.
+            top_k: int32 tensor of shape `(batch_size,)`: sample from the k most likely words, or
+                0 for all words.
+            top_p: float32 tensor of shape `(batch_size,)`: sample from the smallest set of most
+                likely words whose probabilities sum to at least this value.
+            seed: int64 tensor of shape `(batch_size,)`, non-negative. Equal rows give equal texts.
 
         Returns:
-            dictionary with `text`, string tensor (batch_size,): the prompt and the words after
-            it, separated by single spaces, without the `<eos>`.
+            A dictionary with `text`, string of shape `(batch_size,)`: the prompt and the words
+            after it, separated by single spaces, without the `<eos>`.
         """
         prompt, *options = self._checks.batch(prompt, max_words, temperature, top_k, top_p, seed)
         max_words, temperature, top_k, top_p, seed = self._checks.generate(*options)
@@ -189,6 +187,9 @@ class Signatures:
         written = tf.TensorArray(tf.int32, self._max_words, element_shape=(None,))
         written = written.write(0, tf.where(is_active, words, -1))
 
+        def is_needed(count, words, states, is_active, written):
+            return tf.reduce_any(is_active & (count < max_words))
+
         def write_word(count, words, states, is_active, written):
             logits, states = self._read_word(words, states)
             words = draw(logits, count)
@@ -196,10 +197,8 @@ class Signatures:
             written = written.write(count, tf.where(is_active, words, -1))
             return count + 1, words, states, is_active, written
 
-        count, _, _, _, written = tf.while_loop(
-            lambda count, words, states, is_active, _: tf.reduce_any(
-                is_active & (count < max_words)
-            ),
+        count, *_, written = tf.while_loop(
+            is_needed,
             write_word,
             (tf.constant(1), words, states, is_active, written),
             parallel_iterations=1,
@@ -214,12 +213,12 @@ class Signatures:
         return token_ids, lengths, num_unknown
 
     def _read_word(self, token_ids, states):
-        """Logits (batch_size, vocabulary_size) and states after one more word in each row."""
+        """Logits and states after one more word in each row."""
         outputs, states = self._network.read(token_ids[tf.newaxis], states)
         return self._network.logits(outputs[0]), states
 
     def _after_text(self, token_ids, lengths):
-        """Logits (batch_size, vocabulary_size) and states after whole texts."""
+        """Logits and states after whole texts."""
         states = self._network.states_after(self._after_eos(token_ids), lengths + 1)
         last_h, _ = states[-1]
         return self._network.logits(last_h), states
@@ -233,19 +232,15 @@ class Signatures:
         return tf.where(is_end, self._table.eos_id, padded)
 
     def _join(self, prompt, token_ids):
-        """Prompts and the words after them; an id below 0 is not a word."""
+        """Prompts and the words after them, which end at the first negative id."""
         words = tf.strings.join([" ", self._table.decode(token_ids)])
         words = tf.strings.reduce_join(tf.where(token_ids >= 0, words, ""), axis=1)
         prompt = tf.strings.regex_replace(ascii_spaces(prompt), r"[\s\v]+", " ")
         return tf.strings.strip(tf.strings.join([prompt, words]))
 
 
-def _vector(dtype, name):
-    return tf.TensorSpec((None,), dtype, name)
-
-
 def _row_seeds(seed):
-    """The seeds (batch_size, 2) of `trainers.generate`: `sample_seeds(run_seed(seed), [0])`."""
+    """The seeds of `trainers.generate`, of shape `(batch_size, 2)`."""
     low, high = seed & 0x7FFFFFFF, tf.bitwise.right_shift(seed, tf.constant(31, tf.int64))
     seeds = tf.cast(tf.stack([low, high], axis=1), tf.int32)
     return tf.map_fn(lambda row: fold_in(row, 0), seeds)

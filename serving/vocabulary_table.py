@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-# White space outside ASCII in the syntax of RE2. TensorFlow splits at ASCII white space itself.
+# Non-ASCII white space, in RE2 syntax. StringSplitV2 only splits at ASCII white space.
 _WHITE_SPACE = (
     r"[\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 )
@@ -11,20 +11,18 @@ _WHITE_SPACE = (
 class VocabularyTable(tf.Module):
     """A vocabulary inside a graph.
 
-    Texts are split at the same characters as by `str.split`, so that a served text has the same
-    words as in training.
+    It splits texts at the same characters as `str.split`, hence into the same words as in training.
 
     Args:
-        vocabulary: `Vocabulary` with `<eos>`.
+        vocabulary: A `Vocabulary` with `<eos>`.
     """
 
     def __init__(self, vocabulary):
         super().__init__()
         self.eos_id = vocabulary.eos_id
         self.has_unk = vocabulary.unk_id is not None
-        # Without <unk>, unknown words need some id; their number is returned beside the ids.
+        # Without <unk>, unknown words get any valid id; callers check num_unknown.
         self._unk_id = vocabulary.unk_id if self.has_unk else vocabulary.eos_id
-        # The last entry is the empty word.
         self._words = tf.constant([*vocabulary.words, ""])
         ids = tf.range(len(vocabulary), dtype=tf.int64)
         initializer = tf.lookup.KeyValueTensorInitializer(self._words[:-1], ids)
@@ -34,14 +32,14 @@ class VocabularyTable(tf.Module):
         """Splits texts into words and looks up their ids.
 
         Args:
-            text: string tensor (batch_size,), UTF-8.
+            text: String tensor of shape `(batch_size,)`, UTF-8.
 
         Returns:
-            `(token_ids, lengths, num_unknown)`: int32 tensors (batch_size, timesteps), padded with
-            zeros, (batch_size,) and (batch_size,). An unknown word has the id of `<unk>`, or of
-            `<eos>` if the vocabulary has no `<unk>`.
+            `(token_ids, lengths, num_unknown)`: int32 tensors of shapes `(batch_size, timesteps)`,
+            padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
+            `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`.
         """
-        # An empty separator stands for any run of white space.
+        # An empty separator means any run of white space.
         words = tf.raw_ops.StringSplitV2(input=ascii_spaces(text), sep="", maxsplit=-1)
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
         rows = tf.cast(words.indices[:, 0], tf.int32)
@@ -53,11 +51,11 @@ class VocabularyTable(tf.Module):
         return tf.scatter_nd(words.indices, ids, words.shape), lengths, num_unknown
 
     def decode(self, token_ids):
-        """Returns the words of int32 ids; an id below 0 stands for the empty word."""
+        """Returns the words of int32 ids. The word of a negative id is empty."""
         last = self._words.shape[0] - 1
         return tf.gather(self._words, tf.where(token_ids < 0, last, token_ids))
 
 
 def ascii_spaces(text):
-    """Replaces white space outside ASCII by spaces in a string tensor."""
+    """Replaces non-ASCII white space with spaces in a string tensor."""
     return tf.strings.regex_replace(text, _WHITE_SPACE, " ")

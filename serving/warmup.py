@@ -1,4 +1,4 @@
-"""The warm-up requests of an export.
+"""Warm-up requests.
 
 The first request of each signature and batch size is slow. TensorFlow Serving replays the requests
 in `assets.extra/tf_serving_warmup_requests` before a version takes others.
@@ -14,17 +14,17 @@ _WORDS = 20
 
 
 def example_inputs(batch_size, vocabulary, state_size, limits):
-    """Returns valid inputs for each signature.
+    """Returns valid inputs of each signature.
 
     Args:
-        batch_size: number of rows.
+        batch_size: Number of rows.
         vocabulary: `Vocabulary`.
-        state_size: number of values in the state of a row.
-        limits: `Limits`, which the inputs observe: a server does not load a version that rejects
-            one of its own warm-up requests.
+        state_size: Number of values in the state of a row.
+        limits: `Limits`. The inputs are within them, because a server does not load a version that
+            rejects its own warm-up requests.
 
     Returns:
-        dictionary `{signature: {input: array}}`, texts as arrays of `bytes`.
+        A dictionary `{signature: {input: array}}`, with texts as `bytes`.
     """
     width = min(_WORDS, limits.max_text_words)
     token_ids = np.arange(batch_size * width, dtype=np.int32).reshape(batch_size, width)
@@ -37,33 +37,26 @@ def example_inputs(batch_size, vocabulary, state_size, limits):
     def column(value, dtype):
         return np.full(batch_size, value, dtype)
 
+    generate = {
+        "prompt": texts(token_ids[:, :1]),
+        "max_words": column(min(5, limits.max_words), np.int32),
+        "temperature": column(1, np.float32),
+        "top_k": column(20, np.int32),
+        "top_p": column(0.9, np.float32),
+        "seed": column(0, np.int64),
+    }
+    state = np.zeros((batch_size, state_size), np.float32)
     return {
         "score": {"text": texts(token_ids)},
         "score_tokens": {"token_ids": token_ids, "lengths": column(width, np.int32)},
         "next_word": {"text": texts(token_ids), "k": column(min(5, limits.max_k), np.int32)},
-        "step": {
-            "token_ids": token_ids[:, 0],
-            "state": np.zeros((batch_size, state_size), np.float32),
-        },
-        "generate": {
-            "prompt": texts(token_ids[:, :1]),
-            "max_words": column(min(5, limits.max_words), np.int32),
-            "temperature": column(1, np.float32),
-            "top_k": column(20, np.int32),
-            "top_p": column(0.9, np.float32),
-            "seed": np.arange(batch_size, dtype=np.int64),
-        },
+        "step": {"token_ids": token_ids[:, 0], "state": state},
+        "generate": generate,
     }
 
 
 def write_warmup(folder, name, vocabulary, state_size, limits):
-    """Writes requests of every signature in several batch sizes.
-
-    Args:
-        folder: `pathlib.Path` of the version.
-        name: name of the model.
-        vocabulary, state_size, limits: as in `example_inputs`.
-    """
+    """Writes requests of each signature in several batch sizes to the folder of a version."""
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

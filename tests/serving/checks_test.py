@@ -24,11 +24,10 @@ VALID = {
 }
 
 
-def assert_rejected(signature, *parts, tiny=None, **changes):
+def assert_rejected(signature, message, **changes):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        (tiny or exported()).call(signature, **{**VALID[signature], **changes})
-    for part in parts:
-        assert part in caught.value.message
+        exported().call(signature, **{**VALID[signature], **changes})
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -40,9 +39,14 @@ def assert_rejected(signature, *parts, tiny=None, **changes):
         ("next_word", "text", [b"", b"caf\xc3"], "`text` must be valid UTF-8. Row:] [1]"),
         ("next_word", "k", [1, 0], "`k` must be from 1 to 30. Row:] [1] [Received:] [0]"),
         ("next_word", "k", [31, 1], "`k` must be from 1 to 30. Row:] [0] [Received:] [31]"),
-        ("score_tokens", "token_ids", [[1, 2, 3], [-1, 0, 0]], "and below 22. Row:] [1]"),
-        ("score_tokens", "token_ids", [[1, 2, 2**31 - 1], [1, 0, 0]], "and below 22. Row:] [0]"),
-        ("score_tokens", "lengths", [3, -1], "`lengths` must be at least 0"),
+        ("score_tokens", "token_ids", [[1, 2, 3], [-1, 0, 0]], "from 0 to 21. Row:] [1]"),
+        ("score_tokens", "token_ids", [[1, 2, 2**31 - 1], [1, 0, 0]], "from 0 to 21. Row:] [0]"),
+        (
+            "score_tokens",
+            "lengths",
+            [3, -1],
+            "`lengths` must be from 0 to the number of columns. Row:] [1]",
+        ),
         ("score_tokens", "lengths", [4, 3], "Row:] [0] [Received:] [4]"),
         ("score_tokens", "token_ids", [[0] * 51] * 2, "at most 50 columns. Received:] [51]"),
         ("step", "token_ids", [0, -1], "Row:] [1] [Received:] [-1]"),
@@ -52,13 +56,13 @@ def assert_rejected(signature, *parts, tiny=None, **changes):
         ("generate", "prompt", [b"", b"\xc0"], "`prompt` must be valid UTF-8. Row:] [1]"),
         ("generate", "max_words", [10**9, 1], "from 1 to 20. Row:] [0] [Received:] [1000000000]"),
         ("generate", "max_words", [1, 0], "Row:] [1] [Received:] [0]"),
-        ("generate", "temperature", [1, NAN], "`temperature` must be finite and at least 0"),
+        ("generate", "temperature", [1, NAN], "`temperature` must be from 0 to"),
         ("generate", "temperature", [INFINITY, 1], "Row:] [0] [Received:] [inf]"),
         ("generate", "temperature", [1, -0.5], "Row:] [1] [Received:] [-0.5]"),
-        ("generate", "top_k", [-1, 0], "`top_k` must be at least 0"),
+        ("generate", "top_k", [-1, 0], "`top_k` must be from 0 to 2147483647. Row:] [0]"),
         ("generate", "top_p", [0, 1], "`top_p` must be above 0 and at most 1. Row:] [0]"),
         ("generate", "top_p", [1, NAN], "Row:] [1] [Received:] [nan]"),
-        ("generate", "seed", [0, -1], "`seed` must be at least 0 and below 2**62"),
+        ("generate", "seed", [0, -1], "`seed` must be from 0 to 4611686018427387903. Row:] [1]"),
         ("generate", "seed", [2**62, 0], "Row:] [0]"),
     ],
 )
@@ -82,13 +86,6 @@ def test_unequal_numbers_of_rows_and_wrong_ranks(signature, name):
         assert_rejected(signature, "the same number of rows", **{name: value[:1]})
     message = "is not compatible with expected shape"
     assert_rejected(signature, message, **{name: value[np.newaxis, np.newaxis]})
-
-
-def test_unknown_words_without_unk():
-    tiny = exported(has_unk=False)
-    message = "has words outside the vocabulary, which has no <unk>. Row:] [1]"
-    assert_rejected("next_word", message, tiny=tiny, text=["w1", "w1 dog"])
-    assert_rejected("generate", message, tiny=tiny, prompt=["w1", "dog"])
 
 
 def test_the_largest_values_are_accepted():

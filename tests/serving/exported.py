@@ -1,4 +1,4 @@
-"""Tiny models and their exports, created once per process."""
+"""A tiny model and its export, created once per process."""
 
 import atexit
 import dataclasses
@@ -13,7 +13,10 @@ import tensorflow as tf
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
 from serving.limits import Limits
+from serving.network import Network
 from serving.saved_model import export_saved_model
+from serving.signatures import Signatures
+from serving.vocabulary_table import VocabularyTable
 
 LIMITS = Limits(max_batch_size=70, max_text_bytes=5000, max_text_words=50, max_words=20, max_k=30)
 
@@ -57,13 +60,6 @@ class Exported:
         return self.log_probabilities(token_ids)[np.arange(len(targets)), targets].sum()
 
 
-@functools.cache
-def _folder():
-    path = pathlib.Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
-
-
 def make_model(has_unk=True, **arguments):
     """Returns a tiny model with random weights, and its vocabulary."""
     words = [f"w{number}" for number in range(1, 20)]
@@ -77,9 +73,16 @@ def make_model(has_unk=True, **arguments):
     return model, vocabulary
 
 
+def make_signatures(model, vocabulary, dtype="float32"):
+    """Returns the signatures as eager functions, for variants that need no export."""
+    return Signatures(Network(model, dtype), VocabularyTable(vocabulary), LIMITS)
+
+
 @functools.cache
-def exported(dtype="float32", has_unk=True, **arguments):
+def exported():
     """The export of `make_model`."""
-    model, vocabulary = make_model(has_unk, **arguments)
-    path = export_saved_model(model, vocabulary, _folder(), "tiny", dtype=dtype, limits=LIMITS)
+    model, vocabulary = make_model()
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = export_saved_model(model, vocabulary, folder, "tiny", limits=LIMITS)
     return Exported(model, vocabulary, path)

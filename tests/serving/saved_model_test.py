@@ -85,11 +85,8 @@ def test_the_graph_runs_on_every_device():
     assert not [node for node in nodes if "Cudnn" in node.op or "gpu" in node.device.lower()]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_model_is_not_changed(dtype):
-    model, fresh = exported(dtype).model, make_model()[0]
-    assert model.get_config()["dtype"] == fresh.get_config()["dtype"]
-    for weight, expected in zip(model.get_weights(), fresh.get_weights(), strict=True):
+def test_the_model_is_not_changed():
+    for weight, expected in zip(exported().model.weights, make_model()[0].weights, strict=True):
         assert_equal(weight, expected)
 
 
@@ -125,7 +122,7 @@ def test_versions(tmp_path, monkeypatch):
         (folder / name).mkdir(parents=True)
     path = export_saved_model(model, vocabulary, tmp_path, "tiny")
     assert path == folder / "11" and existing_versions(folder) == [9, 10, 11]
-    with pytest.raises(UserError, match="has a version 10 already"):
+    with pytest.raises(UserError, match="already has a version 10"):
         export_saved_model(model, vocabulary, tmp_path, "tiny", version=10)
 
 

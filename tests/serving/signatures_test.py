@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras.generation import TextGenerator
-from tests.serving.exported import exported
+from tests.serving.exported import Exported, exported, make_model, make_signatures
 from tests.test_case import assert_close
 
 # Different white space, unknown words, a written <unk>, no words, a long line.
@@ -22,9 +22,9 @@ TEXTS = [
 OPTIONS = {"max_words": 9, "temperature": 0.8, "top_k": 15, "top_p": 0.9}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
-def tiny(request):
-    return exported(tie_weights=request.param)
+@pytest.fixture(scope="module")
+def tiny():
+    return exported()
 
 
 def generate(tiny, prompts, seeds, **changes):
@@ -43,24 +43,6 @@ class TestScore:
         assert_close(outputs["perplexity"], np.exp(-expected / num_tokens), 1e-5)
         assert outputs["num_tokens"].tolist() == num_tokens
         assert outputs["num_unknown"].tolist() == [0, 0, 0, 1, 0, 1, 1, 15]
-
-    def test_texts_longer_than_a_window(self, monkeypatch):
-        monkeypatch.setattr("serving.network._MAX_WINDOW_WORDS", 24)
-        exported.cache_clear()
-        tiny = exported()
-        exported.cache_clear()
-        outputs = tiny.call("score", text=TEXTS)
-        assert_close(outputs["log_probability"], [tiny.score(text) for text in TEXTS], 1e-5)
-        outputs = tiny.call("next_word", text=TEXTS, k=[1] * len(TEXTS))
-        best = [tiny.log_probabilities(tiny.encode(text))[-1].max() for text in TEXTS]
-        assert_close(outputs["log_probabilities"][:, 0], best, 1e-5)
-
-    def test_unknown_words_without_unk(self):
-        tiny = exported(has_unk=False)
-        outputs = tiny.call("score", text=["w1 w2", "w1 dog", ""])
-        assert outputs["log_probability"][1] == -np.inf and outputs["perplexity"][1] == np.inf
-        assert_close(outputs["log_probability"][0], tiny.score("w1 w2"), 1e-5)
-        assert outputs["num_unknown"].tolist() == [0, 1, 0]
 
 
 class TestScoreTokens:
@@ -163,17 +145,37 @@ class TestEdges:
         assert outputs["log_probabilities"].shape == (2, 0)
 
 
-@pytest.mark.parametrize("tie_weights", [True, False])
-def test_bfloat16_is_close(tie_weights):
-    exact, rounded = (exported(dtype, tie_weights=tie_weights) for dtype in ("float32", "bfloat16"))
-    for signature, inputs in {
-        "score": {"text": TEXTS},
-        "score_tokens": {"token_ids": [[1, 2, 3], [4, 5, 6]], "lengths": [3, 2]},
-        "next_word": {"text": ["w1"], "k": [3]},
-        "step": {"token_ids": [1, 2], "state": exact.zero_state(2)},
-    }.items():
-        expected, outputs = exact.call(signature, **inputs), rounded.call(signature, **inputs)
-        for name, value in outputs.items():
-            if value.dtype == np.float32:
-                assert_close(value, expected[name], 0.05, f"{signature} {name}")
-    assert len(generate(rounded, ["w1"] * 3, [0, 1, 2])) == 3
+class TestVariants:
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05)])
+    @pytest.mark.parametrize("tie_weights", [True, False])
+    def test_dtypes_and_untied_weights(self, tie_weights, dtype, tolerance):
+        model, vocabulary = make_model(tie_weights=tie_weights)
+        signatures = make_signatures(model, vocabulary, dtype)
+        expected = Exported(model, vocabulary, None)
+        scores = signatures.score(tf.constant(TEXTS))["log_probability"]
+        assert_close(scores, [expected.score(text) for text in TEXTS], tolerance)
+        state = tf.zeros((1, 2 * sum(layer.units for layer in model.backbone.lstm_layers)))
+        outputs = signatures.step(tf.constant([2]), state)
+        assert_close(outputs["log_probabilities"], expected.log_probabilities([2]), tolerance)
+
+    def test_texts_longer_than_a_window(self, monkeypatch):
+        monkeypatch.setattr("serving.network._MAX_WINDOW_WORDS", 24)
+        model, vocabulary = make_model()
+        signatures, expected = make_signatures(model, vocabulary), Exported(model, vocabulary, None)
+        scores = signatures.score(tf.constant(TEXTS))["log_probability"]
+        assert_close(scores, [expected.score(text) for text in TEXTS], 1e-5)
+        outputs = signatures.next_word(tf.constant(TEXTS), tf.ones(len(TEXTS), tf.int32))
+        best = [expected.log_probabilities(expected.encode(text))[-1].max() for text in TEXTS]
+        assert_close(outputs["log_probabilities"][:, 0], best, 1e-5)
+
+    def test_unknown_words_without_unk(self):
+        model, vocabulary = make_model(has_unk=False)
+        signatures = make_signatures(model, vocabulary)
+        outputs = signatures.score(tf.constant(["w1 w2", "w1 dog", ""]))
+        assert outputs["log_probability"][1] == -np.inf and outputs["perplexity"][1] == np.inf
+        expected = Exported(model, vocabulary, None).score("w1 w2")
+        assert_close(outputs["log_probability"][0], expected, 1e-5)
+        assert outputs["num_unknown"].numpy().tolist() == [0, 1, 0]
+        message = "has words outside the vocabulary, which has no <unk>. Row:"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            signatures.next_word(tf.constant(["w1", "w1 dog"]), tf.constant([1, 1]))

@@ -1,1 +1,0 @@
-"""What the serving commands do after their flags are parsed."""
