@@ -17,16 +17,7 @@ _FACTS = "facts.json"
 
 
 def write_checkpoint(path, arrays, facts):
-    """Writes a checkpoint in place of the previous one.
-
-    Args:
-        path: The file; its folder is created.
-        arrays: A dictionary of NumPy arrays.
-        facts: A dictionary that JSON can represent.
-
-    Raises:
-        OSError: If the file cannot be written; the previous one remains.
-    """
+    """Writes a dictionary of arrays and one of facts for JSON in place of the previous file."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION, **facts})
@@ -35,13 +26,7 @@ def write_checkpoint(path, arrays, facts):
 
 
 def read_checkpoint(path):
-    """Reads what `write_checkpoint` wrote.
-
-    Args:
-        path: The file.
-
-    Returns:
-        A tuple `(arrays, facts)`.
+    """Returns what `write_checkpoint` wrote, `(arrays, facts)`.
 
     Raises:
         UserError: If the file is missing, corrupt or has another format.
@@ -69,7 +54,7 @@ def read_checkpoint(path):
 
 
 def restore_variables(variables, arrays, path):
-    """Assigns arrays to the variables of the same names.
+    """Assigns arrays to the variables of the same names, all or none.
 
     Args:
         variables: A dictionary of name to variable.
@@ -77,7 +62,7 @@ def restore_variables(variables, arrays, path):
         path: The checkpoint, for messages.
 
     Raises:
-        UserError: If an array is missing or has another shape; nothing is assigned then.
+        UserError: If an array is missing or has another shape.
     """
     for name, variable in variables.items():
         if name not in arrays:
@@ -91,29 +76,19 @@ def restore_variables(variables, arrays, path):
         variable.assign(arrays[name])
 
 
-def weight_names(model):
-    """Returns a dictionary of names in checkpoints to the weights of a model."""
+def weights_by_name(model):
+    """Returns the weights of a model by their names in checkpoints."""
     return {f"weights/{variable.path}": variable for variable in model.weights}
 
 
 def save_weights(path, model, facts):
-    """Writes the current weights of a model.
-
-    Args:
-        path: The file.
-        model: The model.
-        facts: A dictionary that JSON can represent, such as where the weights come from.
-    """
-    arrays = {name: variable.numpy() for name, variable in weight_names(model).items()}
+    """Writes a checkpoint of the current weights, with facts such as where they come from."""
+    arrays = {name: variable.numpy() for name, variable in weights_by_name(model).items()}
     write_checkpoint(path, arrays, facts)
 
 
 def load_weights(path, model):
-    """Restores the weights from a checkpoint of weights or of a whole training state.
-
-    Args:
-        path: The file.
-        model: A model of the same sizes; its weights are changed.
+    """Restores the weights from a checkpoint of weights or of a training state.
 
     Returns:
         The facts saved with them.
@@ -122,5 +97,5 @@ def load_weights(path, model):
         UserError: If the file is corrupt or belongs to another model.
     """
     arrays, facts = read_checkpoint(path)
-    restore_variables(weight_names(model), arrays, path)
+    restore_variables(weights_by_name(model), arrays, path)
     return facts

@@ -21,7 +21,7 @@ from trainers.training.losses import PendingLosses, check_weights, diverged
 from trainers.training.metrics_log import MetricsLog
 from trainers.training.progress import Progress
 from trainers.training.run_folder import RunFolder
-from trainers.training.schedule import learning_rate, momentum, schedule_progress
+from trainers.training.schedule import learning_rate, momentum
 from trainers.training.training_state import TrainingState
 
 # Steps between the exchanges in which workers agree on whether to stop.
@@ -30,31 +30,19 @@ _AGREEMENT_STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended, as in `results.json`.
+    """How a run ended, as in `results.json`."""
 
-    Args:
-        reason: `"finished"` or `"interrupted"`.
-        epochs: Epochs trained, a float if the last one is incomplete.
-        triggered_at_step: Step at which averaging started, or `None`.
-        stopped_at_step: Step at which `stop` ended the run before its last epoch, or `None`.
-        validation: `EvaluationResult` of the best weights; `None` if interrupted.
-        test: The same on the test text; `None` if it was not evaluated.
-    """
-
-    reason: str
-    epochs: float
-    triggered_at_step: int | None
-    stopped_at_step: int | None
-    validation: EvaluationResult | None = None
-    test: EvaluationResult | None = None
+    reason: str  # "finished" or "interrupted"
+    epochs: float  # an int if the last epoch is complete
+    triggered_at_step: int | None  # step at which averaging started
+    stopped_at_step: int | None  # step at which the trigger ended the run before its last epoch
+    validation: EvaluationResult | None = None  # of the best weights; None if interrupted
+    test: EvaluationResult | None = None  # the same; None if it was not evaluated
 
     def to_dict(self):
         """Returns the content of `results.json`."""
         return {
-            "reason": self.reason,
-            "epochs": self.epochs,
-            "triggered_at_step": self.triggered_at_step,
-            "stopped_at_step": self.stopped_at_step,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "validation": self.validation and self.validation.to_dict(),
             "test": self.test and self.test.to_dict(),
         }
@@ -62,32 +50,22 @@ class TrainingResult:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A window of the training text.
+    """A window of the training text."""
 
-    Args:
-        epoch: The epoch, counted from 0.
-        start: Time steps of the text before the window.
-        length: Number of time steps.
-        is_last: Whether the window ends the epoch.
-    """
-
-    epoch: int
-    start: int
-    length: int
-    is_last: bool
+    epoch: int  # counted from 0
+    start: int  # time steps of the text before the window
+    length: int  # number of time steps
+    is_last: bool  # whether the window ends the epoch
 
 
 def training_windows(config, num_steps, epoch=0, position=0):
-    """Generates the windows of a run from a position on, epoch after epoch.
+    """Generates the `Window`s of a run, epoch after epoch.
 
     Args:
         config: `TrainingConfig`.
         num_steps: Time steps of the text in an epoch.
         epoch: Epochs completed.
         position: Time steps of the text completed in the current epoch.
-
-    Yields:
-        A `Window`.
     """
     for current in range(epoch, config.epochs):
         lengths = bptt_windows(
@@ -271,7 +249,8 @@ class _Run:
             self._after_step()  # a validation that was interrupted
         if self.config.initial_run is not None and state.best_loss is None:
             result = self._evaluate_validation()
-            self._update_best(result)
+            state.best_loss = result.loss
+            self._save_best(result)
             self.progress.line(
                 f"starting from the best weights of {self.config.initial_run}: validation "
                 f"perplexity {result.perplexity:.2f}"
@@ -297,7 +276,7 @@ class _Run:
         config, state = self.config, self.state
         start, end = window.start, window.start + window.length
         if config.momentum_min is not None:
-            self.optimizer.optimizer.assign_momentum(momentum(config, self._schedule_progress()))
+            self.optimizer.optimizer.assign_momentum(momentum(config, state, self._num_steps))
         loss, norm, carried = self.train_step(
             tf.constant(self.columns[:, start:end]),
             tf.constant(self.columns[:, start + 1 : end + 1]),
@@ -328,14 +307,8 @@ class _Run:
         if is_check or is_last or self._any_worker(minutes >= self.config.checkpoint_minutes):
             self._save()
 
-    def _schedule_progress(self):
-        state = self.state
-        return schedule_progress(self.config, state.epoch, state.position, self._num_steps)
-
     def _learning_rate(self):
-        state = self.state
-        progress = self._schedule_progress()
-        return learning_rate(self.config, state.epoch, progress, state.num_reductions)
+        return learning_rate(self.config, self.state, self._num_steps)
 
     def _validate(self):
         state = self.state
@@ -345,7 +318,8 @@ class _Run:
         with self.optimizer.averaged_weights():
             result = self._evaluate_validation() if averaging else raw
             if state.best_loss is None or result.loss < state.best_loss:
-                self._update_best(result)
+                state.best_loss = result.loss
+                self._save_best(result)
         if self.workers.is_chief:
             num_averaged = self.optimizer.num_averaged if averaging else None
             self.log.write(state, self._learning_rate(), result, raw, num_averaged)
@@ -408,10 +382,6 @@ class _Run:
 
         return self.evaluator.evaluate(token_ids, batch_size, show)
 
-    def _update_best(self, result):
-        self.state.best_loss = result.loss
-        self._save_best(result)
-
     def _save_best(self, result):
         if self.workers.is_chief:
             facts = {"step": self.state.step, "validation": dataclasses.asdict(result)}
@@ -458,11 +428,7 @@ class _Run:
         return self._result("finished", validation=validation, test=test)
 
     def _result(self, reason, **results):
-        state = self.state
+        state, epochs = self.state, self.log.epochs(self.state)
         return TrainingResult(
-            reason=reason,
-            epochs=self.log.epochs(state),
-            triggered_at_step=state.triggered_at_step,
-            stopped_at_step=state.stopped_at_step,
-            **results,
+            reason, epochs, state.triggered_at_step, state.stopped_at_step, **results
         )

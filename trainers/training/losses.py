@@ -8,7 +8,7 @@ import numpy as np
 from trainers.errors import NonFiniteLossError
 
 # Reading a loss from a GPU waits for its step, so losses are read together: after this many steps,
-# or after this many seconds where a step takes long, so that the display stays current.
+# or after this many seconds if steps are slow, so that the display stays current.
 _READ_INTERVAL = 16
 _READ_SECONDS = 1.0
 
@@ -18,8 +18,8 @@ class PendingLosses:
 
     Args:
         config: `TrainingConfig`.
-        by_time: Whether to read losses after a while, too. Several workers must read at the same
-            step, since a loss that is not finite ends the run.
+        by_time: Whether slow steps are read early. Several workers must read at the same step,
+            because a loss that is not finite ends the run.
     """
 
     def __init__(self, config, by_time=True):
@@ -30,11 +30,7 @@ class PendingLosses:
         self.recent = None
 
     def add(self, state, length, loss, norm):
-        """Adds the loss and the gradient norm (tensors) of the step that follows a state.
-
-        Returns:
-            Whether it is time to call `read`.
-        """
+        """Adds the loss and the gradient norm of the next step; returns whether to `read` now."""
         where = f"at step {state.step + 1:,} (epoch {state.epoch + 1}, {length} tokens a column)"
         self._pending.append((where, length * self._config.batch_size, loss, norm))
         if len(self._pending) >= _READ_INTERVAL:
@@ -42,11 +38,7 @@ class PendingLosses:
         return self._by_time and time.monotonic() - self._last_read >= _READ_SECONDS
 
     def read(self, state):
-        """Adds the pending losses to the sums of a state.
-
-        Raises:
-            NonFiniteLossError: Naming the first step whose loss or gradient is not finite.
-        """
+        """Adds the pending losses to the sums of a state; raises `NonFiniteLossError`."""
         for where, num_tokens, loss, norm in self._pending:
             loss, norm = float(loss), float(norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -60,17 +52,14 @@ class PendingLosses:
 
 
 def check_weights(config, model, step):
-    """Raises `NonFiniteLossError` unless all weights are finite.
-
-    The loss of the last step was that of the weights before it.
-    """
+    """Raises `NonFiniteLossError` unless all weights are finite, which no loss shows yet."""
     for variable in model.weights:
         if not np.all(np.isfinite(variable.numpy())):
             raise diverged(config, f"by step {step:,}: {variable.path} is not finite")
 
 
 def diverged(config, where):
-    """Returns the error that says where training diverged, and with what settings."""
+    """Returns the error that says where training diverged, and with which settings."""
     return NonFiniteLossError(
         f"Training diverged {where}. Settings: optimizer={config.optimizer}, "
         f"learning_rate={config.learning_rate}, global_clipnorm={config.global_clipnorm}, "

@@ -2,16 +2,10 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
 import pathlib
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 from awd_keras.atomic_write import PARTIAL, atomic_folder, atomic_write
 from awd_keras.data.vocabulary import Vocabulary
@@ -19,18 +13,15 @@ from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training.checkpoint import save_weights
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
 METRICS_COLUMNS = (
-    "epoch",
-    "step",
-    "tokens",
-    "learning_rate",
-    "train_loss",
-    "validation_loss",
-    "validation_perplexity",
-    "raw_validation_perplexity",
-    "averaging",
-    "seconds",
-    "tokens_per_second",
+    *("epoch", "step", "tokens", "learning_rate", "train_loss", "validation_loss"),
+    *("validation_perplexity", "raw_validation_perplexity", "averaging"),
+    *("seconds", "tokens_per_second"),
 )
 
 
@@ -41,10 +32,10 @@ def write_text(path, text):
 
 
 class RecordedFolder:
-    """A folder with a JSON record of the settings and the text it was started with.
+    """A folder identified by a JSON record of the settings and the text it was started with.
 
-    The record identifies the folder. Work in it may be resumed only with the same settings, except
-    those that may change (see `TrainingConfig.differences`), and the same text.
+    Work in it may be resumed only with the same text and the same settings, except those that may
+    change (see `TrainingConfig.differences`).
 
     Args:
         path: The folder.
@@ -86,8 +77,8 @@ class RecordedFolder:
                 )
             return False
         recorded, recorded_facts = self.read_config()
-        differences = [] if config is None else recorded.differences(config)
         recorded_options = self.read_record().get("options", {})
+        differences = [] if config is None else recorded.differences(config)
         differences += [
             f"{name}: {recorded_options.get(name)} -> {value}"
             for name, value in (options or {}).items()
@@ -96,29 +87,18 @@ class RecordedFolder:
         if differences:
             raise UserError(
                 f"{self.path} contains a {self.kind} with other settings "
-                f"({'; '.join(differences)}). Resume it with the same settings, or choose another "
-                "folder."
+                f"({'; '.join(differences)}). Resume it with its own, or choose another folder."
             )
         facts = {} if corpus is None else _facts(corpus)
         if any(recorded_facts.get(name, fact) != fact for name, fact in facts.items()):
             raise UserError(
                 f"The {self.kind} in {self.path} was started with another text: {recorded_facts}. "
-                f"Received: {facts}. Name the original text by --data_dir, or choose another "
-                "folder."
+                f"Received: {facts}. Name its own by --data_dir, or choose another folder."
             )
         return True
 
     def begin(self, config, corpus, options=None):
-        """Creates the folder and its record, or checks those that exist.
-
-        Args:
-            config: `TrainingConfig`.
-            corpus: `Corpus`.
-            options: A dictionary of further settings, which JSON can represent.
-
-        Raises:
-            UserError: As `check` does.
-        """
+        """Creates the folder and its record; raises `UserError` as `check` does."""
         self.check(config, options, corpus)
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_record(config, _facts(corpus), options)
@@ -131,11 +111,7 @@ class RecordedFolder:
         write_text(self.record_file, json.dumps(record, indent=2) + "\n")
 
     def read_record(self):
-        """Returns the record as a dictionary.
-
-        Raises:
-            UserError: If it cannot be read.
-        """
+        """Returns the record, a dictionary; raises `UserError` if it cannot be read."""
         try:
             record = json.loads(self.record_file.read_text(encoding="utf-8"))
             return {"settings": record["settings"], "corpus": record["corpus"], **record}
@@ -143,11 +119,7 @@ class RecordedFolder:
             raise UserError(f"{self.record_file} cannot be read: {error!r}") from error
 
     def read_config(self):
-        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`.
-
-        Raises:
-            UserError: If the record cannot be read.
-        """
+        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`."""
         record = self.read_record()
         try:
             return TrainingConfig.from_dict(record["settings"]), record["corpus"]
@@ -156,26 +128,15 @@ class RecordedFolder:
 
     @contextlib.contextmanager
     def lock(self):
-        """Locks the folder for this process and the processes that inherit the lock.
+        """Locks the folder for this process and its children, until the last of them ends.
 
-        The lock is released when the last of these processes ends, however it ends. Where the file
-        system has no locks, nothing is locked.
+        Where the file system has no locks, nothing is locked.
 
         Yields:
             The file descriptor of the lock, or `None` without one.
 
         Raises:
             UserError: If another process has locked the folder.
-
-        Example:
-
-        >>> import tempfile
-        >>> folder = RecordedFolder(tempfile.mkdtemp(), "search")
-        >>> with folder.lock(), folder.lock():
-        ...     pass
-        Traceback (most recent call last):
-        ...
-        trainers.errors.UserError: Another process is working in ...
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
@@ -183,16 +144,14 @@ class RecordedFolder:
             return
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"Another process is working in {self.path}. Wait for it, or choose another "
-                    "folder."
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):
-                    raise
+            with contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"Another process is working in {self.path}. Wait for it, or choose "
+                        "another folder."
+                    ) from None
             yield descriptor
         finally:
             os.close(descriptor)
@@ -238,11 +197,7 @@ class RunFolder(RecordedFolder):
         corpus.vocabulary.save(self.vocabulary_file)
 
     def read_vocabulary(self):
-        """Returns the `Vocabulary` of the run.
-
-        Raises:
-            UserError: If it cannot be read, or is not the one on record.
-        """
+        """Returns the `Vocabulary`; raises `UserError` if it is not the one on record."""
         try:
             vocabulary = Vocabulary.load(self.vocabulary_file)
         except (OSError, ValueError) as error:
@@ -258,17 +213,13 @@ class RunFolder(RecordedFolder):
         return vocabulary
 
     def read_metrics(self):
-        """Returns the rows of `metrics.csv` as dictionaries of strings; none without the file."""
+        """Returns the rows of `metrics.csv`, dictionaries of strings; none without the file."""
         if not self.metrics_file.exists():
             return []
         text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
-        # Skip a last row without its newline: a killed run may have written half of it.
-        text = text[: text.rfind("\n") + 1]
-        return [
-            row
-            for row in csv.DictReader(io.StringIO(text))
-            if set(row) == set(METRICS_COLUMNS) and None not in row.values()
-        ]
+        # A killed run may have written half of the last row: skip one without its newline.
+        rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
+        return [row for row in rows if None not in row.values()]
 
     def truncate_metrics(self, step):
         """Removes the rows after a step, which a resumed run writes again."""
@@ -288,11 +239,7 @@ class RunFolder(RecordedFolder):
         write_text(self.results_file, json.dumps(results, indent=2) + "\n")
 
     def read_results(self):
-        """Returns what `write_results` wrote, or `None` for a run without results.
-
-        Raises:
-            UserError: If the file cannot be read.
-        """
+        """Returns what `write_results` wrote, or `None` for a run without results."""
         if not self.results_file.exists():
             return None
         try:
@@ -328,33 +275,19 @@ def write_trained_run(workdir, model, vocabulary, config, corpus_name, source):
         corpus_name: Name of the corpus, for the labels of results.
         source: Where the weights come from, recorded in `config.json`.
 
-    Returns:
-        The `RunFolder`.
-
     Raises:
-        UserError: If the folder is not empty, or the vocabulary or the settings do not fit the
-            model.
+        UserError: If the folder is not empty.
     """
-    folder = RunFolder(workdir)
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        raise UserError(f"{folder.path} must be a new or an empty folder; nothing was changed.")
-    backbone = model.backbone
-    expected = {"vocabulary_size": backbone.vocabulary_size}
-    received = {"vocabulary_size": len(vocabulary)}
-    for name in ("embedding_dim", "hidden_dim", "num_layers", "tie_weights"):
-        expected[name], received[name] = getattr(backbone, name), getattr(config, name)
-    if expected != received:
-        raise UserError(
-            f"The vocabulary and the settings must fit the model: {expected}. Received: {received}"
-        )
+    path = pathlib.Path(workdir)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} must be a new or an empty folder; nothing was changed.")
     facts = {
         "name": corpus_name,
         "vocabulary_digest": vocabulary.digest,
         "weights_from": source,
     }
-    with atomic_folder(folder.path) as temporary:
-        written = RunFolder(temporary)
-        written.write_record(config, facts)
-        vocabulary.save(written.vocabulary_file)
-        save_weights(written.best_checkpoint, model, {"step": 0, "weights_from": source})
-    return folder
+    with atomic_folder(path) as temporary:
+        folder = RunFolder(temporary)
+        folder.write_record(config, facts)
+        vocabulary.save(folder.vocabulary_file)
+        save_weights(folder.best_checkpoint, model, {"step": 0, "weights_from": source})

@@ -1,73 +1,50 @@
-"""Learning rate and momentum of a step, as functions of the settings and the position alone.
+"""Learning rate and momentum of a step, as functions of the settings and the `TrainingState`.
 
-A resumed run therefore has those of an unbroken run, and nothing needs to be saved.
+A resumed run therefore has those of an unbroken run, and nothing else needs to be saved.
 """
 
 import math
 
 
-def schedule_progress(config, epoch, position, steps_per_epoch):
-    """Returns the completed part of the schedule.
-
-    Args:
-        config: `TrainingConfig`.
-        epoch: Epochs completed.
-        position: Time steps of the text completed in the current epoch.
-        steps_per_epoch: Time steps of the text in an epoch.
-
-    Returns:
-        A float in [0, 1]: 0 for a constant learning rate, 1 after the end of the schedule.
-    """
-    if config.schedule_length is None:
-        return 0.0
-    done = epoch * steps_per_epoch + position
-    return min(1.0, done / (config.schedule_length * steps_per_epoch))
-
-
-def learning_rate(config, epoch, progress, num_reductions=0):
+def learning_rate(config, state, steps_per_epoch):
     """Returns the learning rate of a window of length bptt.
 
     One cycle is the policy of Smith (2018), with half cosines; cosine is that of Loshchilov and
     Hutter (2017), without restarts.
-
-    Args:
-        config: `TrainingConfig`.
-        epoch: Epochs completed.
-        progress: As `schedule_progress` returns it.
-        num_reductions: How often the trigger reduced the learning rate.
     """
-    peak = config.learning_rate
-    final = peak / config.final_div_factor
-    match config.learning_rate_schedule:
-        case "one_cycle":
-            start = peak / config.div_factor
-            rate = _cycle(progress, config.warmup_fraction, start, peak, final)
-        case "cosine":
-            rate = _half_cosine(peak, final, progress)
-        case _:
-            rate = peak
-    drops = sum(epoch >= drop for drop in config.learning_rate_drop_epochs)
-    return rate * 0.1**drops / config.learning_rate_reduction**num_reductions
+    rate = config.learning_rate
+    final = rate / config.final_div_factor
+    progress = _progress(config, state, steps_per_epoch)
+    if config.learning_rate_schedule == "one_cycle":
+        rate = _cycle(progress, config.warmup_fraction, rate / config.div_factor, rate, final)
+    elif config.learning_rate_schedule == "cosine":
+        rate = _half_cosine(progress, rate, final)
+    drops = sum(state.epoch >= drop for drop in config.learning_rate_drop_epochs)
+    return rate * 0.1**drops / config.learning_rate_reduction**state.num_reductions
 
 
-def momentum(config, progress):
-    """Returns the momentum of a step of one_cycle: smallest where the learning rate is largest.
-
-    Args:
-        config: `TrainingConfig` with a `momentum_min`.
-        progress: As `schedule_progress` returns it.
-    """
+def momentum(config, state, steps_per_epoch):
+    """Returns the momentum of a step of one_cycle: smallest where the learning rate is largest."""
+    progress = _progress(config, state, steps_per_epoch)
     high, low = config.momentum, config.momentum_min
     return _cycle(progress, config.warmup_fraction, high, low, high)
 
 
+def _progress(config, state, steps_per_epoch):
+    """Returns the completed part of the schedule, which is 1 after its end."""
+    if config.schedule_length is None:
+        return 0.0
+    done = state.epoch * steps_per_epoch + state.position
+    return min(1.0, done / (config.schedule_length * steps_per_epoch))
+
+
 def _cycle(progress, warmup_fraction, start, middle, end):
     if progress < warmup_fraction:
-        return _half_cosine(start, middle, progress / warmup_fraction)
-    return _half_cosine(middle, end, (progress - warmup_fraction) / (1 - warmup_fraction))
+        return _half_cosine(progress / warmup_fraction, start, middle)
+    return _half_cosine((progress - warmup_fraction) / (1 - warmup_fraction), middle, end)
 
 
-def _half_cosine(start, end, fraction):
+def _half_cosine(fraction, start, end):
     # Exact at both ends, where the cosine would be rounded.
     if fraction <= 0:
         return start

@@ -16,7 +16,8 @@ from tests.trainers.training.tiny import (
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training import RunFolder
-from trainers.training.schedule import learning_rate, momentum, schedule_progress
+from trainers.training.schedule import learning_rate, momentum
+from trainers.training.training_state import TrainingState
 
 ONE_CYCLE = TrainingConfig(
     learning_rate_schedule="one_cycle",
@@ -25,46 +26,46 @@ ONE_CYCLE = TrainingConfig(
     final_div_factor=6.0,
     momentum=0.9,
     momentum_min=0.5,
+    schedule_epochs=1,
 )
+
+
+def at(progress, **changes):
+    """Arguments of the schedules after a part of the first epoch, which has 1,000 steps."""
+    epoch, position = divmod(round(1000 * progress), 1000)
+    return TrainingState([], None, epoch=epoch, position=position, **changes), 1000
 
 
 class TestOneCycle:
     def test_start_peak_and_end(self):
-        assert [learning_rate(ONE_CYCLE, 0, p) for p in (0, 0.25, 1)] == [10.0, 30.0, 5.0]
-        assert [momentum(ONE_CYCLE, p) for p in (0, 0.25, 1)] == [0.9, 0.5, 0.9]
+        progress = (0, 0.25, 1, 1.5)
+        assert [learning_rate(ONE_CYCLE, *at(p)) for p in progress] == [10.0, 30.0, 5.0, 5.0]
+        assert [momentum(ONE_CYCLE, *at(p)) for p in progress] == [0.9, 0.5, 0.9, 0.9]
 
     def test_it_rises_then_falls(self):
-        rates = [learning_rate(ONE_CYCLE, 0, p) for p in np.linspace(0, 1, 101)]
+        rates = [learning_rate(ONE_CYCLE, *at(p)) for p in np.linspace(0, 1, 101)]
         assert np.argmax(rates) == 25
         assert np.all(np.diff(rates[:26]) > 0) and np.all(np.diff(rates[25:]) < 0)
 
     def test_half_cosines(self):
-        assert learning_rate(ONE_CYCLE, 0, 0.125) == pytest.approx((10 + 30) / 2)
-        assert learning_rate(ONE_CYCLE, 0, 0.625) == pytest.approx((30 + 5) / 2)
-        assert momentum(ONE_CYCLE, 0.125) == pytest.approx(0.7)
+        assert learning_rate(ONE_CYCLE, *at(0.125)) == pytest.approx((10 + 30) / 2)
+        assert learning_rate(ONE_CYCLE, *at(0.625)) == pytest.approx((30 + 5) / 2)
+        assert momentum(ONE_CYCLE, *at(0.125)) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.2, 0.5, 0.9, 1.0])
-def test_cosine(progress):
-    config = TrainingConfig(learning_rate_schedule="cosine", final_div_factor=100.0)
+def test_cosine_over_all_epochs(progress):
+    config = TrainingConfig(learning_rate_schedule="cosine", final_div_factor=100.0, epochs=2)
     expected = 0.3 + 0.5 * (30 - 0.3) * (1 + math.cos(math.pi * progress))
-    assert learning_rate(config, 0, progress) == pytest.approx(expected)
-
-
-def test_progress():
-    config = TrainingConfig(learning_rate_schedule="cosine", epochs=4)
-    assert schedule_progress(config, 0, 0, 100) == 0
-    assert schedule_progress(config, 1, 50, 100) == 0.375
-    assert schedule_progress(config.replace(schedule_epochs=2), 1, 0, 100) == 0.5
-    assert schedule_progress(config.replace(schedule_epochs=2), 3, 0, 100) == 1
-    assert schedule_progress(TrainingConfig(), 3, 7, 100) == 0
+    assert learning_rate(config, *at(2 * progress)) == pytest.approx(expected)
 
 
 def test_drops_and_reductions():
     config = TrainingConfig(learning_rate_drop_epochs=(2, 3), learning_rate_reduction=4.0)
-    rates = [learning_rate(config, epoch, 0.0) for epoch in range(5)]
+    rates = [learning_rate(config, *at(epoch + 0.5)) for epoch in range(5)]
     assert rates == [30.0, 30.0, 30.0 * 0.1, 30.0 * 0.1**2, 30.0 * 0.1**2]
-    assert [learning_rate(config, 0, 0.0, n) for n in range(3)] == [30.0, 7.5, 1.875]
+    rates = [learning_rate(config, *at(0.5, num_reductions=n)) for n in range(3)]
+    assert rates == [30.0, 7.5, 1.875]
 
 
 class TestRuns:
@@ -88,12 +89,15 @@ class TestRuns:
         ):
             run(tmp_path, config)
         rows = RunFolder(tmp_path).read_metrics()
-        progress = [int(row["tokens"]) // config.batch_size / (2 * num_steps) for row in rows]
+        states = [TrainingState([], None)]
+        for row in rows:
+            epoch, position = divmod(int(row["tokens"]) // config.batch_size, num_steps)
+            states.append(TrainingState([], None, epoch=epoch, position=position))
         # A row has the rate after its step, which is that of the next one.
-        for row, position in zip(rows, progress, strict=True):
-            assert float(row["learning_rate"]) == learning_rate(config, 0, position)
-        for value, position in zip(momenta, [0.0, *progress[:-1]], strict=True):
-            assert value == pytest.approx(momentum(config, position), rel=1e-6)
+        rates = [learning_rate(config, state, num_steps) for state in states]
+        assert [float(row["learning_rate"]) for row in rows] == rates[1:]
+        expected = [momentum(config, state, num_steps) for state in states[:-1]]
+        assert momenta == pytest.approx(expected, rel=1e-6)
 
     def test_epochs_may_change_only_with_a_fixed_length(self, tmp_path):
         config = make_config(learning_rate_schedule="cosine", trigger="never", epochs=1)
