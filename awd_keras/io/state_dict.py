@@ -44,7 +44,7 @@ def read_state_dict(path):
             with safetensors.safe_open(path, framework="np") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}
         except safetensors.SafetensorError as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
+            raise InputError(f"{path} cannot be read: {error!r}") from error
     torch = _import_torch(path)
     try:
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
@@ -55,7 +55,7 @@ def read_state_dict(path):
             "save the state_dict() of its model."
         ) from error
     except (RuntimeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {error!r}") from error
     for key in ("model", "state_dict"):  # fastai's and PyTorch Lightning's checkpoints
         if isinstance(state_dict, dict) and isinstance(state_dict.get(key), dict):
             state_dict = state_dict[key]

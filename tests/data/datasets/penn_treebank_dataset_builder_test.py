@@ -15,7 +15,7 @@ TEXTS = {
 class PennTreebankTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = penn_treebank_dataset_builder.Builder
     SPLITS = {"train": 3, "validation": 2, "test": 1}
-    # Not the names of the manual folder's files, so that the download is what runs.
+    # Names that differ from those of the manual folder, so that the files are downloaded.
     DL_DOWNLOAD_RESULT = {split: f"downloaded_{split}" for split in TEXTS}
 
     @classmethod
@@ -37,7 +37,7 @@ class PennTreebankTest(tfds.testing.DatasetBuilderTestCase):
         )
 
 
-def test_lines_come_back_in_order_from_the_manual_folder(tmp_path):
+def test_the_manual_folder_is_read_in_order(tmp_path):
     lines = [f" line {number} " if number % 3 else "" for number in range(2000)]
     manual = tmp_path / "manual"
     manual.mkdir()

@@ -1,7 +1,4 @@
-"""Makes the files beside it with PyTorch and fastai: see README.md.
-
-It imports nothing of this library.
-"""
+"""Writes the reference files with PyTorch and fastai; see README.md."""
 
 import pathlib
 
@@ -16,7 +13,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 class WeightDrop(torch.nn.Module):
-    """The authors' wrapper as it is at inference: the raw matrix in the LSTM, used as it stands."""
+    """The authors' wrapper at inference: the LSTM uses the raw matrix."""
 
     def __init__(self, module):
         super().__init__()
@@ -31,7 +28,7 @@ class WeightDrop(torch.nn.Module):
 
 
 class RNNModel(torch.nn.Module):
-    """The authors' model without its dropouts, time-major."""
+    """The authors' model without dropout, time-major."""
 
     def __init__(self, tie_weights):
         super().__init__()
@@ -54,7 +51,7 @@ class RNNModel(torch.nn.Module):
 
 
 def run_authors(model, windows):
-    """Logits of windows one after another, batch-major."""
+    """Returns the logits of consecutive windows, batch-major."""
     states, logits = [None] * NUM_LAYERS, []
     for window in windows:
         output, states = model(window.T, states)
@@ -63,7 +60,7 @@ def run_authors(model, windows):
 
 
 def run_fastai(model, windows):
-    """The same; fastai's model carries the states itself."""
+    """Does the same with fastai's model, which carries the states itself."""
     model.reset()
     return torch.cat([model(window)[0] for window in windows], dim=1)
 
@@ -85,7 +82,7 @@ def main():
     for name, (model, run) in models.items():
         for parameter in model.parameters():
             torch.nn.init.uniform_(parameter, -0.8, 0.8)
-        # Tensors that share memory are written one by one, as everybody has to.
+        # safetensors refuses tensors that share memory.
         state_dict = {key: value.clone() for key, value in model.state_dict().items()}
         safetensors.torch.save_file(state_dict, HERE / f"{name}.safetensors")
         model.double().eval()
