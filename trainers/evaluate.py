@@ -65,9 +65,6 @@ def define_flags():
         flags.DEFINE_list(
             "cache_lambda", None, "weight of the cache; default: 0.1, wikitext2: 0.1279"
         )
-        flags.DEFINE_bool(
-            "cache_only_full", False, "use the cache only when it is full, as the authors do"
-        )
     with cli.section("Dynamic evaluation (Krause et al. 2018)"):
         flags.DEFINE_bool("dyneval", False, "use dynamic evaluation")
         flags.DEFINE_list(

@@ -6,7 +6,7 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator, evaluate,
 from awd_keras.evaluation.line_scorer import LineScore, LineScorer
 from awd_keras.evaluation.reranking import rerank
 from awd_keras.evaluation.scorer import Scorer, TokenScores
-from awd_keras.evaluation.search import Trial, search
+from awd_keras.evaluation.search import search
 
 __all__ = [
     "ContinuousCache",
@@ -17,7 +17,6 @@ __all__ = [
     "LineScorer",
     "Scorer",
     "TokenScores",
-    "Trial",
     "evaluate",
     "perplexity",
     "rerank",

@@ -16,8 +16,7 @@ class ContinuousCache:
     the word that followed it. The states are the outputs of the last layer, without dropout.
 
     While the window fills, the cache uses the states it has; the first word has none and keeps its
-    probability. The authors of AWD-LSTM use the cache only when it is full (`only_full`); their
-    program also skips the first word after that, and the first word of each chunk of the text.
+    probability. The authors of AWD-LSTM wait until the window is full.
 
     Args:
         window: Number of states to remember. The authors of AWD-LSTM use 500 for Penn Treebank and
@@ -25,7 +24,6 @@ class ContinuousCache:
         theta: Scale of the similarities; 0 weights all states equally. They use 1.0 and 0.662
             (`theta`).
         lambda_: Weight of the cache. They use 0.1 and 0.1279 (`lambdasm`).
-        only_full: Whether to use the cache only when the window is full. Defaults to `False`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -44,7 +42,6 @@ class ContinuousCache:
     window: int
     theta: float
     lambda_: float
-    only_full: bool = False
 
     def __post_init__(self):
         if not isinstance(self.window, numbers.Integral) or self.window < 1:
@@ -86,8 +83,8 @@ class ContinuousCache:
 
         Returns:
             `(log_probabilities, used, state)`: a tensor of shape `(batch_size, timesteps)`, minus
-            infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, whether
-            the cache is used at that step; and the new state.
+            infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, false
+            where the cache is empty; and the new state.
         """
         scores, used, (keys, words) = self._scores(hidden, targets, state)
         matches = words[:, tf.newaxis, :] == tf.cast(targets, tf.int32)[:, :, tf.newaxis]
@@ -98,7 +95,7 @@ class ContinuousCache:
         return log_probabilities, used, (keys[:, -self.window :], words[:, -self.window :])
 
     def _scores(self, hidden, targets, state):
-        """Returns the scaled similarities, whether each step uses the cache, and all states.
+        """Returns the scaled similarities, whether each step has any states, and all states.
 
         A step sees the states before it, at most `window` of them; all others have a score of minus
         infinity. The largest similarity is subtracted before scaling, so that a large theta does
@@ -114,12 +111,12 @@ class ContinuousCache:
         similarities = tf.where(visible, similarities, -math.inf)
         largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
         scores = tf.where(visible, self.theta * (similarities - largest), -math.inf)
-        used = now[:, 0] >= (self.window if self.only_full else 1)
+        used = now[:, 0] > 0
         return scores, used, (keys, words)
 
 
 def mix_log_probabilities(log_probabilities, cached, used, lambda_):
-    """Computes `log((1 - lambda) * p + lambda * p_cache)` where the cache is used.
+    """Computes `log((1 - lambda) * p + lambda * p_cache)`, and `log(p)` where the cache is empty.
 
     `lambda_` is a number, or an array of shape `(n, 1, 1)` for n results at once. The other
     arguments are as in `ContinuousCache`.

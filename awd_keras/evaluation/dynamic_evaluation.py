@@ -24,8 +24,7 @@ class DynamicEvaluation:
     of its matrices instead, so its decay rates are not exactly comparable.
 
     Args:
-        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
-            `initial_state`.
+        model: An `AWDLSTMLanguageModel`.
         learning_rate: Learning rate (`lr` in the authors' code). Longer segments need a larger one.
             Defaults to 5e-5.
         decay_rate: How fast the weights return to the trained ones (`lamb`). Defaults to 2e-3.

@@ -47,13 +47,7 @@ class EvaluationResult:
 
 
 def perplexity(loss):
-    """Returns the exponential of a loss in nats per token; infinity if it overflows.
-
-    Example:
-
-    >>> perplexity(1e5)
-    inf
-    """
+    """Returns the exponential of a loss in nats per token; infinity if it overflows."""
     return math.inf if loss >= 709 else math.exp(loss)
 
 

@@ -19,12 +19,11 @@ class LineScore(NamedTuple):
     """The score of a line.
 
     Attributes:
-        log_probability: Natural logarithm of the line's probability. Minus infinity if the line
-            has unknown words and the vocabulary has no `<unk>`.
-        num_tokens: Number of predicted tokens: the words of the line and the `<eos>` at its end.
-            The perplexity of the line is `exp(-log_probability / num_tokens)`.
-        num_unknown: Number of words that are not in the vocabulary and are scored as `<unk>`. A
-            literal `<unk>` in the line does not count.
+        log_probability: Natural logarithm of the line's probability; minus infinity for unknown
+            words if the vocabulary has no `<unk>`.
+        num_tokens: Number of predicted tokens, the words and the `<eos>` at the end. The line has
+            the perplexity `exp(-log_probability / num_tokens)`.
+        num_unknown: Number of words that are not in the vocabulary and are scored as `<unk>`.
     """
 
     log_probability: float

@@ -12,9 +12,6 @@ from awd_keras.evaluation.windows import predict_window, read_windows, window_si
 # Upper limits of a window: its tokens, and its logits (256 MiB in float32).
 _WINDOW_TOKENS = 2000
 _WINDOW_LOGITS = 64 * 2**20
-# With a cache of n states, t tokens take t * (t + n) similarities: more tokens than states are
-# wasteful, very few leave the processor idle.
-_MIN_CACHE_TOKENS = 100
 
 
 class TokenScores(NamedTuple):
@@ -40,8 +37,7 @@ class Scorer:
     """Scores the words of texts.
 
     Args:
-        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
-            `initial_state`.
+        model: An `AWDLSTMLanguageModel`.
         cache: A `ContinuousCache`, or `None` (the default).
         dynamic_evaluation: A `DynamicEvaluation` of the model with its statistics, or `None` (the
             default).
@@ -90,7 +86,8 @@ class Scorer:
         num_tokens = min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size)
         if cache:
             cache_state = cache.initial_state(batch_size, features)
-            num_tokens = min(num_tokens, max(cache.window, _MIN_CACHE_TOKENS))
+            # t tokens and n states have t * (t + n) similarities.
+            num_tokens = min(num_tokens, max(cache.window, 100))
         length, adapting = max(1, num_tokens // batch_size), contextlib.nullcontext(self._predict)
         if self._dynamic_evaluation:
             length, adapting = self._dynamic_evaluation.bptt, self._dynamic_evaluation.adapting()

@@ -2,23 +2,13 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.evaluation.continuous_cache import ContinuousCache, mix_log_probabilities
-from awd_keras.evaluation.dynamic_evaluation import DynamicEvaluation
+from awd_keras.evaluation.continuous_cache import mix_log_probabilities
 from awd_keras.evaluation.evaluate import EvaluationResult
 from awd_keras.evaluation.scorer import Scorer
-
-
-class Trial(NamedTuple):
-    """The result with a cache and a dynamic evaluation; its loss is NaN if the model diverged."""
-
-    cache: ContinuousCache | None
-    dynamic_evaluation: DynamicEvaluation | None
-    result: EvaluationResult
 
 
 def search(
@@ -30,8 +20,7 @@ def search(
     share their similarities.
 
     Args:
-        model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
-            `initial_state`.
+        model: An `AWDLSTMLanguageModel`.
         token_ids: Integer array of shape `(num_tokens,)`: the validation text or its beginning.
         caches: `ContinuousCache` objects; `None` stands for no cache. Defaults to `(None,)`.
         dynamic_evaluations: `DynamicEvaluation` objects of the model with their statistics; `None`
@@ -41,19 +30,21 @@ def search(
             their total number in all readings, or `None` (the default).
 
     Returns:
-        A list of `Trial`, the best first and those that diverged last.
+        A list of `(cache, dynamic_evaluation, result)`, the best first. The `EvaluationResult` has
+        a loss of NaN if the model diverged; these are last.
 
     Raises:
         ValueError: If the text is too short for the batch size.
 
     Example:
 
+    >>> from awd_keras.evaluation import ContinuousCache
     >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(10, embedding_dim=4, hidden_dim=4, num_layers=1)
     >>> caches = [None] + [ContinuousCache(50, theta, 0.3) for theta in (0.0, 1.0)]
-    >>> trials = search(model, [1, 2, 3] * 10, caches)
-    >>> len(trials), trials[0].cache is None
-    (3, False)
+    >>> (best, _, result), *_ = search(model, [1, 2, 3] * 10, caches)
+    >>> best is None, result.num_tokens
+    (False, 29)
     """
     # Caches that differ only in lambda share a group and its state.
     groups = {}
@@ -82,5 +73,5 @@ def search(
             if math.isnan(losses[None]):
                 break  # so are all other losses, and they stay so
         results = {cache: EvaluationResult(loss, num_tokens) for cache, loss in losses.items()}
-        trials += [Trial(cache, dynamic_evaluation, results[cache]) for cache in caches]
-    return sorted(trials, key=lambda trial: (math.isnan(trial.result.loss), trial.result.loss))
+        trials += [(cache, dynamic_evaluation, results[cache]) for cache in caches]
+    return sorted(trials, key=lambda trial: (math.isnan(trial[2].loss), trial[2].loss))

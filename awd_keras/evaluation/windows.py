@@ -8,13 +8,12 @@ def read_windows(step, columns, states, length):
 
     Args:
         step: Function of `(inputs, targets, states)` whose last result is the new states.
-        columns: Int32 array of shape `(batch_size, num_steps + 1)`, as returned by `batchify`.
+        columns: The text, as returned by `batchify`.
         states: The initial states.
         length: Time steps of a window. The last window may be shorter.
 
     Yields:
-        `(targets, ...)`: an array of shape `(batch_size, timesteps)`, and the other results of
-        `step`.
+        The targets, an array of shape `(batch_size, timesteps)`, and the other results of `step`.
     """
     num_steps = columns.shape[1] - 1
     for start in range(0, num_steps, length):

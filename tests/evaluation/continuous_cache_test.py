@@ -33,17 +33,15 @@ def stream(cache, text, lengths=(TIME,)):
     return np.concatenate(pieces, axis=1)
 
 
-@pytest.mark.parametrize("only_full", [False, True])
 @pytest.mark.parametrize("window", [1, 4, 22, 23, 100])
 @pytest.mark.parametrize("lengths", [[TIME], [1] * TIME, [5, 1, 9, 8]])
-def test_equals_brute_force(window, only_full, lengths):
+def test_equals_brute_force(window, lengths):
     text = make_text()
     for theta, lambda_ in ((0.0, 0.3), (3.0, 0.95)):
-        cache = ContinuousCache(window, theta, lambda_, only_full)
+        cache = ContinuousCache(window, theta, lambda_)
         expected = brute_force(cache, *text)
         assert_close(np.exp(stream(cache, text, lengths)), expected, 1e-5)
-        if window < TIME - 1 or not only_full:
-            assert np.max(np.abs(expected - np.exp(text[0]))) > 0.01
+        assert np.max(np.abs(expected - np.exp(text[0]))) > 0.01
 
 
 def test_equals_brute_force_in_float64():
@@ -54,14 +52,11 @@ def test_equals_brute_force_in_float64():
     assert_close(np.exp(mixed), brute_force(cache, *text), 1e-13)
 
 
-def test_first_words():
+def test_only_the_first_word_has_no_cache():
     text = make_text()
-    filling = stream(ContinuousCache(4, 1.0, 0.3), text)
-    full = stream(ContinuousCache(4, 1.0, 0.3, only_full=True), text)
-    assert_equal(filling[:, 0], text[0][:, 0])
-    assert np.all(filling[:, 1:4] != text[0][:, 1:4])
-    assert_equal(full[:, :4], text[0][:, :4])
-    assert_equal(full[:, 4:], filling[:, 4:])
+    mixed = stream(ContinuousCache(4, 1.0, 0.3), text)
+    assert_equal(mixed[:, 0], text[0][:, 0])
+    assert np.all(mixed[:, 1:] != text[0][:, 1:])
 
 
 def test_without_weight_nothing_changes():

@@ -37,16 +37,14 @@ def test_caches(model):
         ContinuousCache(9, 1.0, 0.7),
         ContinuousCache(9, 0.3, 0.2),
         ContinuousCache(30, 1, 0.2),
-        ContinuousCache(9, 1.0, 0.2, only_full=True),
     ]
     trials = search(model, TEXT, caches, batch_size=2)
-    assert {trial.cache for trial in trials} == set(caches)
-    losses = [trial.result.loss for trial in trials]
+    assert {cache for cache, _, _ in trials} == set(caches)
+    losses = [result.loss for _, _, result in trials]
     assert losses == sorted(losses) and len(set(losses)) == len(caches)
-    for trial in trials:
-        assert trial.result.num_tokens == 2 * (56 // 2 - 1)
-        expected = total_loss(model, trial.cache, None, batch_size=2)
-        assert_close(trial.result.total_loss, expected, 1e-5)
+    for cache, _, result in trials:
+        assert result.num_tokens == 2 * (56 // 2 - 1)
+        assert_close(result.total_loss, total_loss(model, cache, None, batch_size=2), 1e-5)
 
 
 def test_caches_with_dynamic_evaluations(model, dynamic_evaluation):
@@ -54,9 +52,8 @@ def test_caches_with_dynamic_evaluations(model, dynamic_evaluation):
     before, calls = weights_of(model), []
     trials = search(model, TEXT, [None, CACHE], others, on_window=lambda *call: calls.append(call))
     assert {trial[:2] for trial in trials} == {(c, d) for c in (None, CACHE) for d in others}
-    for trial in trials:
-        expected = total_loss(model, trial.cache, trial.dynamic_evaluation, 1)
-        assert_close(trial.result.total_loss, expected, 1e-5)
+    for *settings, result in trials:
+        assert_close(result.total_loss, total_loss(model, *settings, batch_size=1), 1e-5)
     assert weights_of(model) == before
     # One window without learning, then segments of 5 and of 3 words.
     done = [55, *range(60, 111, 5), *range(113, 165, 3), 165]
@@ -67,6 +64,6 @@ def test_diverged_trials_are_last(model, dynamic_evaluation):
     diverging = dynamic_evaluation.replace(learning_rate=1e38)
     before = weights_of(model)
     trials = search(model, TEXT, [None, CACHE], [diverging, None])
-    assert [trial.dynamic_evaluation for trial in trials] == [None, None, diverging, diverging]
-    assert [math.isnan(trial.result.loss) for trial in trials] == [False, False, True, True]
+    assert [trial[1] for trial in trials] == [None, None, diverging, diverging]
+    assert [math.isnan(trial[2].loss) for trial in trials] == [False, False, True, True]
     assert weights_of(model) == before

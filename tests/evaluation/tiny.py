@@ -33,7 +33,7 @@ def brute_force(cache, log_probabilities, hidden, targets):
     hidden = hidden.astype("float64")
     for row, now in np.ndindex(targets.shape):
         entries = range(max(0, now - cache.window), now)
-        if not entries or (cache.only_full and len(entries) < cache.window):
+        if not entries:
             continue
         weights = [math.exp(cache.theta * hidden[row, now] @ hidden[row, i]) for i in entries]
         same = [w for w, i in zip(weights, entries) if targets[row, i] == targets[row, now]]

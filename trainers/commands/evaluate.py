@@ -75,8 +75,7 @@ def main():
             _collect_statistics(dynamic_evaluations[-1], corpus.train, progress)
         if FLAGS.search:
             trials = _search(model, validation, caches, dynamic_evaluations, batch_size, progress)
-            caches, dynamic_evaluations = [trials[0].cache], [trials[0].dynamic_evaluation]
-        [cache], [dynamic_evaluation] = caches, dynamic_evaluations
+        cache, dynamic_evaluation = trials[0][:2] if trials else (caches[0], dynamic_evaluations[0])
         stages = {}
         for learning in [None, dynamic_evaluation] if dynamic_evaluation else [None]:
             words = table if learning is dynamic_evaluation else None
@@ -141,7 +140,7 @@ def _caches(config):
     defaults = _CACHE_GRID if FLAGS.search else _CACHES.get(config.corpus, _CACHES["ptb"])
     with _explain("--cache"):
         return [None] * FLAGS.search + [
-            ContinuousCache(int(window), theta, lambda_, FLAGS.cache_only_full)
+            ContinuousCache(int(window), theta, lambda_)
             for window, theta, lambda_ in _combinations("cache", defaults)
         ]
 
@@ -218,7 +217,7 @@ def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress)
         batch_size,
         lambda done, total: progress.live(lambda: f"searching: {done / total:.0%}"),
     )
-    trials = [trial for trial in trials if math.isfinite(trial.result.loss)]
+    trials = [trial for trial in trials if math.isfinite(trial[2].loss)]
     if not trials:
         raise NonFiniteLossError("The loss on the validation text is not finite with any settings.")
     return trials
