@@ -21,7 +21,7 @@ def test_a_right_and_a_wrong_kernel(capfd, monkeypatch, factor):
 
     monkeypatch.setattr(lstm_module, "lstm_portable", portable)
     monkeypatch.setattr(reference_vectors, "LIMITS", {"float32": 2e-5})
-    monkeypatch.setattr(kernels, "LIMITS", {"portable": {"bfloat16": 5e-2}})
+    monkeypatch.setattr(kernels, "LIMITS", {("portable", "bfloat16"): 5e-2})
     monkeypatch.setattr(resume, "compare_runs", lambda: [("weights", [1.0], [1.0])])
     ended = run_command(capfd, "trainers.verify")
     assert ended.code == (0 if factor == 1.0 else 1), ended

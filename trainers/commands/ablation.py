@@ -1,6 +1,5 @@
 """The work of `trainers.ablation`."""
 
-import functools
 import os
 import pathlib
 import statistics
@@ -48,23 +47,19 @@ def main():
         folder.begin(recorded, corpus, options)
         print(f"folder: {workdir}")
         print(f"{len(jobs)} runs, with log.txt in their folders", flush=True)
-        make_table = functools.partial(_table, workdir, config.corpus, finetune_epochs > 0)
-        diverged, ended = set(), []
+        table_file, ended = workdir / "ablation.md", []
 
-        def on_end(job, has_diverged):
+        def on_end(job, diverged):
             ended.append(job)
-            if has_diverged:
-                diverged.add(job)
-            write_text(workdir / "ablation.md", make_table(diverged))
-            print(f"{len(ended)} of {len(jobs)} runs ended: {job}", end="")
-            print(", diverged" if has_diverged else "", flush=True)
+            print(f"{len(ended)} of {len(jobs)} ended: {job}{', diverged' * diverged}", flush=True)
+            write_text(table_file, _table(workdir, config.corpus, finetune_epochs > 0))
 
         try:
             parallel_runs(jobs, FLAGS.processes, on_end)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to resume")
             raise
-    print(f"\n{make_table(diverged)}\ntable: {workdir / 'ablation.md'}")
+    print(f"\n{table_file.read_text(encoding='utf-8')}\ntable: {table_file}")
 
 
 def _rows():
@@ -103,36 +98,26 @@ def _commands(config, workdir, name, seed, finetune_epochs):
     return commands
 
 
-def _table(workdir, corpus, is_fine_tuned, diverged):
+def _table(workdir, corpus, is_fine_tuned):
     """The table in Markdown, with all finished runs of the folder."""
-    found = {}
-    for name, row in ROWS.items():
-        suffix = "-finetuned" if row.fine_tuned and is_fine_tuned else ""
-        folder = workdir / (row.trained_as or name)
-        seeds = sorted(
-            path.name.removesuffix(suffix)
-            for path in folder.glob(f"seed-*{suffix}")
-            if suffix or not path.name.endswith("-finetuned")
-        )
-        results = [RunFolder(folder / f"{seed}{suffix}").read_results() for seed in seeds]
-        found[name] = {
-            split: [r[split]["perplexity"] for r in results if r and r["reason"] == "finished"]
-            for split in ("validation", "test")
-        }
     paper = "wikitext2" if corpus == "wikitext2" else "ptb"
-    full, paper_full = found["full"]["validation"], getattr(ROWS["full"], paper)
     lines = [f"| row | validation | test | change | paper, {paper} | change |", "| --- " * 6 + "|"]
+    full, paper_full = None, getattr(ROWS["full"], paper)[0]
     for name, row in ROWS.items():
-        values, published = found[name], getattr(row, paper)
-        has_diverged = any(job.startswith(f"{row.trained_as or name}, ") for job in diverged)
-        if values["validation"] or has_diverged:
-            change = "-"
-            if values["validation"] and full:
-                change = f"{statistics.fmean(values['validation']) - statistics.fmean(full):+.2f}"
-            cells = [row.title, *map(_mean, values.values()), change]
-            cells += [f"{published[0]} / {published[1]}", f"{published[0] - paper_full[0]:+.1f}"]
-            cells[1] += " (diverged)" * has_diverged
-            lines.append(f"| {' | '.join(cells)} |")
+        pattern = "seed-*[0-9]" + "-finetuned" * (row.fine_tuned and is_fine_tuned)
+        folders = sorted((workdir / (row.trained_as or name)).glob(pattern))
+        results = [results for f in folders if (results := RunFolder(f).read_results())]
+        if not folders:
+            continue
+        validation, test = (
+            [r[split]["perplexity"] for r in results] for split in ("validation", "test")
+        )
+        full = statistics.fmean(validation) if name == "full" and validation else full
+        change = f"{statistics.fmean(validation) - full:+.2f}" if validation and full else "-"
+        published = getattr(row, paper)
+        cells = [row.title, _mean(validation), _mean(test), change]
+        cells += [f"{published[0]} / {published[1]}", f"{published[0] - paper_full:+.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

@@ -114,5 +114,5 @@ def _read_words(model, vocabulary, config, folder):
         "by_total": words.largest("total", FLAGS.num_words),
         "by_mean": words.largest("mean", FLAGS.num_words, FLAGS.min_count),
         "gained": words.largest("gain", FLAGS.num_words),
-        "lost": words.largest("loss", FLAGS.num_words),
+        "lost": words.largest("gain", FLAGS.num_words, sign=-1),
     }

@@ -31,15 +31,15 @@ CONFIG = TrainingConfig(
 
 
 class _InterruptingStream(io.StringIO):
-    """Receives the progress of a run and sends SIGINT once it has a given number of lines."""
+    """Receives the progress of a run and sends SIGINT with the n-th line."""
 
-    def __init__(self, num_lines):
+    def __init__(self, line):
         super().__init__()
-        self._num_lines = num_lines
+        self._line = line
 
     def write(self, text):
         written = super().write(text)
-        if self.getvalue().count("\n") == self._num_lines and text.endswith("\n"):
+        if text.endswith("\n") and self.getvalue().count("\n") == self._line:
             signal.raise_signal(signal.SIGINT)
         return written
 
@@ -57,17 +57,17 @@ def compare_runs():
     }
     corpus = Corpus.from_texts("synthetic", texts)
 
-    def train(path, num_lines=None):
+    def train(path, line=None):
         model = factory.build_model(CONFIG, len(corpus.vocabulary))
         optimizer = factory.build_optimizer(CONFIG, model)
-        stream = _InterruptingStream(num_lines)
+        stream = _InterruptingStream(line)
         train_and_evaluate(model, optimizer, corpus, CONFIG, RunFolder(path), stream=stream)
 
     with tempfile.TemporaryDirectory() as folder:
         unbroken, resumed = (pathlib.Path(folder) / name for name in ("unbroken", "resumed"))
         train(unbroken)
-        for num_lines in (2, 3, None):  # before and after averaging starts, then to the end
-            train(resumed, num_lines)
+        for line in (2, 3, None):  # before and after averaging starts, then to the end
+            train(resumed, line)
         expected, actual = (
             read_checkpoint(RunFolder(path).last_checkpoint)[0] for path in (unbroken, resumed)
         )

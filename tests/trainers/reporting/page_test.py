@@ -8,7 +8,6 @@ from trainers.config import TrainingConfig
 from trainers.presets import PRESETS
 from trainers.reporting import curves_svg, render_page
 from trainers.reporting.stages import Stage
-from trainers.reporting.word_losses import WordRow
 
 HOSTILE = "<b>&\"'$x$"
 
@@ -44,7 +43,7 @@ class Page(html.parser.HTMLParser):
 
 
 def make_run(name="run", **changes):
-    row = WordRow(HOSTILE, 3, 12.0, -1.5)
+    row = {"word": HOSTILE, "count": 3, "total": 12.0, "mean": 4.0, "gain": -1.5}
     words = {
         "text": "the validation text",
         "cache": "window 5",

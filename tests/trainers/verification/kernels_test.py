@@ -23,7 +23,7 @@ def test_cudnn(gpu, monkeypatch):
     assert "cudnn LSTM, float32" in names()
     comparisons = kernels.compare_kernels("cudnn", "float32")
     assert len(comparisons) == 4 * 9
-    assert largest_error(lambda: comparisons)[0] <= kernels.LIMITS["cudnn"]["float32"]
+    assert largest_error(lambda: comparisons)[0] <= kernels.LIMITS["cudnn", "float32"]
 
 
 @pytest.mark.skipif(bool(tf.config.list_logical_devices("GPU")), reason="a GPU is present")
