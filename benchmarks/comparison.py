@@ -16,6 +16,7 @@ from benchmarks.workload import Workload
 
 BASELINE = "baseline"
 OURS = ("awd_keras", "exported", BASELINE)
+_SIZES = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 # PyTorch's threads keep spinning for a moment after a matmul; the next process waits for that.
 _PAUSE_SECONDS = 0.3
 
@@ -112,7 +113,7 @@ def argument_parser(description, implementations, **defaults):
     add("--dtype", nargs="+", default=dtypes[:1], choices=dtypes, help="dtypes of matmuls")
     add("--batch_size", type=int, nargs="+", help="batch sizes")
     add("--rounds", type=int, default=5, help="number of measured rounds")
-    for field in ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers"):
+    for field in _SIZES:
         add(f"--{field}", type=int, default=getattr(Workload, field), help="size of the workload")
     add("--output", help="JSON file for all measurements")
     parser.set_defaults(**defaults)
@@ -129,10 +130,9 @@ def run(arguments, tasks, **options):
     """
     machine = report.machine()
     print(machine, flush=True)
-    sizes = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
     kept = []
     for batch_size in arguments.batch_size:
-        workload = Workload(batch_size=batch_size, **{s: getattr(arguments, s) for s in sizes})
+        workload = Workload(batch_size=batch_size, **{s: getattr(arguments, s) for s in _SIZES})
         with contextlib.ExitStack() as stack:
             workers = _start(arguments, workload)
             for worker in workers:

@@ -4,7 +4,6 @@ It reads one JSON request per line and answers with one JSON object per line. Al
 are alive at once and take turns, so that other load on the machine affects them equally.
 """
 
-import argparse
 import importlib
 import json
 import pathlib
@@ -114,11 +113,8 @@ def answer(content):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("workload", type=json.loads)
-    arguments = parser.parse_args()
-    serve(arguments.name, Workload(**arguments.workload))
+    name, workload = sys.argv[1:]
+    serve(name, Workload(**json.loads(workload)))
 
 
 if __name__ == "__main__":

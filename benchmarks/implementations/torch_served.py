@@ -3,29 +3,28 @@
 It reads ids, where the export reads text. bfloat16 converts the whole model.
 """
 
-import os
 import time
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-torch.set_num_threads(len(os.sched_getaffinity(0)))
+from benchmarks.implementations import torch_lstm
+
 _EOS = 1
 
 
 class Implementation(nn.Module):
     """The model and its calls. Each call returns its seconds, without creating the inputs."""
 
+    build_model = torch_lstm.Implementation.build_model
+
     def __init__(self, workload):
         super().__init__()
         torch.manual_seed(workload.seed)
         self.framework = f"PyTorch {torch.__version__}"
         self.workload = workload
-        size = (workload.vocabulary_size, workload.embedding_dim)
-        self.embedding = nn.Parameter(torch.empty(size).uniform_(-0.1, 0.1))
-        self.bias = nn.Parameter(torch.zeros(workload.vocabulary_size))
-        self.lstms = nn.ModuleList(nn.LSTM(*sizes) for sizes in workload.layer_sizes)
+        self.build_model()
         self.to(getattr(torch, workload.dtype)).eval()
 
     def zero_states(self, rows):
