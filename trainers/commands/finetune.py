@@ -27,4 +27,4 @@ def main():
     if not folder.check():
         raise UserError(f"There is no run in {initial_run} to start from. Train one first.")
     config = folder.read_config()[0].fine_tuning(initial_run, **config_flags.given_settings())
-    return train(config, output, resume=FLAGS.resume, evaluate_test=FLAGS.test)
+    return train(config, output)

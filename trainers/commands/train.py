@@ -24,30 +24,20 @@ _LOST = (
 
 
 def main():
-    return train(
-        config_flags.config_from_flags(),
-        FLAGS.workdir or config_flags.default_workdir(),
-        resume=FLAGS.resume,
-        strategy=FLAGS.strategy,
-        evaluate_test=FLAGS.test,
-    )
+    config = config_flags.config_from_flags()
+    return train(config, FLAGS.workdir or config_flags.default_workdir(), FLAGS.strategy)
 
 
-def train(config, workdir, *, resume=True, strategy="one", evaluate_test=True):
-    """Trains, or resumes a run, and prints the results.
+def train(config, workdir, strategy="one"):
+    """Trains, or resumes a run, and prints the results. Reads `--resume` and `--test`.
 
     Args:
         config: `TrainingConfig`.
         workdir: The run folder.
-        resume: Whether the folder may contain a run. Defaults to `True`.
-        strategy: The devices; see `make_strategy`. Defaults to `"one"`.
-        evaluate_test: Whether to evaluate the best weights on the test text. Defaults to `True`.
+        strategy: The devices; see `make_strategy`.
 
     Returns:
         The exit code.
-
-    Raises:
-        UserError: As `train_and_evaluate` does, or if there is a run and `resume` is false.
     """
     if config.initial_run is not None:
         # The record must not depend on the current directory.
@@ -55,11 +45,11 @@ def train(config, workdir, *, resume=True, strategy="one", evaluate_test=True):
     if strategy == "multi_worker":
         print("waiting for the workers of TF_CONFIG ...", flush=True)
     with cli.hold_stderr():
-        devices = make_strategy(strategy)
-    workers = Workers(devices)
+        strategy = make_strategy(strategy)
+    workers = Workers(strategy)
     try:
-        with devices.scope():
-            return _train(config, RunFolder(workdir), resume, evaluate_test, workers)
+        with strategy.scope():
+            return _train(config, RunFolder(workdir), workers)
     except _LOST as error:
         if workers.num_workers == 1:
             raise
@@ -69,17 +59,16 @@ def train(config, workdir, *, resume=True, strategy="one", evaluate_test=True):
         ) from error
 
 
-def _train(config, folder, resume, evaluate_test, workers):
-    exists = folder.check()
-    config, reason = _resolve_dtype(config, folder, exists)
+def _train(config, folder, workers):
+    given, (config, reason) = config, _resolve_dtype(config, folder)
     if folder.check(config):
-        if not resume:
+        if workers.is_chief and not FLAGS.resume:
             raise UserError(
                 f"{folder.path} already contains a run. Omit --noresume to resume it, or choose "
                 "another folder by --workdir."
             )
         results = folder.read_results()
-        if results and _is_finished(results, config, evaluate_test):
+        if results and _is_finished(results, config):
             print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
             _print_results(results, Progress())
             return 0
@@ -91,7 +80,7 @@ def _train(config, folder, resume, evaluate_test, workers):
         if workers.is_chief:
             folder.begin(config, corpus)
         workers.wait()
-        config, reason = _resolve_dtype(config, folder, True)
+        config, reason = _resolve_dtype(given, folder)
         folder.check(config, corpus=corpus)
         config = config.replace(epochs=folder.read_config()[0].epochs)
     model = factory.build_model(config, len(corpus.vocabulary))
@@ -117,7 +106,7 @@ def _train(config, folder, resume, evaluate_test, workers):
         folder,
         baseline=baseline,
         header=header,
-        evaluate_test=evaluate_test,
+        evaluate_test=FLAGS.test,
     )
     if result.reason == "interrupted":
         return cli.EXIT_INTERRUPTED
@@ -126,15 +115,15 @@ def _train(config, folder, resume, evaluate_test, workers):
     return 0
 
 
-def _resolve_dtype(config, folder, exists):
-    recorded = folder.read_config()[0].dtype if exists else None
+def _resolve_dtype(config, folder):
+    recorded = folder.read_config()[0].dtype if folder.check() else None
     dtype, reason = factory.resolve_dtype(config.dtype, recorded)
     return config.replace(dtype=dtype), reason
 
 
-def _is_finished(results, config, evaluate_test):
+def _is_finished(results, config):
     is_over = results["epochs"] >= config.epochs or results.get("stopped_at_step") is not None
-    return is_over and (results["test"] is not None or not evaluate_test)
+    return is_over and (results["test"] is not None or not FLAGS.test)
 
 
 def _print_results(results, progress):

@@ -15,13 +15,7 @@ _COLORS = ("#1f5f99", "#c2571a", "#3b7d3a", "#7a4fa0", "#a1303a", "#5f6b76")
 
 
 def draw_curves(path, rows, title, baseline=None):
-    """Draws the perplexities of a run against epochs.
-
-    Args:
-        path: The PNG file to write.
-        rows: Rows of `metrics.csv`, dictionaries of strings.
-        title: The title.
-        baseline: A tuple `(label, perplexity)` of a horizontal line. Defaults to none.
+    """Draws the figure of one run as a PNG file.
 
     Returns:
         `True`, or `False` if matplotlib is not installed or there are no rows.

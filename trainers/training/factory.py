@@ -1,4 +1,4 @@
-"""From settings to objects: the one place that knows both."""
+"""Models and optimizers from settings, and trained models from run folders."""
 
 import keras
 import tensorflow as tf
@@ -49,15 +49,7 @@ def resolve_dtype(dtype, recorded=None):
 
 
 def build_model(config, vocabulary_size):
-    """Builds the language model of a configuration.
-
-    Args:
-        config: `TrainingConfig`.
-        vocabulary_size: number of words.
-
-    Returns:
-        an `AWDLSTMLanguageModel` with its weights.
-    """
+    """Builds the `AWDLSTMLanguageModel` of a `TrainingConfig`, with its weights."""
     dtype, _ = resolve_dtype(config.dtype)
     return AWDLSTMLanguageModel(
         vocabulary_size,
@@ -72,16 +64,9 @@ def build_model(config, vocabulary_size):
 
 
 def build_optimizer(config, model):
-    """Builds NT-ASGD around the optimizer of a configuration, with its slots.
+    """Builds the `NTASGD` of a `TrainingConfig` around its optimizer, with slots for a model.
 
-    The gradient is clipped by the training step, once, whatever the optimizer.
-
-    Args:
-        config: `TrainingConfig`.
-        model: the model whose weights it will train.
-
-    Returns:
-        an `NTASGD`.
+    Gradients are clipped by the training step, not by the optimizer.
     """
     if config.momentum_min is not None:
         kinds = _SCHEDULED
@@ -90,29 +75,29 @@ def build_optimizer(config, model):
     arguments = {"learning_rate": float(config.learning_rate)}
     if config.momentum is not None:
         arguments[_MOMENTUM[config.optimizer]] = float(config.momentum)
-    inner = kinds[config.optimizer](weight_decay=config.weight_decay or None, **arguments)
-    optimizer = NTASGD(inner)
+    optimizer = kinds[config.optimizer](weight_decay=config.weight_decay or None, **arguments)
+    optimizer = NTASGD(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 
 
 def load_run(workdir, dtype=None):
-    """The trained model of a run folder: its best weights, averaged where averaging had begun.
+    """Loads a trained run: its best weights, averaged if averaging had started.
 
     Args:
-        workdir: the folder.
-        dtype: None for the dtype of the run, or "float32" or "bfloat16".
+        workdir: The run folder.
+        dtype: `"float32"` or `"bfloat16"`. Defaults to the dtype of the run.
 
     Returns:
-        `(model, vocabulary, config)`: `AWDLSTMLanguageModel`, `Vocabulary`, `TrainingConfig`.
+        A tuple `(model, vocabulary, config)`: an `AWDLSTMLanguageModel`, a `Vocabulary` and a
+        `TrainingConfig`.
 
     Raises:
-        UserError: if the folder holds no run.
-        UserError: if it has no best weights yet, or they cannot be read.
+        UserError: If the folder is not a run folder or has no weights yet.
     """
     folder = RunFolder(workdir)
     if not folder.check():
-        raise UserError(f"There is no run in {workdir}. Train one first, or name its folder.")
+        raise UserError(f"There is no run in {workdir}. Train one first, or name another folder.")
     config, _ = folder.read_config()
     if dtype is not None:
         config = config.replace(dtype=dtype)
@@ -123,18 +108,7 @@ def load_run(workdir, dtype=None):
 
 
 def load_model(workdir=None, dtype=None):
-    """Loads the trained model of a run folder, or the bundled model.
-
-    Args:
-        workdir: The run folder. Defaults to the bundled model.
-        dtype: `"float32"` or `"bfloat16"`. Defaults to the dtype of the run.
-
-    Returns:
-        A tuple `(model, vocabulary, config)`, as `load_run` returns it.
-
-    Raises:
-        UserError: If the folder has no trained weights.
-    """
+    """Loads a trained run as `load_run` does, or the bundled model if `workdir` is `None`."""
     if workdir is not None:
         return load_run(workdir, dtype)
     dtype = dtype or "float32"

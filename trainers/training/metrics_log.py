@@ -9,15 +9,7 @@ from trainers.training.progress import duration
 
 
 class MetricsLog:
-    """Writes `metrics.csv`, `events/` and the lines of progress, and measures the time.
-
-    Args:
-        config: `TrainingConfig`.
-        folder: `RunFolder`.
-        progress: `Progress`.
-        steps_per_epoch: Time steps of the text in an epoch.
-        state: The `TrainingState` that the run starts from or resumes.
-    """
+    """Writes `metrics.csv`, `events/` and the lines of `Progress`, and measures the time."""
 
     def __init__(self, config, folder, progress, steps_per_epoch, state):
         self._config = config
@@ -42,13 +34,9 @@ class MetricsLog:
         Args:
             state: `TrainingState`, with the losses since the last validation.
             learning_rate: Learning rate of a window of length bptt.
-            result: `EvaluationResult` of the averaged weights, or of the raw weights before
-                averaging started.
+            result: `EvaluationResult` of the weights that count: averaged once averaging started.
             raw: `EvaluationResult` of the raw weights, or `None` if they were not evaluated.
             num_averaged: Number of steps in the average, or `None` before averaging started.
-
-        Raises:
-            OSError: If something cannot be written.
         """
         train_loss = state.loss_sum / state.loss_tokens
         epochs, seconds, rate = self.epochs(state), self.seconds(), self._rate(state)

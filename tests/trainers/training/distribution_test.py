@@ -1,12 +1,10 @@
 """Tests of strategies and workers; two workers train together in trainers/multi_worker_test.py."""
 
-import json
-
 import pytest
 import tensorflow as tf
 
 from trainers.errors import UserError
-from trainers.training.distribution import Workers, make_strategy
+from trainers.training.distribution import Workers, describe_devices, make_strategy
 
 
 def test_mirrored_has_every_device():
@@ -14,22 +12,19 @@ def test_mirrored_has_every_device():
     assert make_strategy("mirrored").num_replicas_in_sync == len(devices)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "no JSON",
-        "[]",
-        json.dumps({"cluster": {"worker": ["127.0.0.1:1"]}}),
-        json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}),
-        json.dumps({"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}),
-        json.dumps({"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}),
-    ],
-)
-def test_an_invalid_cluster_is_refused(text, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(UserError, match="TF_CONFIG, such as .*Received: "):
+def test_multi_worker_needs_a_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UserError, match="needs the environment variable TF_CONFIG, such as"):
         make_strategy("multi_worker")
+
+
+def test_the_devices_are_described(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert describe_devices().startswith("CPU (")
+    details = {"device_name": "NVIDIA H100"}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert describe_devices() == "NVIDIA H100"
 
 
 def test_a_single_worker_is_the_chief():
