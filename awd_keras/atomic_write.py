@@ -68,15 +68,6 @@ def atomic_folder(path):
 
     Raises:
         OSError: If the folder cannot be written, or `path` is not empty.
-
-    Example:
-
-    >>> import tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "model")
-    >>> with atomic_folder(path) as folder:
-    ...     _ = (folder / "words.txt").write_text("the cat")
-    >>> os.listdir(path)
-    ['words.txt']
     """
     path = pathlib.Path(os.path.realpath(path))
     if path.exists() and any(path.iterdir()):

@@ -95,13 +95,7 @@ class Corpus:
             num_unknown = int(np.count_nonzero(ids == vocabulary.unk_id)) - num_written
             ids.setflags(write=False)
             arrays[split], unknown_counts[split] = ids, num_unknown
-        return cls(
-            name=name,
-            vocabulary=vocabulary,
-            unknown_counts=unknown_counts,
-            source=source,
-            **arrays,
-        )
+        return cls(name, vocabulary, **arrays, unknown_counts=unknown_counts, source=source)
 
     @property
     def token_counts(self):
@@ -176,14 +170,14 @@ class Corpus:
         """
         counts = ", ".join(f"{count:,} {split}" for split, count in self.token_counts.items())
         text = f"{self.name}: {counts} tokens, {len(self.vocabulary):,} words ({self.source})"
-        unknown = ", ".join(
+        unknown = [
             f"{count:,} {split} ({count / self.token_counts[split]:.2%})"
             for split, count in self.unknown_counts.items()
             if count
-        )
+        ]
         if unknown:
-            text += f"\n{self.name}: words outside the vocabulary became {UNK}: {unknown}"
-        return text
+            text += f"\n{self.name}: words outside the vocabulary became {UNK}: "
+        return text + ", ".join(unknown)
 
 
 def _tokens(lines):
