@@ -40,7 +40,7 @@ def define_flags():
     flags.DEFINE_float(
         "lm_weight", 0.5, "weight of the model with --nbest", lower_bound=0, upper_bound=1
     )
-    flags.DEFINE_bool("text", False, "print the line itself, too")
+    flags.DEFINE_bool("text", False, "also print the line itself")
     flags.DEFINE_string("output", None, "file to write; default: standard output")
     flags.DEFINE_integer("batch_size", 128, "number of lines to score at once", lower_bound=1)
     flags.DEFINE_integer(

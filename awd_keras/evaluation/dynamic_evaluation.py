@@ -95,9 +95,7 @@ class DynamicEvaluation:
             num_windows = min(num_windows, max_windows)
             columns = columns[:, : num_windows * self.bptt + 1]
         self.statistics.clear()
-        sums = [
-            tf.zeros(variable.shape, variable.dtype) for variable in self.model.trainable_variables
-        ]
+        sums = [0.0] * len(self.model.trainable_variables)
         states = self.model.initial_state(columns.shape[0])
         windows = read_windows(self._gradients, columns, states, self.bptt)
         for num_read, (_, gradients) in enumerate(windows, start=1):
