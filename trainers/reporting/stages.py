@@ -103,5 +103,5 @@ def _describe(name, evaluation):
     return ", ".join(
         f"{key.strip('_').replace('_', ' ')} {value:g}"
         for key, value in settings.items()
-        if (key, value) not in (("batch_size", 1), ("only_full", False))
+        if (key, value) != ("batch_size", 1)
     )

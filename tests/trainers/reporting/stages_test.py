@@ -9,7 +9,7 @@ from trainers.errors import UserError
 from trainers.reporting import read_cache_settings, read_stages
 from trainers.training import RunFolder
 
-CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1, "only_full": False}
+CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}
 DYNEVAL = {"learning_rate": 5e-5, "decay_rate": 0.002, "epsilon": 2e-5, "bptt": 5}
 CACHE_TEXT = "window 500, theta 1, lambda 0.1"
 DYNEVAL_TEXT = "learning rate 5e-05, decay rate 0.002, epsilon 2e-05, bptt 5"
@@ -88,13 +88,13 @@ def test_other_settings_and_other_weights_are_other_stages(folder, tmp_path):
     write_results(folder, 90.0, 88.0)
     write_evaluation(folder, "test", {"model": 87.0})  # in another batch size than the run's
     write_evaluation(folder, "a", {"cache": 75.0}, cache=CACHE)
-    other = {"window": 100, "theta": 0.6, "lambda_": 0.25, "only_full": True}
+    other = {"window": 100, "theta": 0.6, "lambda_": 0.25}
     write_evaluation(folder, "b", {"cache": 74.0}, batch_size=10, cache=other)
     write_evaluation(make_folder(tmp_path / "tuned", "run"), "a", {"cache": 71.0}, cache=CACHE)
     assert read(folder) == [
         ("trained", "", {"validation": 90.0, "test": 88.0}),
         ("cache", CACHE_TEXT, {"test": 75.0}),
-        ("cache", "window 100, theta 0.6, lambda 0.25, only full 1, batch size 10", {"test": 74.0}),
+        ("cache", "window 100, theta 0.6, lambda 0.25, batch size 10", {"test": 74.0}),
         ("cache", f"fine-tuned weights, {CACHE_TEXT}", {"test": 71.0}),
     ]
 
