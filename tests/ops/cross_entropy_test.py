@@ -1,4 +1,4 @@
-"""Tests of the softmax cross-entropy over a sequence."""
+"""Tests of the softmax cross-entropy in chunks."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,12 @@ from awd_keras import ops
 from tests.test_case import assert_close
 
 BATCH, TIME, DIM, VOCABULARY = 3, 5, 4, 11
-NAMES = ("hidden", "embedding", "bias")
+NAMES = ("loss", "hidden", "embedding", "bias", "weights")
+WEIGHTS = np.random.default_rng(1).random((BATCH, TIME)) * (np.arange(TIME) > 0)
 
 
 def make_arguments(dtype="float64"):
-    """hidden, embedding, bias and targets."""
+    """Returns hidden, embedding, bias and targets."""
     generator = np.random.default_rng(0)
     hidden = tf.constant(generator.normal(size=(BATCH, TIME, DIM)), dtype)
     embedding = tf.constant(generator.normal(size=(VOCABULARY, DIM)), dtype)
@@ -21,170 +22,107 @@ def make_arguments(dtype="float64"):
     return hidden, embedding, bias, targets
 
 
-def plain_loss(hidden, embedding, bias, targets, weights=None):
-    """The same loss with all logits at once, for autodiff to differentiate."""
+def plain_loss(hidden, embedding, bias, targets, weights):
+    """Computes all logits at once, and leaves the gradient to automatic differentiation."""
     logits = tf.einsum("btd,vd->btv", hidden, embedding) + bias
-    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    return tf.reduce_sum(nats if weights is None else nats * weights)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    return tf.reduce_sum(losses * weights)
 
 
-def loss_and_gradients(function, arguments, **options):
-    """The loss, twice over so that its factor matters, with its gradients."""
-    differentiable = list(arguments[:3])
+def loss_and_gradients(function, hidden, embedding, bias, targets, weights=None, **options):
+    """Returns the loss, and the gradients of twice the loss."""
+    weights = tf.ones(tf.shape(targets), bias.dtype) if weights is None else weights
+    sources = [hidden, embedding, bias, tf.cast(weights, bias.dtype)]
     with tf.GradientTape() as tape:
-        tape.watch(differentiable)
-        result = function(*arguments, **options)
+        tape.watch(sources)
+        result = function(*sources[:3], targets, sources[3], **options)
         loss = result[0] if isinstance(result, tuple) else result
         doubled = 2 * loss
-    return loss, tape.gradient(doubled, differentiable)
+    return [loss, *tape.gradient(doubled, sources)]
 
 
-class TestSequenceCrossEntropy:
-    # Chunks of one token, of a size that divides the 15 tokens, of one that does not, and beyond.
-    @pytest.mark.parametrize("chunk_size", [None, 1, 5, 4, 15, 100])
-    @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-12), ("float32", 1e-5)])
-    @pytest.mark.parametrize("training", [True, False])
-    def test_equals_plain_autodiff(self, chunk_size, dtype, tolerance, training):
-        arguments = make_arguments(dtype)
-        loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size, training=training
-        )
-        expected_loss, expected = loss_and_gradients(plain_loss, arguments)
-        assert loss.shape == () and loss.dtype == dtype
-        assert_close(loss, expected_loss, tolerance)
-        for name, actual, value in zip(NAMES, gradients, expected, strict=True):
-            assert actual.dtype == dtype
-            assert_close(actual, value, tolerance, name)
+def assert_equals_plain(arguments, tolerance, weights=None, **options):
+    actual = loss_and_gradients(ops.sequence_cross_entropy, *arguments, weights, **options)
+    expected = loss_and_gradients(plain_loss, *arguments, weights)
+    for name, value, reference in zip(NAMES, actual, expected, strict=True):
+        assert value.dtype == reference.dtype, name
+        assert_close(value, reference, tolerance, name)
 
-    @pytest.mark.parametrize("chunk_size,training", [(None, True), (4, True), (4, False)])
-    def test_weights(self, chunk_size, training):
-        arguments = make_arguments()
-        weights = np.random.default_rng(1).random((BATCH, TIME))
-        weights[0, :2] = 0.0
-        weights = tf.constant(weights)
-        loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy,
-            arguments,
-            weights=weights,
-            chunk_size=chunk_size,
-            training=training,
-        )
-        expected_loss, expected = loss_and_gradients(plain_loss, arguments, weights=weights)
-        assert_close(loss, expected_loss, 1e-12)
-        for name, actual, value in zip(NAMES, gradients, expected, strict=True):
-            assert_close(actual, value, 1e-12, name)
-        assert_close(gradients[0][0, :2] + 1.0, np.ones((2, DIM)), 0.0)
-        _, num_tokens = ops.sequence_cross_entropy(
-            *arguments, weights=weights, chunk_size=chunk_size
-        )
-        assert_close(num_tokens, tf.reduce_sum(weights), 1e-6)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_counts_tokens(self, chunk_size):
-        _, num_tokens = ops.sequence_cross_entropy(*make_arguments(), chunk_size=chunk_size)
-        assert num_tokens.shape == ()
-        assert float(num_tokens) == BATCH * TIME
+# Chunks of one token, a size that divides the 15 tokens, one that does not, and a larger one.
+@pytest.mark.parametrize("chunk_size", [None, 1, 5, 4, 100])
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("training", [True, False])
+def test_equals_automatic_differentiation(chunk_size, weights, training):
+    assert_equals_plain(make_arguments(), 1e-12, weights, chunk_size=chunk_size, training=training)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_without_bias(self, chunk_size):
-        hidden, embedding, bias, targets = make_arguments()
-        loss, _ = ops.sequence_cross_entropy(
-            hidden, embedding, None, targets, chunk_size=chunk_size
-        )
-        assert_close(loss, plain_loss(hidden, embedding, 0.0 * bias, targets), 1e-12)
 
-    @pytest.mark.parametrize("chunk_size", [0, -1])
-    def test_refuses_chunk_size(self, chunk_size):
-        with pytest.raises(ValueError, match="chunk_size"):
-            ops.sequence_cross_entropy(*make_arguments(), chunk_size=chunk_size)
+def test_float32():
+    assert_equals_plain(make_arguments("float32"), 1e-5, chunk_size=4)
 
-    def test_no_weight_at_all(self):
-        loss, num_tokens = ops.sequence_cross_entropy(
-            *make_arguments("float32"), weights=tf.zeros((BATCH, TIME)), chunk_size=4
-        )
-        assert float(loss) == 0.0 and float(num_tokens) == 0.0
 
-    def test_uniform_logits_cost_log_of_vocabulary(self):
-        _, embedding, _, targets = make_arguments("float32")
-        loss, num_tokens = ops.sequence_cross_entropy(
-            tf.zeros((BATCH, TIME, DIM)), embedding, tf.zeros((VOCABULARY,)), targets
-        )
-        assert float(loss / num_tokens) == pytest.approx(np.log(VOCABULARY), rel=1e-6)
+def test_large_logits():
+    hidden, embedding, bias, targets = make_arguments("float32")
+    assert_equals_plain((hidden * 1e3, embedding * 1e2, bias, targets), 1e-5)
 
-    @pytest.mark.parametrize("chunk_size", [None, 2])
-    def test_any_leading_axes(self, chunk_size):
-        hidden, embedding, bias, targets = make_arguments()
-        expected = plain_loss(hidden, embedding, bias, targets)
-        for shape in ((BATCH * TIME,), (1, BATCH, TIME)):
-            loss, _ = ops.sequence_cross_entropy(
-                tf.reshape(hidden, (*shape, DIM)),
-                embedding,
-                bias,
-                tf.reshape(targets, shape),
-                chunk_size=chunk_size,
-            )
-            assert_close(loss, expected, 1e-12)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_bfloat16(self, chunk_size):
-        hidden, embedding, bias, targets = make_arguments("float32")
-        half = [tf.cast(hidden, "bfloat16"), tf.cast(embedding, "bfloat16"), bias, targets]
-        # The same numbers, rounded to bfloat16, in full precision.
-        rounded = [tf.cast(half[0], "float32"), tf.cast(half[1], "float32"), bias, targets]
-        loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, half, chunk_size=chunk_size
-        )
-        expected_loss, expected = loss_and_gradients(plain_loss, rounded)
-        assert loss.dtype == "float32"
-        assert_close(loss, expected_loss, 0.02)
-        for name, argument, actual, value in zip(NAMES, half, gradients, expected, strict=False):
-            assert actual.dtype == argument.dtype
-            assert_close(actual, value, 0.05, name)
+def test_bfloat16():
+    hidden, embedding, bias, targets = make_arguments("float32")
+    half = [tf.cast(hidden, "bfloat16"), tf.cast(embedding, "bfloat16"), bias, targets]
+    actual = loss_and_gradients(ops.sequence_cross_entropy, *half, chunk_size=4)
+    rounded = [tf.cast(half[0], "float32"), tf.cast(half[1], "float32"), bias, targets]
+    expected = loss_and_gradients(plain_loss, *rounded)
+    assert [value.dtype for value in actual[:3]] == ["float32", "bfloat16", "bfloat16"]
+    for name, value, reference in zip(NAMES, actual, expected, strict=True):
+        assert_close(value, reference, 0.05, name)
 
-    def test_words_of_vanishing_probability(self):
-        # In float32 a probability of e^-200 is 0; one of the two words is likely all the same.
-        embedding = tf.constant([[0.0], [-200.0], [-1.0]])
-        loss, _ = ops.sequence_cross_entropy(
-            tf.ones((2, 1)), embedding, None, tf.constant([1, 2]), weights=tf.constant([1.0, 0.0])
-        )
-        assert_close(loss, 200.0 + np.log1p(np.exp(-1.0)), 1e-6)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_large_logits_stay_finite(self, chunk_size):
-        hidden, embedding, bias, targets = make_arguments("float32")
-        arguments = (hidden * 1e3, embedding * 1e2, bias, targets)
-        loss, gradients = loss_and_gradients(
-            ops.sequence_cross_entropy, arguments, chunk_size=chunk_size
-        )
-        assert_close(loss, plain_loss(*arguments), 1e-5)
-        for gradient in gradients:
-            assert np.all(np.isfinite(gradient))
+@pytest.mark.parametrize("weights", [None, WEIGHTS, 0 * WEIGHTS])
+def test_counts_tokens(weights):
+    loss, num_tokens = ops.sequence_cross_entropy(*make_arguments(), weights, chunk_size=4)
+    assert float(num_tokens) == pytest.approx(15 if weights is None else weights.sum())
+    assert np.isfinite(loss)
 
-    @pytest.mark.parametrize("chunk_size", [None, 4])
-    def test_unknown_shapes_trace_once(self, chunk_size):
-        traces = []
-        _, embedding, bias, _ = make_arguments("float32")
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, None, DIM)),
-                tf.TensorSpec((None, None), "int32"),
-            ]
-        )
-        def compute(hidden, targets):
-            traces.append(1)
-            return loss_and_gradients(
-                ops.sequence_cross_entropy,
-                (hidden, embedding, bias, targets),
-                chunk_size=chunk_size,
-            )
+def test_without_bias():
+    hidden, embedding, bias, targets = make_arguments()
+    actual, _ = ops.sequence_cross_entropy(hidden, embedding, None, targets)
+    expected, _ = ops.sequence_cross_entropy(hidden, embedding, 0 * bias, targets)
+    assert_close(actual, expected, 0.0)
 
-        hidden, _, _, targets = make_arguments("float32")
-        for batch, time in ((3, 5), (1, 1), (2, 4)):
-            arguments = hidden[:batch, :time], embedding, bias, targets[:batch, :time]
-            loss, gradients = compute(arguments[0], arguments[3])
-            expected_loss, expected = loss_and_gradients(plain_loss, arguments)
-            assert_close(loss, expected_loss, 1e-5)
-            for name, actual, value in zip(NAMES, gradients, expected, strict=True):
-                assert_close(actual, value, 1e-5, name)
-        assert len(traces) == 1
+
+def test_vanishing_probability():
+    # In float32 the probability of the first target is 0.
+    embedding = tf.constant([[0.0], [-200.0], [-1.0]])
+    loss, _ = ops.sequence_cross_entropy(
+        tf.ones((2, 1)), embedding, None, tf.constant([1, 2]), weights=tf.constant([1.0, 0.0])
+    )
+    assert_close(loss, 200.0 + np.log1p(np.exp(-1.0)), 1e-6)
+
+
+def test_unknown_shapes_trace_once():
+    hidden, embedding, bias, targets = make_arguments()
+    traces = []
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None, DIM), tf.float64),
+            tf.TensorSpec((None, None), tf.int32),
+        ]
+    )
+    def compute(hidden, targets):
+        traces.append(1)
+        arguments = hidden, embedding, bias, targets
+        return loss_and_gradients(ops.sequence_cross_entropy, *arguments, chunk_size=4)
+
+    for rows, steps in ((3, 5), (1, 1), (2, 4)):
+        some = hidden[:rows, :steps], targets[:rows, :steps]
+        expected = loss_and_gradients(plain_loss, some[0], embedding, bias, some[1])
+        for value, reference in zip(compute(*some), expected, strict=True):
+            assert_close(value, reference, 1e-12)
+    assert len(traces) == 1
+
+
+def test_refuses_chunk_size():
+    with pytest.raises(ValueError, match="`chunk_size` must be at least 1"):
+        ops.sequence_cross_entropy(*make_arguments(), chunk_size=0)

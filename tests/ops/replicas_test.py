@@ -1,59 +1,32 @@
-"""Tests of the split of a batch, where there is one replica and where there are two."""
+"""Tests of splitting a batch over one replica and over two."""
 
 import json
 import pathlib
 import subprocess
 import sys
 
-import pytest
 import tensorflow as tf
 
 from awd_keras.ops import replicas
 
 ROOT = pathlib.Path(__file__).absolute().parents[2]
-NO_MASKS = dict.fromkeys(
-    ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout", "weight_dropout"),
-    0.0,
-)
-SGD = {"optimizer": "sgd", "learning_rate": 1.0}
-ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "tie_weights": False}
 
 
-def compare(settings):
-    result = subprocess.run(
-        [sys.executable, "-m", "tests.trainers.training.two_replicas", json.dumps(settings)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-class TestOneReplica:
-    def test_everything_is_as_it_was(self):
-        batch = tf.reshape(tf.range(6), (3, 2))
+def test_one_replica_has_the_whole_batch():
+    batch = tf.reshape(tf.range(6), (3, 2))
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
         assert replicas.num_replicas() == 1
-        assert replicas.replica_rows(batch) is batch
-        assert replicas.all_rows(batch) is batch
-        assert replicas.mean_over_replicas([batch])[0] is batch
-
-    def test_a_scope_of_several_is_no_replica(self):
-        strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
-        with strategy.scope():
-            assert replicas.num_replicas() == 1
+    assert replicas.replica_rows(batch) is batch
+    assert replicas.all_rows(batch) is batch
+    assert replicas.mean_over_replicas([batch])[0] is batch
 
 
-class TestTwoReplicas:
-    @pytest.mark.parametrize(
-        "settings", [{**SGD, **NO_MASKS}, SGD, ADAM], ids=["without masks", "sgd", "adam, untied"]
+def test_two_replicas_train_as_one_device():
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.ops.two_replicas"], cwd=ROOT, capture_output=True, text=True
     )
-    def test_train_as_one_device_with_the_whole_batch(self, settings):
-        result = compare(settings)
-        assert result["replicas"] == 2
-        for name in ("loss", "norm", "weights", "averages", "states"):
-            assert result[name] < 1e-5, (name, result)
-        assert result["locked masks differ"]
-        assert result["locked masks as on one device"]
-        assert result["weight masks equal"]
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["n"] == 2
+    assert all(difference < 1e-5 for difference in result["differences"].values()), result
+    assert all(result["masks"].values()), result
