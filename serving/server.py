@@ -34,19 +34,19 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 def main():
     """Runs `serving.local`."""
-    with contextlib.ExitStack() as stack:
-        path = FLAGS.model_path
-        if path is None:
-            path = stack.enter_context(tempfile.TemporaryDirectory())
-            model, vocabulary, _ = load_model(dtype="float32")
-            path = export_saved_model(model, vocabulary, path, BUNDLED, warmup=False)
-        ports = FLAGS.port, FLAGS.rest_api_port
-        server = Server(path, FLAGS.model_name, FLAGS.host, *ports, FLAGS.max_request_bytes)
-        stack.enter_context(server)
+    ports = FLAGS.port, FLAGS.rest_api_port
+    arguments = FLAGS.model_name, FLAGS.host, *ports, FLAGS.max_request_bytes
+    if FLAGS.model_path is not None:
+        server = Server(FLAGS.model_path, *arguments)
+    else:
+        model, vocabulary, _ = load_model(dtype="float32")
+        with tempfile.TemporaryDirectory() as folder:
+            path = export_saved_model(model, vocabulary, folder, BUNDLED, warmup=False)
+            server = Server(path, *arguments)
+    with server, contextlib.suppress(KeyboardInterrupt):
         print(f"model {server.name}, version {server.version}; for development only")
         print(f"gRPC: {server.grpc_address}\nREST: {server.rest_url}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.wait()
+        server.wait()
 
 
 class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -77,13 +77,12 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.name, self.version = model_name or path.parent.name, int(path.name)
         self._max_request_bytes = max_request_bytes
         self._model = tf.saved_model.load(str(path))
-        options = {
-            "grpc.max_receive_message_length": max_request_bytes,
-            "grpc.max_send_message_length": -1,
-            "grpc.so_reuseport": 0,  # otherwise two servers can share a port
-        }
-        executor = futures.ThreadPoolExecutor(_THREADS)
-        self._grpc = grpc.server(executor, options=list(options.items()))
+        options = [
+            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # otherwise two servers can share a port
+        ]
+        self._grpc = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=options)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._grpc)
         try:
             grpc_port = self._grpc.add_insecure_port(f"{host}:{grpc_port}")
@@ -129,9 +128,8 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _answer(self, request):
         """Answers a REST request."""
         request.max_content_length = self._max_request_bytes
-        code = 200
         try:
-            content = self._answer_json(request)
+            code, content = 200, self._answer_json(request)
         except tf.errors.OpError as error:
             code = 404 if isinstance(error, tf.errors.NotFoundError) else 400
             content = {"error": _message(error)}
@@ -211,7 +209,7 @@ def _version_folder(path):
 
 
 def _message(error):
-    """The message of an error without TensorFlow's description of the node."""
+    # Without TensorFlow's description of the node.
     return error.message.split("<stack traces unavailable>")[-1].split("[[{{node")[0].strip()
 
 

@@ -3,8 +3,11 @@
 import pathlib
 import re
 
-import pytest
+import kubernetes_validate
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
 from google.protobuf import text_format
+from jsonschema import Draft202012Validator
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.limits import Limits
@@ -33,19 +36,20 @@ def test_batching():
     assert sizes == sorted(sizes) and sizes[-1] == int(largest) <= Limits().max_batch_size
 
 
-def test_the_servers_use_the_same_files():
-    yaml = pytest.importorskip("yaml")
-    (compose,) = yaml.safe_load(read("docker-compose.yaml"))["services"].values()
-    deployment, service = yaml.safe_load_all(read("kubernetes.yaml"))
-    pod = deployment["spec"]["template"]
-    (container,) = pod["spec"]["containers"]
-    assert container["image"] == compose["image"]
-    assert pod["metadata"]["labels"] == service["spec"]["selector"]
+def test_docker_compose_and_kubernetes():
+    compose = yaml.safe_load(read("docker-compose.yaml"))
+    Draft202012Validator(get_builtin_schema("vendor.compose-spec")).validate(compose)
+    deployment, service = resources = list(yaml.safe_load_all(read("kubernetes.yaml")))
+    for resource in resources:
+        kubernetes_validate.validate(resource, "1.30", strict=True)
+    (compose_service,) = compose["services"].values()
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == compose_service["image"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels == deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     ports = {port["name"] for port in container["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} == ports
-    volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
-    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
-    for argument in [*compose["command"], *container["args"]]:
+    for argument in [*compose_service["command"], *container["args"]]:
         name, _, value = argument.partition("=")
         if name.endswith("_file"):
             assert (CONFIG / pathlib.Path(value).relative_to("/config")).is_file()
