@@ -27,13 +27,6 @@ class TestActivationRegularization:
         assert loss.shape == () and loss.dtype == dtype
         assert_close(loss, 2.0 * np.mean(outputs**2), tolerance)
 
-    def test_gradient(self):
-        outputs = tf.constant(make_outputs())
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            loss = losses.activation_regularization(outputs, 2.0)
-        assert_close(tape.gradient(loss, outputs), 4.0 * outputs / outputs.numpy().size, 1e-12)
-
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
     def test_float32_from_half_precision(self, dtype):
         # 4096 equal squares: a sum in half precision would stop growing long before.
@@ -41,10 +34,6 @@ class TestActivationRegularization:
         loss = losses.activation_regularization(outputs, 1.0)
         assert loss.dtype == "float32"
         assert float(loss) == 0.25
-
-    def test_large_half_precision_values_do_not_overflow(self):
-        outputs = tf.fill((2, 3, 4), tf.cast(1000.0, "float16"))
-        assert float(losses.activation_regularization(outputs, 1.0)) == 1e6
 
 
 class TestTemporalActivationRegularization:
@@ -56,11 +45,6 @@ class TestTemporalActivationRegularization:
         loss = losses.temporal_activation_regularization(tf.constant(outputs, dtype), 1.5)
         assert loss.shape == () and loss.dtype == dtype
         assert_close(loss, temporal(outputs, 1.5), tolerance)
-
-    def test_equal_steps_cost_nothing_whatever_the_rows(self):
-        outputs = np.repeat(make_outputs((3, 1, 4)), 5, axis=1)
-        loss = losses.temporal_activation_regularization(tf.constant(outputs), 1.0)
-        assert float(loss) == 0.0
 
     @pytest.mark.parametrize("batch", [1, 3])
     @pytest.mark.parametrize("traced", [False, True])

@@ -90,16 +90,6 @@ class TestBasics:
         assert [[x.shape for x in state] for state in states] == [[(BATCH, n)] * 2 for n in units]
         assert [layer.units for layer in model.lstm_layers] == units
 
-    def test_parameter_count(self):
-        model = make_model()
-        model(IDS)
-        embedding = VOCABULARY * EMBEDDING_DIM
-        first = 4 * HIDDEN_DIM * (EMBEDDING_DIM + HIDDEN_DIM + 1)
-        second = 4 * HIDDEN_DIM * (HIDDEN_DIM + HIDDEN_DIM + 1)
-        last = 4 * EMBEDDING_DIM * (HIDDEN_DIM + EMBEDDING_DIM + 1)
-        assert model.count_params() == embedding + first + second + last
-        assert len(model.trainable_variables) == 10
-
     def test_initialization(self):
         model = AWDLSTM(50, embedding_dim=16, hidden_dim=36, num_layers=2)
         model(IDS)
@@ -115,23 +105,12 @@ class TestBasics:
             forget = layer.cell.bias.numpy()[units : 2 * units]
             assert np.max(forget) <= bound and np.std(forget) > 0.0
 
-    def test_weights_differ_from_layer_to_layer(self):
-        model = make_model()
-        model(IDS)
-        first, second = (layer.cell.recurrent_kernel.numpy() for layer in model.lstm_layers[:2])
-        assert first.shape == second.shape
-        assert np.mean(first == second) < 0.1
-
-    @pytest.mark.parametrize("seed", [0, 1, 141, 1882, 5_000_000, 2**31 - 1])
+    @pytest.mark.parametrize("seed", [0, 141, 2**31 - 1])
     def test_constructor_seed_repeats_the_initial_weights(self, seed):
         one, other = make_model(seed=seed), make_model(seed=seed)
         for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
             assert_equal(first, second)
-
-    def test_other_constructor_seed_other_weights(self):
-        for first, second in zip(
-            make_model(seed=1).get_weights(), make_model(seed=2).get_weights(), strict=True
-        ):
+        for first, second in zip(one.get_weights(), make_model(seed=3).get_weights(), strict=True):
             assert np.mean(first == second) < 0.1
 
     @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -150,31 +129,13 @@ class TestBasics:
         for state, value in zip(states, expected_states, strict=True):
             assert_close(state[1], value[1], 0.05)
 
-    @pytest.mark.parametrize("name", RATES)
-    @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan"), True])
-    def test_refuses_rates(self, name, rate):
-        with pytest.raises(ValueError, match=f"{name}|rate"):
-            make_model(**{name: rate})
-
-    @pytest.mark.parametrize("name", ["embedding_dim", "hidden_dim", "num_layers"])
-    @pytest.mark.parametrize("size", [0, -1, 1.5])
+    @pytest.mark.parametrize("name,size", [("embedding_dim", 0), ("num_layers", 1.5)])
     def test_refuses_sizes(self, name, size):
         with pytest.raises(ValueError, match=name):
             AWDLSTM(VOCABULARY, **{name: size})
 
 
 class TestStates:
-    def test_zero_states_are_the_default(self):
-        model = make_model()
-        default = model(IDS)
-        zero = model(IDS, states=model.initial_state(BATCH))
-        for one, other in zip(keras.tree.flatten(default), keras.tree.flatten(zero), strict=True):
-            assert_equal(one, other)
-        for state in model.initial_state(4):
-            for value in state:
-                assert value.dtype == "float32" and value.shape[0] == 4
-                assert_equal(value, np.zeros(value.shape))
-
     def test_windows_with_carried_states_equal_one_sequence(self):
         model = make_model()
         whole, _, expected = model(IDS)
@@ -186,26 +147,9 @@ class TestStates:
         ):
             assert_close(state, value, 1e-5)
 
-    def test_rows_do_not_mix(self):
-        model = make_model()
-        whole, _, _ = model(IDS)
-        alone, _, _ = model(IDS[1:2])
-        assert_close(alone, whole[1:2], 1e-5)
-
 
 class TestSeeds:
     RATES = dict.fromkeys(RATES, 0.5)
-
-    def test_seed_decides(self):
-        model = make_model(**self.RATES)
-        first, dropped, _ = train_call(model, seed_tensor(1, 2))
-        again, dropped_again, _ = train_call(model, seed_tensor(1, 2))
-        assert_equal(again, first)
-        assert_equal(dropped_again, dropped)
-        traced = tf.function(lambda seed: model(IDS, training=True, seed=seed))
-        assert_close(traced(seed_tensor(1, 2))[1], dropped, 1e-5)
-        for other in (seed_tensor(1, 3), seed_tensor(2, 2)):
-            assert np.any(to_numpy(train_call(model, other)[1]) != to_numpy(dropped))
 
     @pytest.mark.parametrize("name", RATES)
     def test_each_rate_follows_the_seed(self, name):
@@ -214,11 +158,6 @@ class TestSeeds:
         assert_equal(train_call(model, seed_tensor(1, 2))[1], first)
         assert np.any(to_numpy(train_call(model, seed_tensor(1, 3))[1]) != first)
         assert np.any(to_numpy(model(IDS, training=False)[1]) != first)
-
-    def test_without_a_seed_each_call_has_its_own_masks(self):
-        model = make_model(**self.RATES)
-        first, second = (to_numpy(model(IDS, training=True)[1]) for _ in range(2))
-        assert np.any(first != second)
 
     def test_inference_is_deterministic(self):
         model = make_model(**self.RATES)
@@ -299,13 +238,6 @@ class TestPlaces:
         assert np.any(to_numpy(states[1][0]) != to_numpy(expected_states[1][0]))
         assert np.any(to_numpy(raw) != to_numpy(expected))
 
-    def test_input_dropout_comes_before_the_first_layer(self):
-        model = make_model(1, input_dropout=0.5)
-        raw, dropped, states = train_call(model)
-        assert_equal(raw, dropped)
-        assert_close(states[0][0], raw[:, -1], 1e-6)
-        assert np.any(to_numpy(raw) != to_numpy(model(IDS)[0]))
-
     def test_weight_dropout_leaves_the_first_step(self):
         model = make_model(weight_dropout=0.5)
         raw, expected = to_numpy(train_call(model)[0]), to_numpy(model(IDS)[0])
@@ -324,39 +256,7 @@ class TestPlaces:
         assert np.all(seen[~dropped] != 0.0)
 
 
-class TestGraphs:
-    def test_windows_of_any_length_trace_once(self):
-        model, traces = make_model(**dict.fromkeys(RATES, 0.5)), []
-
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((BATCH, None), "int32"),
-                tf.TensorSpec((2,), "int32"),
-            ]
-        )
-        def call(ids, seed):
-            traces.append(1)
-            return model(ids, training=True, seed=seed)
-
-        for time in (1, 3, 5):
-            actual = call(IDS[:, :time], seed_tensor())
-            expected = train_call(model, ids=IDS[:, :time])
-            for one, other in zip(
-                keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True
-            ):
-                assert_close(one, other, 1e-5)
-        assert len(traces) == 1
-
-    def test_save_and_load(self):
-        model = make_model(2, **dict.fromkeys(RATES, 0.3))
-        expected = model(IDS)
-        revived = save_and_load(model)
-        assert isinstance(revived, AWDLSTM)
-        for one, other in zip(
-            keras.tree.flatten(revived(IDS)), keras.tree.flatten(expected), strict=True
-        ):
-            assert_equal(one, other)
-
+class TestFile:
     def test_a_decoder_stays_tied_in_a_file(self):
         backbone = make_model(2)
         inputs = keras.Input((None,), dtype="int32")

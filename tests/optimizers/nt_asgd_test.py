@@ -21,7 +21,6 @@ from tests.test_case import (
     assert_equal,
     check_config,
     dtype_policy,
-    floatx,
     save_and_load,
 )
 
@@ -52,12 +51,6 @@ class TestAverage:
         assert optimizer.num_averaged == 0
         assert not optimizer.triggered
 
-    def test_equals_weights_loaded_before_the_trigger(self):
-        optimizer, variables = make_built()
-        for variable in variables:
-            variable.assign(variable.value * 3.0)
-        assert_all_equal(averages(optimizer, variables), values(variables))
-
     def test_trigger_itself_counts_nothing(self):
         optimizer, variables = make_built()
         optimizer.apply(make_gradients(0), variables)
@@ -78,16 +71,6 @@ class TestAverage:
         variable.assign([0.1])
         optimizer.apply([tf.zeros(1)], [variable])
         assert_equal(averages(optimizer, [variable])[0], variable)
-
-    def test_triggering_again_changes_nothing(self):
-        optimizer, variables = make_built()
-        optimizer.trigger()
-        for step in range(3):
-            optimizer.apply(make_gradients(step), variables)
-        before = averages(optimizer, variables)
-        optimizer.trigger()
-        assert optimizer.num_averaged == 3
-        assert_all_equal(averages(optimizer, variables), before)
 
     @pytest.mark.parametrize(
         "make_optimizer",
@@ -118,30 +101,6 @@ class TestAverage:
         assert optimizer.num_averaged == 5
         assert int(optimizer.iterations) == 8
 
-    def test_float64_average_is_exact(self):
-        with floatx("float64"):
-            optimizer, variables = make_built(keras.optimizers.SGD(0.1), make_variables("float64"))
-            optimizer.trigger()
-            record = []
-            for step in range(50):
-                optimizer.apply(make_gradients(step, "float64"), variables)
-                record.append(values(variables))
-            for average, iterates in zip(
-                averages(optimizer, variables), zip(*record, strict=True), strict=True
-            ):
-                assert_close(average, np.mean(iterates, axis=0), 1e-14)
-
-    def test_learning_rate_of_the_current_step(self):
-        variable = keras.Variable([0.0])
-        optimizer = NTASGD(keras.optimizers.SGD(1.0))
-        optimizer.build([variable])
-        optimizer.trigger()
-        for rate in (1.0, 10.0, 100.0):
-            optimizer.learning_rate.assign(rate)
-            optimizer.apply([tf.constant([-1.0])], [variable])
-        assert_equal(variable, [111.0])
-        assert_close(averages(optimizer, [variable])[0], [(1.0 + 11.0 + 111.0) / 3], 1e-6)
-
     def test_constraints_come_before_the_average(self):
         variable = keras.Variable([1.0, 1.0])
         variable.constraint = keras.constraints.NonNeg()
@@ -167,17 +126,6 @@ class TestAverage:
             results.append((variable.numpy(), averages(optimizer, [variable])[0]))
         assert_all_equal(results[0], results[1])
         assert_equal(results[0][0][1], [-3.0, -5.0])
-
-    def test_apply_gradients(self):
-        optimizer, variables = make_built()
-        other, other_variables = make_built()
-        for each in (optimizer, other):
-            each.trigger()
-        for step in range(2):
-            pairs = zip(make_gradients(step), variables, strict=True)
-            optimizer.apply_gradients(list(pairs))
-            other.apply(make_gradients(step), other_variables)
-        assert_all_equal(averages(optimizer, variables), averages(other, other_variables))
 
     def test_one_trace_before_and_after_the_trigger(self):
         optimizer, variables = make_built()
@@ -232,15 +180,6 @@ class TestAveragedWeights:
         # And it can be entered again.
         assert_all_equal(averages(optimizer, variables), expected)
 
-    def test_restores_what_was_overwritten_inside(self):
-        optimizer, variables = self.make_triggered()
-        before, expected = values(variables), averages(optimizer, variables)
-        with optimizer.averaged_weights():
-            for variable in variables:
-                variable.assign(variable.value * np.nan)
-        assert_all_equal(values(variables), before)
-        assert_all_equal(averages(optimizer, variables), expected)
-
     def test_nesting_raises_and_restores(self):
         optimizer, variables = self.make_triggered()
         before, expected = values(variables), averages(optimizer, variables)
@@ -249,30 +188,6 @@ class TestAveragedWeights:
                 pass
             assert_all_equal(values(variables), expected)
         assert_all_equal(values(variables), before)
-
-    def test_training_goes_on_from_the_raw_weights(self):
-        optimizer, variables = self.make_triggered()
-        other, other_variables = self.make_triggered()
-        with optimizer.averaged_weights():
-            pass
-        for each, its_variables in ((optimizer, variables), (other, other_variables)):
-            each.apply(make_gradients(7), its_variables)
-        assert_all_equal(values(variables), values(other_variables))
-        assert_all_equal(averages(optimizer, variables), averages(other, other_variables))
-
-    def test_model_evaluates_with_the_average(self):
-        model = make_model(NTASGD(keras.optimizers.SGD(0.1)))
-        inputs, targets = make_data()
-        model.fit(inputs, targets, epochs=1, verbose=0)
-        model.optimizer.trigger()
-        model.fit(inputs, targets, batch_size=2, epochs=2, verbose=0)
-        raw = model.predict(inputs, verbose=0)
-        expected = averages(model.optimizer, model.trainable_variables)
-        with model.optimizer.averaged_weights():
-            averaged = model.predict(inputs, verbose=0)
-        assert_close(averaged, inputs @ expected[0] + expected[1], 1e-5)
-        assert np.any(averaged != raw)
-        assert_equal(model.predict(inputs, verbose=0), raw)
 
 
 def test_the_end_of_a_dataset_of_unknown_size_is_not_counted():
@@ -293,12 +208,6 @@ class TestDelegation:
         optimizer.learning_rate.assign(0.125)
         assert float(optimizer.optimizer.learning_rate) == 0.125
         assert float(optimizer.learning_rate) == 0.125
-
-    def test_learning_rate_callbacks_reach_it(self):
-        model = make_model(NTASGD(keras.optimizers.SGD(0.5)))
-        callback = keras.callbacks.LearningRateScheduler(lambda epoch: 0.25 / (epoch + 1))
-        model.fit(*make_data(), epochs=2, verbose=0, callbacks=[callback])
-        assert float(model.optimizer.optimizer.learning_rate) == 0.125
 
     def test_variables_are_counted_once(self):
         optimizer, variables = make_built(keras.optimizers.Adam(0.1))
@@ -332,11 +241,6 @@ class TestDelegation:
             assert optimizer.num_averaged == count
         assert_equal(variable, [-2.0])
         assert_equal(averages(optimizer, [variable])[0], [-1.5])
-
-    def test_wrapped_attribute_is_not_taken_for_loss_scaling(self):
-        optimizer, _ = make_built()
-        assert isinstance(optimizer.optimizer, keras.optimizers.SGD)
-        assert not hasattr(optimizer, "inner_optimizer")
 
     @pytest.mark.parametrize("wrong", [0.1, None, keras.layers.Dense])
     def test_refuses_what_is_no_optimizer(self, wrong):
@@ -392,24 +296,6 @@ class TestMixedPrecision:
         model.train_on_batch(inputs, targets)
         assert optimizer.num_averaged == 2
 
-    def test_bfloat16_policy_averages_in_float32(self):
-        with dtype_policy("mixed_bfloat16"):
-            model = make_model(NTASGD(keras.optimizers.SGD(0.01)))
-        inputs, targets = make_data()
-        model.train_on_batch(inputs, targets)
-        model.optimizer.trigger()
-        record = []
-        for _ in range(4):
-            model.train_on_batch(inputs, targets)
-            record.append(values(model.trainable_variables))
-        for average, iterates in zip(
-            averages(model.optimizer, model.trainable_variables),
-            zip(*record, strict=True),
-            strict=True,
-        ):
-            assert average.dtype == "float32"
-            assert_close(average, np.mean(iterates, axis=0), 1e-6)
-
 
 class TestSaving:
     def test_config(self):
@@ -422,13 +308,6 @@ class TestSaving:
         assert revived.optimizer.weight_decay == 1.2e-6
         assert revived.optimizer.global_clipnorm == 0.25
         assert NTASGD(keras.optimizers.Adam()).name == "nt_asgd"
-
-    def test_keras_serialization(self):
-        optimizer = NTASGD(keras.optimizers.Adam(0.25))
-        revived = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-        assert isinstance(revived, NTASGD)
-        assert isinstance(revived.optimizer, keras.optimizers.Adam)
-        assert revived.get_config() == optimizer.get_config()
 
     @pytest.mark.parametrize("optimizer_class", [keras.optimizers.SGD, keras.optimizers.Adam])
     def test_compiled_model_survives_a_file(self, optimizer_class):
