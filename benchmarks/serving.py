@@ -3,7 +3,7 @@
   python -m benchmarks.serving --peer_python=PYTHON --dtype float32 bfloat16
 
 Rows have 20 words. The export reads text; the peers, PyTorch in eager mode and under
-`torch.compile`, read ids. Times are those of single calls in the process, without the creation of
+`torch.compile`, read ids. The times are of single in-process calls and exclude the creation of
 inputs. How implementations are compared is described in benchmarks.train_step.
 """
 
