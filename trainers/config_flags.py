@@ -16,11 +16,7 @@ _FLAGS = flags.FLAGS
 
 
 def define_training_flags(default_preset):
-    """Defines the flags of the commands that train a model.
-
-    Args:
-        default_preset: Name of the preset used without `--preset`.
-    """
+    """Defines the flags of the commands that train a model, with a default for `--preset`."""
     define_run_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
@@ -34,11 +30,7 @@ def define_training_flags(default_preset):
 
 
 def define_run_flags(default_preset):
-    """Defines `--workdir`, `--resume` and the flags of the settings.
-
-    Args:
-        default_preset: Name of the preset used without `--preset`.
-    """
+    """Defines `--workdir`, `--resume` and the flags of `define_config_flags`."""
     define_config_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
@@ -48,11 +40,7 @@ def define_run_flags(default_preset):
 
 
 def define_config_flags(default_preset):
-    """Defines `--preset`, `--recipe` and one flag for each setting.
-
-    Args:
-        default_preset: name of the preset used without `--preset`.
-    """
+    """Defines `--preset`, `--recipe` and a flag for each setting."""
     for name, default, table, help_text in (
         ("preset", default_preset, PRESETS, "settings to start from"),
         ("recipe", "paper", RECIPES, "changes to the preset"),
@@ -65,12 +53,7 @@ def define_config_flags(default_preset):
 
 
 def define_config_flag(field, default):
-    """Defines the flag of a setting, in the setting's section of `--help`.
-
-    Args:
-        field: a field of `TrainingConfig`.
-        default: value shown in `--help`; None to show none.
-    """
+    """Defines the flag of a field of `TrainingConfig`; `--help` shows a default unless None."""
     text = field.metadata["help"]
     if field.metadata["reference"]:
         text += f" (the authors' --{field.metadata['reference']})"

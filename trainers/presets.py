@@ -1,4 +1,4 @@
-"""Presets: settings by name, with the perplexities to expect from them."""
+"""Presets: named settings, with the perplexities published for them."""
 
 import dataclasses
 import types
@@ -9,20 +9,20 @@ from trainers.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Settings with a name.
+    """Settings with a name."""
 
-    Args:
-        description: one line for `--help`.
-        config: the settings.
-        expected: perplexities (validation, test) by stage, as published in `source`; empty where
-            nothing was published.
-        source: where the expected perplexities come from.
-    """
-
-    description: str
+    description: str  # for --help
     config: TrainingConfig
-    expected: dict
-    source: str
+    expected: dict  # published perplexities (validation, test) by stage
+    source: str  # where they were published
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A way of training: changes to the settings of any preset."""
+
+    description: str  # for --help
+    changes: dict
 
 
 _PAPER = "Merity, Keskar and Socher 2017, tables 1 and 2"
@@ -33,19 +33,19 @@ _WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.6
 PRESETS = types.MappingProxyType(
     {
         "ptb": Preset(
-            "Penn Treebank as the paper's text has it",
+            "Penn Treebank, as described in the paper",
             _PTB,
             {"trained": (60.7, 58.8), "fine-tuned": (60.0, 57.3), "cache": (53.9, 52.8)},
             _PAPER,
         ),
         "ptb_authors": Preset(
-            "Penn Treebank as the authors' command line has it",
+            "Penn Treebank, as in the authors' command line",
             _PTB.replace(batch_size=20, hidden_dropout=0.25, epochs=500),
             {"trained": (61.2, 58.8), "fine-tuned": (58.8, 56.5), "cache": (53.2, 52.5)},
             _AUTHORS,
         ),
         "ptb_small": Preset(
-            "Penn Treebank with two small layers, for a CPU",
+            "Penn Treebank with two small layers, for CPUs",
             _PTB.replace(
                 embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
             ),
@@ -53,25 +53,25 @@ PRESETS = types.MappingProxyType(
             "",
         ),
         "wikitext2": Preset(
-            "WikiText-2 as the paper's text has it",
+            "WikiText-2, as described in the paper",
             _WIKITEXT2,
             {"trained": (69.1, 66.0), "fine-tuned": (68.6, 65.8), "cache": (53.8, 52.0)},
             _PAPER,
         ),
         "wikitext2_authors": Preset(
-            "WikiText-2 as the authors' command line has it",
+            "WikiText-2, as in the authors' command line",
             _WIKITEXT2.replace(hidden_dropout=0.2, seed=1882),
             {"trained": (68.7, 65.6), "fine-tuned": (67.4, 64.7), "cache": (52.2, 50.6)},
             _AUTHORS,
         ),
         "demo": Preset(
-            "minutes on a CPU: a small model on the bundled State of the Union messages",
+            "a small model of the State of the Union messages, minutes on a CPU",
             TrainingConfig(
                 corpus="sotu",
                 embedding_dim=200,
                 hidden_dim=400,
                 num_layers=2,
-                # Few epochs regularize by themselves; short windows make more steps of them.
+                # Few epochs regularize by themselves, and short windows make more steps of them.
                 dropout_multiplier=0.3,
                 ar_alpha=1.0,
                 tar_beta=0.5,
@@ -91,61 +91,37 @@ PRESETS = types.MappingProxyType(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """A way of training: changes to the settings of any preset.
-
-    Args:
-        description: one line for `--help`.
-        changes: settings by name.
-    """
-
-    description: str
-    changes: types.MappingProxyType
-
-
 RECIPES = types.MappingProxyType(
     {
-        "paper": Recipe(
-            "the preset as it is: SGD at a constant learning rate, then its average",
-            types.MappingProxyType({}),
-        ),
-        # Fewer epochs regularize by themselves; short windows and few columns make more steps of
-        # them. The cycle of the momentum is the one that fast.ai trained AWD-LSTMs with.
+        "paper": Recipe("the preset itself: SGD at a constant learning rate, then its average", {}),
+        # Few epochs regularize by themselves; short windows and few columns make more steps of
+        # them. The momentum cycles as in fast.ai's training of AWD-LSTMs.
         "fast": Recipe(
-            "ten epochs of Adam, its learning rate and momentum in one cycle, less regularization",
-            types.MappingProxyType(
-                {
-                    "optimizer": "adam",
-                    "learning_rate": 0.005,
-                    "learning_rate_schedule": "one_cycle",
-                    "momentum": 0.8,
-                    "momentum_min": 0.7,
-                    "trigger": "never",
-                    "dropout_multiplier": 0.5,
-                    "ar_alpha": 1.0,
-                    "tar_beta": 0.5,
-                    "batch_size": 20,
-                    "bptt": 35,
-                    "epochs": 10,
-                }
-            ),
+            "ten epochs of Adam with one cycle of learning rate and momentum, less regularization",
+            {
+                "optimizer": "adam",
+                "learning_rate": 0.005,
+                "learning_rate_schedule": "one_cycle",
+                "momentum": 0.8,
+                "momentum_min": 0.7,
+                "trigger": "never",
+                "dropout_multiplier": 0.5,
+                "ar_alpha": 1.0,
+                "tar_beta": 0.5,
+                "batch_size": 20,
+                "bptt": 35,
+                "epochs": 10,
+            },
         ),
     }
 )
 
 
 def preset(name):
-    """Looks a preset up.
-
-    Args:
-        name: its name.
-
-    Returns:
-        the `Preset`.
+    """Returns the `Preset` of a name.
 
     Raises:
-        UserError: if there is none of that name.
+        UserError: If there is no such preset.
 
     Example:
 

@@ -1,10 +1,10 @@
-"""Trains AWD-LSTM on WikiText-2 and prints its perplexities.
+"""Trains an AWD-LSTM on WikiText-2 and prints its perplexities.
 
   python -m trainers.wikitext2 --data_dir=FOLDER    wiki.{train,valid,test}.tokens or *.txt
-  python -m trainers.wikitext2                      TensorFlow Datasets prepares the text
+  python -m trainers.wikitext2                      the same text from TensorFlow Datasets
 
-The same command again continues a run that was stopped, bit for bit. Defaults below are the
-paper's; --preset changes them, flags change the preset, --flagfile=FILE reads flags from a file.
+Run the same command again to resume a run that was interrupted, bit for bit. The defaults below are
+the paper's; --preset changes them, and flags change the preset.
 """
 
 from trainers import cli, config_flags
