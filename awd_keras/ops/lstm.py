@@ -30,13 +30,6 @@ def portable_kernels():
 
     Use it to trace graphs that must run on any device, such as a SavedModel exported on a machine
     with a GPU.
-
-    Example:
-
-    >>> with portable_kernels():
-    ...     graph = tf.function(lstm).get_concrete_function(
-    ...         *(tf.zeros(shape) for shape in [(1, 3, 4), (1, 5), (1, 5), (4, 20), (5, 20), 20])
-    ...     )
     """
     token = _portable_only.set(True)
     try:
@@ -46,18 +39,13 @@ def portable_kernels():
 
 
 def transposed_ids(token_ids):
-    """Exchanges the first two axes of word ids: batch-major to time-major, or back.
+    """Transposes word ids: batch-major to time-major, or back.
 
     Args:
         token_ids: Integer tensor of shape `(batch_size, timesteps)`.
 
     Returns:
-        Tensor of shape `(timesteps, batch_size)` and the same dtype.
-
-    Example:
-
-    >>> transposed_ids(tf.constant([[1, 2, 3]])).shape
-    TensorShape([3, 1])
+        Tensor of shape `(timesteps, batch_size)`.
     """
     # On processors without AVX-512, tf.transpose of integers logs an error of oneDNN.
     return tf.einsum("ij->ji", token_ids)
@@ -160,17 +148,10 @@ def _use_cudnn(implementation):
 
 
 def _pack(inputs, mask):
-    """Moves the unmasked steps of each row to its beginning.
-
-    Kernels only know rows that are padded at the end. Any other mask, such as the one of a
-    left-padded batch, is reduced to that case.
-
-    Args:
-        inputs: Tensor of shape `(timesteps, batch_size, features)`.
-        mask: Boolean tensor of shape `(batch_size, timesteps)`.
+    """Moves the unmasked steps of each row to its beginning, since kernels skip only later ones.
 
     Returns:
-        The packed inputs, and the number of unmasked steps of each row, shape `(batch_size,)`.
+        The packed inputs, and the number of unmasked steps of each row.
     """
     timesteps = tf.shape(mask)[1]
     steps = tf.range(timesteps)

@@ -25,21 +25,8 @@ def pack_parameters(kernel, recurrent_kernel, bias):
     """Packs the weights of an LSTM into the single vector that cuDNN takes.
 
     It consists of the matrix of each gate, transposed and flattened (the input matrices, then the
-    recurrent ones), and of two biases per gate, of which the first is zero here.
-
-    Args:
-        kernel: Tensor of shape `(features, 4 * units)`, gates in the order i, f, c, o, which is
-            cuDNN's order too.
-        recurrent_kernel: Tensor of shape `(units, 4 * units)`.
-        bias: Tensor of shape `(4 * units,)`.
-
-    Returns:
-        Tensor of shape `(4 * units * (features + units + 2),)`.
-
-    Example:
-
-    >>> pack_parameters(tf.zeros((3, 8)), tf.zeros((2, 8)), tf.zeros(8)).shape
-    TensorShape([56])
+    recurrent ones), and of two biases per gate, of which the first is zero here. The order of the
+    gates is that of Keras.
     """
     # Gates are blocks of columns, so transposing the whole matrix transposes and orders them.
     flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in (kernel, recurrent_kernel)]
@@ -69,19 +56,9 @@ def lstm_cudnn(
 
 
 def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
-    """Calls the operation.
+    """Calls the operation, which returns zeros for padded steps. Time-major.
 
-    Args:
-        inputs: Tensor of shape `(timesteps, batch_size, features)`, in a dtype the operation has,
-            like all others.
-        initial_h: Tensor of shape `(batch_size, units)`.
-        initial_c: Tensor of shape `(batch_size, units)`.
-        parameters: The packed weights.
-        lengths: Int32 tensor of shape `(batch_size,)`, or `None` if no row is padded.
-        is_training: Whether a gradient can be taken.
-
-    Returns:
-        `(outputs, final_h, final_c)`, with zeros for padded steps.
+    Without `is_training` there is no reserve space, hence no gradient.
     """
     time_major = lengths is None
     if time_major:

@@ -62,32 +62,13 @@ def lstm_portable(
 
 
 def take_steps(sequence, steps):
-    """Picks time steps of a time-major sequence, for each row on its own.
-
-    Args:
-        sequence: Tensor of shape `(timesteps, batch_size, features)`.
-        steps: Integer tensor of shape `(batch_size, n)`.
-
-    Returns:
-        Tensor of shape `(n, batch_size, features)`.
-    """
+    """Gathers `steps`, of shape `(batch_size, n)`, from each row of a time-major sequence."""
     by_row = tf.transpose(sequence, (1, 0, 2))
     return tf.transpose(tf.gather(by_row, steps, batch_dims=1), (1, 0, 2))
 
 
 def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
-    """The sequential part of an LSTM.
-
-    Args:
-        projected: Tensor of shape `(timesteps, batch_size, 4 * units)`: `inputs @ kernel + bias`.
-        initial_h: Tensor of shape `(batch_size, units)`, float32 or float64.
-        initial_c: As `initial_h`.
-        recurrent_kernel: Tensor of shape `(units, 4 * units)`.
-        training: If `False`, nothing is kept for the gradient, which then runs the loop again.
-
-    Returns:
-        `(outputs, final_h, final_c)`, with `outputs` in the dtype of `projected`.
-    """
+    """The sequential part of an LSTM; `projected` is `inputs @ kernel + bias`, time-major."""
 
     @tf.custom_gradient
     def recurrence(*arguments):

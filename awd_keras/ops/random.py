@@ -8,7 +8,7 @@ same mask.
 import tensorflow as tf
 
 # Explicit, so that masks do not depend on the default generator of a device.
-_ALGORITHM = "philox"
+ALGORITHM = "philox"
 
 
 def run_seed(seed):
@@ -38,21 +38,7 @@ def fold_in(seed, data):
     Returns:
         Int32 tensor of shape `(2,)`.
     """
-    return tf.random.experimental.stateless_fold_in(seed, data, alg=_ALGORITHM)
-
-
-def uniform(shape, seed, dtype=tf.float32):
-    """Draws numbers from the uniform distribution over [0, 1).
-
-    Args:
-        shape: Shape of the result.
-        seed: Int32 tensor of shape `(2,)`.
-        dtype: float32 (default), or float64 where 2**23 different numbers are too few.
-
-    Returns:
-        Tensor of the given shape and dtype.
-    """
-    return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg=_ALGORITHM)
+    return tf.random.experimental.stateless_fold_in(seed, data, alg=ALGORITHM)
 
 
 def dropout_mask(shape, rate, seed, dtype):
@@ -73,7 +59,7 @@ def dropout_mask(shape, rate, seed, dtype):
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
     num_words = -(-num_entries // (32 // bits))
     words = tf.random.stateless_uniform(
-        [num_words], seed, minval=None, maxval=None, dtype=tf.int32, alg=_ALGORITHM
+        [num_words], seed, minval=None, maxval=None, dtype=tf.int32, alg=ALGORITHM
     )
     draws = tf.reshape(tf.bitcast(words, small), (-1,))[:num_entries]
     min_kept = min(round(rate * 2**bits), 2**bits - 1) - 2 ** (bits - 1)

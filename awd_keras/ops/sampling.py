@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from awd_keras.ops.random import fold_in, uniform
+from awd_keras.ops.random import ALGORITHM, fold_in
 
 # Replaces positive settings that are 0 in float32.
 _TINY = 1e-30
@@ -70,11 +70,12 @@ def categorical(logits, seeds, step):
     >>> categorical(tf.math.log([[0.0, 1.0, 0.0]] * 3), seeds, 0).numpy().tolist()
     [1, 1, 1]
     """
-    numbers = tf.map_fn(
-        lambda seed: uniform((), fold_in(seed, step), tf.float64),
-        seeds,
-        fn_output_signature=tf.float64,
-    )
+
+    def draw(seed):
+        seed = fold_in(seed, step)
+        return tf.random.stateless_uniform((), seed, dtype=tf.float64, alg=ALGORITHM)
+
+    numbers = tf.map_fn(draw, seeds, fn_output_signature=tf.float64)
     # float64, so that the rarest words of a large vocabulary can be sampled.
     sums = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float64)), axis=1)
     thresholds = (numbers * sums[:, -1])[:, tf.newaxis]
@@ -85,12 +86,8 @@ def sample(logits, temperature, top_k, top_p, seeds, step):
     """Computes `categorical(filter_logits(...))` without visiting all words where possible.
 
     Args:
-        logits: As in `filter_logits`.
-        temperature: As in `filter_logits`.
-        top_k: As in `filter_logits`.
-        top_p: As in `filter_logits`.
-        seeds: As in `categorical`.
-        step: As in `categorical`.
+        logits, temperature, top_k, top_p: As in `filter_logits`.
+        seeds, step: As in `categorical`.
 
     Returns:
         Int32 tensor of shape `(batch_size,)`.
