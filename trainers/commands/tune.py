@@ -22,6 +22,7 @@ from trainers.training.run_folder import write_text
 
 FLAGS = flags.FLAGS
 _ENVIRONMENT = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+_OPTIONS = ("tuner", "search_seed", "max_trials", "hyperband_factor", "hyperband_iterations")
 _NUM_SHOWN = 10
 
 
@@ -35,11 +36,8 @@ def main():
     is_worker = not missing and "chief" not in os.environ[_ENVIRONMENT[0]]
     tune = expand(FLAGS.tune)
     workdir = os.path.normpath(FLAGS.workdir or config_flags.default_workdir() + "-tune")
-    names = ["tuner", "search_seed", "max_trials"]
-    if FLAGS.tuner == "hyperband":
-        names = ["tuner", "search_seed", "hyperband_factor", "hyperband_iterations"]
     config = config_flags.config_from_flags()
-    options = {name: FLAGS[name].value for name in names}
+    options = {name: FLAGS[name].value for name in _OPTIONS}
     options |= {"tune": list(tune), "epochs": config.epochs}
     folder = RecordedFolder(workdir, "search", may_change=["max_trials"])
     recorded_dtype = folder.read_config()[0].dtype if folder.check() else None

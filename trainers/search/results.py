@@ -43,10 +43,11 @@ def trials_csv(results):
 
 def trials_table(results):
     """Returns the trials as rows of strings, the heading first."""
-    return [list(results[0]), *([_cell(value) for value in r.values()] for r in results)]
+    return [list(results[0]), *([format_value(value) for value in r.values()] for r in results)]
 
 
-def _cell(value):
+def format_value(value):
+    """Formats a setting or a result with few digits."""
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

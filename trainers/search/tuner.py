@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from awd_keras.atomic_write import atomic_folder
 from trainers.errors import UserError
+from trainers.search.results import format_value
 from trainers.search.spaces import SPACES
 from trainers.training import RunFolder, factory, train_and_evaluate
 
@@ -122,7 +123,7 @@ class RunFolderTuner(keras_tuner.Tuner):
         self._copy_checkpoint(values.get("tuner/trial_id"), folder)
         settings = {name: value for name, value in values.items() if name in SPACES}
         settings["epochs"] = values.get("tuner/epochs", self._config.epochs)
-        described = ", ".join(f"{name}={_short(value)}" for name, value in settings.items())
+        described = ", ".join(f"{name}={format_value(value)}" for name, value in settings.items())
         print(f"--- trial {trial.trial_id}: {described}", flush=True)
         try:
             config = self._config.replace(**settings, schedule_epochs=self._config.schedule_length)
@@ -151,7 +152,3 @@ class RunFolderTuner(keras_tuner.Tuner):
             with atomic_folder(folder.path) as temporary:
                 source = self.run_folder(trial_id).path
                 shutil.copytree(source, temporary, ignore=ignore, dirs_exist_ok=True)
-
-
-def _short(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
