@@ -7,10 +7,7 @@ import numpy as np
 
 
 def largest_error(compare):
-    """Finds the largest relative error among some tensors.
-
-    Args:
-        compare: Function without arguments that returns (name, actual, expected) tuples.
+    """Returns the largest relative error among the (name, actual, expected) of `compare()`.
 
     Returns:
         `(error, name)`. If `compare` raises anything but `OSError`, NaN and the message.

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from awd_keras import losses, ops
 from awd_keras.models import AWDLSTMLanguageModel
+from trainers.config import DROPOUT_RATES
 
 LIMITS = {"float64": 1e-9, "float32": 2e-5}
 _FILE = pathlib.Path(__file__).parent / "reference" / "awd_lstm.npz"
-_RATES = ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout")
 
 
 def read_vectors():
@@ -23,16 +23,8 @@ def read_vectors():
 
 
 def make_model(vectors, dtype):
-    """Makes the model of the vectors, without dropout.
-
-    Args:
-        vectors: What `read_vectors` returns.
-        dtype: `"float64"` or `"float32"`.
-
-    Returns:
-        `(model, variables)`, with the variables by the names of the vectors.
-    """
-    rates = dict.fromkeys((*_RATES, "weight_dropout"), 0.0)
+    """Returns the model of the vectors, without dropout, and its variables by their names."""
+    rates = dict.fromkeys(DROPOUT_RATES, 0.0)
     model = AWDLSTMLanguageModel(61, 12, 20, num_layers=3, dtype=dtype, **rates)
     model(np.zeros((1, 1), "int32"))
     variables = {
