@@ -80,27 +80,11 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         # Replicas have equally many tokens, so the mean of their means is that of the batch.
         loss, *gradients = mean_over_replicas([loss, *gradients])
         norm = tf.linalg.global_norm(gradients)
+        # A NaN norm makes the scale NaN, so that a diverged gradient is not hidden.
+        scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
         # Keras sums the gradients over replicas, and they are equal by now.
-        scale = clipping_scale(norm, global_clipnorm) / num_replicas()
+        scale /= num_replicas()
         optimizer.apply(gradients, variables, gradient_scale=scale)
         return loss, norm, tf.nest.map_structure(all_rows, states)
 
     return train_step
-
-
-def clipping_scale(norm, global_clipnorm):
-    """Returns the factor that clips a gradient, `min(1, global_clipnorm / norm)`.
-
-    Args:
-        norm: Scalar tensor, the global norm of the gradient.
-        global_clipnorm: Maximum global norm.
-
-    Returns:
-        A scalar tensor. It is NaN if the norm is NaN, so that a diverged gradient is not hidden.
-
-    Example:
-
-    >>> float(clipping_scale(tf.constant(0.5), 0.25))
-    0.5
-    """
-    return tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)

@@ -3,7 +3,7 @@
 from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.optimizers.non_monotonic_trigger_callback import NonMonotonicTriggerCallback
-from awd_keras.optimizers.nt_asgd import NTASGD, averaged_weights, find_nt_asgd
+from awd_keras.optimizers.nt_asgd import NTASGD, averaged_weights
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "ScheduledMomentumAdam",
     "ScheduledMomentumSGD",
     "averaged_weights",
-    "find_nt_asgd",
 ]

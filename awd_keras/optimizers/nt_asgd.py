@@ -260,26 +260,10 @@ class NTASGD(keras.optimizers.Optimizer):
 
 
 def find_nt_asgd(model):
-    """Returns the `NTASGD` that a model was compiled with.
-
-    Under `mixed_float16`, Keras wraps the optimizer in a `LossScaleOptimizer`; this function looks
-    inside.
-
-    Args:
-        model: A compiled `keras.Model`.
-
-    Returns:
-        The `NTASGD`.
+    """Returns the `NTASGD` that a model was compiled with, also inside a `LossScaleOptimizer`.
 
     Raises:
         ValueError: If the model was compiled with another optimizer.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.layers.Dense(1)])
-    >>> model.compile(NTASGD("sgd"), "mse")
-    >>> find_nt_asgd(model).num_averaged
-    0
     """
     optimizer = model.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -295,7 +279,8 @@ def find_nt_asgd(model):
 def averaged_weights(model):
     """Replaces the weights of a compiled model by their averages inside a `with` block.
 
-    Works under every dtype policy, also where Keras has wrapped the optimizer.
+    Works under every dtype policy. (Under `mixed_float16`, Keras wraps the optimizer in a
+    `LossScaleOptimizer`, so that `model.optimizer` is not the `NTASGD`.)
 
     Args:
         model: A `keras.Model` compiled with an `NTASGD`.

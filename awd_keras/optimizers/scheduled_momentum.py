@@ -83,11 +83,13 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
 
     Example:
 
-    >>> optimizer = ScheduledMomentumAdam(0.001, beta_1=0.8)
-    >>> optimizer.build([keras.Variable([0.0])])
+    >>> weight = keras.Variable([0.0])
+    >>> optimizer = ScheduledMomentumAdam(0.5, beta_1=0.8)
+    >>> optimizer.build([weight])
     >>> optimizer.assign_momentum(0.75)
-    >>> optimizer.current_momentum
-    0.75
+    >>> optimizer.apply([ops.convert_to_tensor([1.0])])
+    >>> f"{float(weight[0]):.4f}"
+    '-0.5000'
     """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, **kwargs):

@@ -66,34 +66,6 @@ class TestTemporalActivationRegularization:
         assert float(loss) == 0.0
         assert_equal(gradient, np.zeros((batch, 1, 4)))
 
-    def test_gradient(self):
-        outputs = tf.constant(make_outputs())
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            loss = losses.temporal_activation_regularization(outputs, 1.5)
-        gradient = tape.gradient(loss, outputs).numpy()
-        step, place = 1e-6, (1, 2, 3)
-        moved = outputs.numpy()
-        moved[place] += step
-        slope = (temporal(moved, 1.5) - temporal(outputs.numpy(), 1.5)) / step
-        assert gradient[place] == pytest.approx(slope, rel=1e-4)
-
-    def test_float32_from_bfloat16(self):
-        outputs = tf.constant(make_outputs(), "bfloat16")
-        loss = losses.temporal_activation_regularization(outputs, 1.0)
-        assert loss.dtype == "float32"
-        # The rounded numbers, but squared and averaged without rounding again.
-        exact = tf.cast(outputs, "float64").numpy()
-        assert_close(loss, temporal(exact, 1.0), 1e-5)
-
-
-def test_temporal_time_major():
-    raw = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
-    expected = losses.temporal_activation_regularization(raw, 2.0)
-    turned = raw.transpose(1, 0, 2)
-    actual = losses.temporal_activation_regularization(turned, 2.0, time_major=True)
-    assert_close(actual, expected, 1e-6)
-
 
 @pytest.mark.parametrize("time_major", [False, True])
 def test_padding_does_not_count(time_major):

@@ -151,14 +151,6 @@ class TestStates:
 class TestSeeds:
     RATES = dict.fromkeys(RATES, 0.5)
 
-    @pytest.mark.parametrize("name", RATES)
-    def test_each_rate_follows_the_seed(self, name):
-        model = make_model(**{name: 0.5})
-        first = to_numpy(train_call(model, seed_tensor(1, 2))[1])
-        assert_equal(train_call(model, seed_tensor(1, 2))[1], first)
-        assert np.any(to_numpy(train_call(model, seed_tensor(1, 3))[1]) != first)
-        assert np.any(to_numpy(model(IDS, training=False)[1]) != first)
-
     def test_inference_is_deterministic(self):
         model = make_model(**self.RATES)
         exact = make_model()
@@ -244,16 +236,6 @@ class TestPlaces:
         assert_close(raw[:, 0], expected[:, 0], 1e-6)
         for step in range(1, TIME):
             assert np.any(raw[:, step] != expected[:, step])
-
-    def test_embedding_dropout_takes_whole_words(self):
-        model = make_model(1, embedding_dropout=0.5)
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.sin(train_call(model)[0]))
-        gradient = to_numpy(tape.gradient(loss, model.embedding.embeddings.value))
-        seen = gradient[np.unique(IDS)]
-        dropped = np.all(seen == 0.0, axis=-1)
-        assert 0 < np.sum(dropped) < len(seen)
-        assert np.all(seen[~dropped] != 0.0)
 
 
 class TestFile:

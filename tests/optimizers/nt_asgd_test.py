@@ -26,22 +26,6 @@ from tests.test_case import (
 
 
 class TestAverage:
-    def test_three_steps_by_hand(self):
-        variable = keras.Variable([4.0, -8.0])
-        optimizer = NTASGD(keras.optimizers.SGD(0.5))
-        optimizer.build([variable])
-        optimizer.trigger()
-        expected = [
-            ([3.0, -7.0], [3.0, -7.0]),
-            ([2.0, -6.0], [2.5, -6.5]),
-            ([1.0, -5.0], [2.0, -6.0]),
-        ]
-        for count, (weights, average) in enumerate(expected, start=1):
-            optimizer.apply([tf.constant([2.0, -2.0])], [variable])
-            assert_equal(variable, weights)
-            assert optimizer.num_averaged == count
-            assert_equal(averages(optimizer, [variable])[0], average)
-
     def test_equals_weights_before_the_trigger(self):
         optimizer, variables = make_built()
         assert_all_equal(averages(optimizer, variables), values(variables))
@@ -161,33 +145,19 @@ class TestAveragedWeights:
             optimizer.apply(make_gradients(step), variables)
         return optimizer, variables
 
-    def test_restores_bit_for_bit(self):
-        optimizer, variables = self.make_triggered()
-        before = values(variables)
-        for _ in range(10):
-            with optimizer.averaged_weights():
-                assert np.any(variables[0].numpy() != before[0])
-        assert_all_equal(values(variables), before)
-
     def test_restores_on_an_exception(self):
         optimizer, variables = self.make_triggered()
         before = values(variables)
         expected = averages(optimizer, variables)
         with pytest.raises(KeyboardInterrupt), optimizer.averaged_weights():
             assert_all_equal(values(variables), expected)
+            with pytest.raises(RuntimeError, match="nested"), optimizer.averaged_weights():
+                pass
+            assert_all_equal(values(variables), expected)
             raise KeyboardInterrupt
         assert_all_equal(values(variables), before)
         # And it can be entered again.
         assert_all_equal(averages(optimizer, variables), expected)
-
-    def test_nesting_raises_and_restores(self):
-        optimizer, variables = self.make_triggered()
-        before, expected = values(variables), averages(optimizer, variables)
-        with optimizer.averaged_weights():
-            with pytest.raises((RuntimeError, ValueError)), optimizer.averaged_weights():
-                pass
-            assert_all_equal(values(variables), expected)
-        assert_all_equal(values(variables), before)
 
 
 def test_the_end_of_a_dataset_of_unknown_size_is_not_counted():

@@ -53,14 +53,6 @@ class TestBoth:
         assert type(revived.optimizer) is scheduled
         assert revived.get_config() == optimizer.get_config()
 
-    def test_the_momentum_is_a_variable_among_its_own(self, kind):
-        scheduled, _, name, rate = KINDS[kind]
-        optimizer = scheduled(rate, **{name: 0.8})
-        optimizer.build([keras.Variable([0.0])])
-        assert optimizer.current_momentum == pytest.approx(0.8)
-        optimizer.assign_momentum(0.25)
-        assert 0.25 in [float(v.numpy()) for v in optimizer.variables if v.shape == ()]
-
 
 def test_sgd_against_numpy():
     weight = velocity = np.zeros(4)
