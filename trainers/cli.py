@@ -137,9 +137,8 @@ def _import(implementation):
         tensorflow = sys.modules.get("tensorflow")
         is_gpu_unusable = False
         if tensorflow is not None:
-            is_gpu_unusable = has_nvidia_gpu() and not tensorflow.config.list_physical_devices(
-                "GPU"
-            )
+            has_usable_gpu = bool(tensorflow.config.list_physical_devices("GPU"))
+            is_gpu_unusable = has_nvidia_gpu() and not has_usable_gpu
             if "TF_CONFIG" not in os.environ:  # a multi-worker strategy must come first
                 tensorflow.config.list_logical_devices()
         if is_gpu_unusable:
@@ -163,12 +162,10 @@ def has_nvidia_gpu():
 
 @contextlib.contextmanager
 def hold_stderr():
-    """Holds back what is written to standard error, C++ code included.
-
-    TensorFlow logs from C++ before any setting of its log level is read.
+    """Holds back standard error, to which TensorFlow logs before it reads its log level.
 
     Yields:
-        a function that shows what was held back when the block ends; an exception shows it too.
+        A function that shows what was held back when the block ends. Exceptions show it too.
     """
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -192,14 +189,12 @@ def hold_stderr():
 def keep_freed_memory():
     """Keeps glibc from returning freed memory to the system between training steps.
 
-    By default each large block is mapped anew, and the kernel clears it page by page during the
-    step. Settings of `MALLOC_ARENA_MAX` and the like win.
+    Otherwise each large block is mapped anew, and the kernel clears it page by page. Variables such
+    as `MALLOC_ARENA_MAX` win.
     """
-    if sys.platform.startswith("linux") and not any(
-        name.startswith("MALLOC_") for name in os.environ
-    ):
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    is_configured = any(name.startswith("MALLOC_") for name in os.environ)
+    if sys.platform.startswith("linux") and not is_configured:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)
         # M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt(3)
         for parameter, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
-            if mallopt is not None:
-                mallopt(parameter, value)
+            mallopt(parameter, value)

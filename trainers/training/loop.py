@@ -100,10 +100,8 @@ def train_and_evaluate(
     """Trains a model, or resumes its training, and evaluates the best weights.
 
     In the scope of a `tf.distribute` strategy, which must also be that of the model and the
-    optimizer, the columns of the batch are split among its replicas. A run may be resumed on
-    another number of replicas.
-
-    SIGINT or SIGTERM saves a checkpoint and returns without evaluating anything.
+    optimizer, the columns of the batch are split among its replicas. SIGINT and SIGTERM save a
+    checkpoint and return without evaluating anything.
 
     Args:
         model: A new `AWDLSTMLanguageModel`.
@@ -120,9 +118,8 @@ def train_and_evaluate(
         A `TrainingResult`.
 
     Raises:
-        UserError: If the corpus is too short for the batch size and the window, if a checkpoint
-            cannot be read, if the run or `initial_run` belongs to another corpus, or if another
-            process is working in the folder.
+        UserError: If the texts are too short, or the folder, a checkpoint or `initial_run` cannot
+            be used.
         NonFiniteLossError: If training diverged; the last checkpoint remains.
         OSError: If something cannot be written; existing files remain.
     """
@@ -203,7 +200,7 @@ class _Run:
         self.config, self.folder, self.workers = config, folder, workers
         self.progress = progress
         self.interruption = Interruption()
-        self.losses = PendingLosses(config, by_time=workers.num_workers == 1)
+        self.losses = PendingLosses(config)
         self.evaluator = Evaluator(model)
         self.train_step = make_train_step(
             model,

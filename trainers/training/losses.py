@@ -14,17 +14,10 @@ _READ_SECONDS = 1.0
 
 
 class PendingLosses:
-    """Collects the losses of steps, reads them together and adds them to a `TrainingState`.
+    """Collects the losses of steps, reads them together and adds them to a `TrainingState`."""
 
-    Args:
-        config: `TrainingConfig`.
-        by_time: Whether slow steps are read early. Several workers must read at the same step,
-            because a loss that is not finite ends the run.
-    """
-
-    def __init__(self, config, by_time=True):
+    def __init__(self, config):
         self._config = config
-        self._by_time = by_time
         self._pending = []
         self._last_read = time.monotonic()
         self.recent = None
@@ -33,9 +26,8 @@ class PendingLosses:
         """Adds the loss and the gradient norm of the next step; returns whether to `read` now."""
         where = f"at step {state.step + 1:,} (epoch {state.epoch + 1}, {length} tokens a column)"
         self._pending.append((where, length * self._config.batch_size, loss, norm))
-        if len(self._pending) >= _READ_INTERVAL:
-            return True
-        return self._by_time and time.monotonic() - self._last_read >= _READ_SECONDS
+        is_slow = time.monotonic() - self._last_read >= _READ_SECONDS
+        return is_slow or len(self._pending) >= _READ_INTERVAL
 
     def read(self, state):
         """Adds the pending losses to the sums of a state; raises `NonFiniteLossError`."""

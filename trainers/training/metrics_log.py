@@ -84,16 +84,12 @@ class MetricsLog:
         )
 
     def _write_events(self, step, scalars):
-        try:
-            if self._events is None:
-                self._events = tf.summary.create_file_writer(str(self._folder.events))
-            with self._events.as_default(step=step):
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value)
-            self._events.flush()
-        except tf.errors.OpError as error:
-            reason = " ".join(error.message.split())
-            raise OSError(f"{self._folder.events} cannot be written: {reason}") from error
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(str(self._folder.events))
+        with self._events.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self._events.flush()
 
     def _rate(self, state):
         seconds = self.seconds() - self._seconds_before

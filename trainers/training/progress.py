@@ -34,12 +34,7 @@ class Progress:
                 file.write(text + "\n")
 
     def live(self, make_text, only_on_terminal=False):
-        """Updates the live line, unless it was updated a moment ago.
-
-        Args:
-            make_text: A function without arguments that returns the text.
-            only_on_terminal: Whether to print nothing elsewhere. Defaults to `False`.
-        """
+        """Updates the live line by a function that returns it, unless it is too early."""
         pause = _TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS
         is_hidden = only_on_terminal and not self._is_terminal
         if is_hidden or time.monotonic() - self._last_live < pause:
