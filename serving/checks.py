@@ -1,7 +1,7 @@
 """Checks of requests, inside the graph.
 
-A request with an invalid row is rejected as a whole, with INVALID_ARGUMENT and the index of the
-row. If the server batches requests, this includes the other requests of the batch.
+An invalid row fails the whole request with INVALID_ARGUMENT and the index of the row. If the server
+batches requests, it also fails the other requests of the batch.
 """
 
 import tensorflow as tf
@@ -21,7 +21,7 @@ class RequestChecks:
 
     def batch(self, *inputs):
         """Checks that inputs have the rank of the signature and the same number of rows."""
-        # Servers do not compare what they receive with the signature.
+        # Servers do not check inputs against the signature.
         inputs = [tf.ensure_shape(value, value.shape) for value in inputs]
         sizes = [tf.shape(value)[0] for value in inputs]
         most = self._limits.max_batch_size
@@ -84,7 +84,7 @@ class RequestChecks:
             _check_range("temperature", temperature, 0, tf.float32.max),
             _check_range("top_k", top_k, 0, tf.int32.max),
             _check_rows((top_p > 0) & (top_p <= 1), message, top_p),
-            # Two int32 of 31 bits each.
+            # Split into two non-negative int32.
             _check_range("seed", seed, 0, 2**62 - 1),
         ]
         return _after(checks, max_words, temperature, top_k, top_p, seed)

@@ -1,19 +1,19 @@
-"""The trained layers of a model, as the signatures of an export call them."""
+"""The model that the signatures of an export call."""
 
 import keras
 import tensorflow as tf
 
 from awd_keras.ops.lstm import transposed_ids
 
-# Bounds on the memory of one window: words in all rows together, and logits (64 MiB).
+# Limits on the memory of a window: words over all rows, and logits (64 MiB).
 _MAX_WINDOW_WORDS = 2048
 _MAX_WINDOW_LOGITS = 2**24
 
 
 class Network:
-    """A copy of a language model's layers in the dtype of the export.
+    """A copy of a language model in the dtype of the export.
 
-    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. The calls must be traced inside
+    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. For export, trace the methods inside
     `awd_keras.ops.portable_kernels()`.
 
     Args:
@@ -33,8 +33,8 @@ class Network:
         weights, matrix = layers.weights, self._decoder.matrix
         self._columns = None
         if dtype == "float32":
-            # A float32 matmul of a few rows by a transposed matrix is several times slower on a
-            # CPU, so the softmax has its matrix the other way round.
+            # On CPUs, multiplying a few float32 rows by a transposed matrix is several times
+            # slower, so the softmax uses a copy that is already transposed.
             self._columns = tf.Variable(tf.transpose(matrix), trainable=False)
             if not self._backbone.tie_weights:
                 weights = [weight for weight in weights if weight is not matrix]
@@ -43,7 +43,7 @@ class Network:
             self.variables.append(self._columns)
 
     def read(self, token_ids, states):
-        """Reads words. A single time step that is known when tracing runs no loop.
+        """Reads words. If the number of time steps is statically 1, the graph has no loop.
 
         Args:
             token_ids: int32 tensor of shape `(timesteps, batch_size)`, with at least one time step.
@@ -60,7 +60,7 @@ class Network:
         """Returns float32 logits of shape `(..., vocabulary_size)`."""
         if self._columns is None:
             return self._decoder(outputs)
-        # The decoder transposes the matrix again, and the graph optimizer removes both.
+        # The decoder transposes its matrix, and the graph optimizer cancels both transpositions.
         with keras.StatelessScope([(self._decoder.matrix, tf.transpose(self._columns))]):
             return self._decoder(outputs)
 
@@ -78,7 +78,7 @@ class Network:
         width = self._window_width(token_ids)
 
         def read_window(start, states):
-            # Each row ends at the end of a window, after which its states are kept.
+            # Windows end where a row ends, so that its final states can be kept.
             is_active = start < lengths
             ends = tf.where(is_active, tf.minimum(lengths, start + width), start + width)
             end = tf.reduce_min(ends)
@@ -112,7 +112,7 @@ class Network:
 
         def read_window(start, states, scores):
             outputs, states = self.read(inputs[start : start + width], states)
-            # Padding may be most of a batch, and never reaches the softmax.
+            # Skip the softmax for padding, which can be most of a batch.
             steps = tf.range(start, tf.minimum(start + width, timesteps))
             positions = tf.cast(tf.where(steps[:, tf.newaxis] < lengths), tf.int32)
             logits = self.logits(tf.gather_nd(outputs, positions))

@@ -1,8 +1,8 @@
 """The signatures of an exported model.
 
-Every input and output has a name and the batch as its first dimension, as the batching of
-TensorFlow Serving requires, and rows are independent. Like lines of the training text, texts are
-read from a zero state, after an `<eos>`.
+The first dimension of all inputs and outputs is the batch, as batching in TensorFlow Serving
+requires, and rows are independent. As in the training text, a text follows an `<eos>`; the initial
+state is zero.
 """
 
 import math
@@ -31,7 +31,7 @@ _INPUTS = {
 
 
 class Signatures:
-    """The functions that are exported. They are stateless: `step` takes and returns the state.
+    """The exported functions. They are stateless: `step` takes and returns the state.
 
     Args:
         network: `Network`.
@@ -46,8 +46,8 @@ class Signatures:
         self._checks = RequestChecks(limits, network.vocabulary_size)
 
     def functions(self):
-        """Returns a dictionary of `tf.function`s by the name of their signature."""
-        # All other inputs are vectors.
+        """Returns a dictionary of signature names and `tf.function`s."""
+        # The other inputs are vectors.
         shapes = {
             ("score_tokens", "token_ids"): (None, None),
             ("step", "state"): (None, self._network.state_size),
@@ -63,14 +63,14 @@ class Signatures:
         return {"serving_default": functions["score"], **functions}
 
     def score(self, text):
-        """Scores texts, each with an `<eos>` at its end.
+        """Scores texts, each followed by an `<eos>`.
 
         Args:
             text: String tensor of shape `(batch_size,)`, UTF-8, words separated by white space.
 
         Returns:
             A dictionary of tensors of shape `(batch_size,)`: `log_probability`, float32, the
-            natural logarithm of the probability (minus infinity for unknown words without an
+            natural logarithm of the probability (minus infinity if there are unknown words and no
             `<unk>`); `num_tokens`, int32, the number of words and the `<eos>`; `num_unknown`,
             int32, the number of words outside the vocabulary; `perplexity`, float32,
             `exp(-log_probability / num_tokens)`.
@@ -92,7 +92,7 @@ class Signatures:
         }
 
     def score_tokens(self, token_ids, lengths):
-        """Scores token ids, without an `<eos>` at the end.
+        """Scores token ids, without adding an `<eos>`.
 
         Args:
             token_ids: int32 tensor of shape `(batch_size, timesteps)`.
@@ -100,8 +100,8 @@ class Signatures:
                 padding: they may have any value.
 
         Returns:
-            A dictionary with `log_probabilities`, float32 of shape `(batch_size, timesteps)`: of
-            each token after an `<eos>` and the tokens before it, 0 for padding.
+            A dictionary with `log_probabilities`, float32 of shape `(batch_size, timesteps)`: the
+            log-probability of each token, given an `<eos>` and the tokens before it; 0 for padding.
         """
         token_ids, lengths = self._checks.batch(token_ids, lengths)
         token_ids, lengths = self._checks.padded_ids(token_ids, lengths)
@@ -113,13 +113,13 @@ class Signatures:
         """Finds the most likely words after a text.
 
         Args:
-            text: String tensor of shape `(batch_size,)`, UTF-8. An empty text begins a line.
+            text: String tensor of shape `(batch_size,)`, UTF-8. An empty text starts a new line.
             k: int32 tensor of shape `(batch_size,)`, the number of words, at least 1.
 
         Returns:
             A dictionary with `words`, string, and `log_probabilities`, float32, both of shape
             `(batch_size, largest k)`, most likely words first. Beyond the `k` of a row they are ''
-            and minus infinity. `<unk>` and `<eos>` may be among the words.
+            and minus infinity. The words can include `<unk>` and `<eos>`.
         """
         text, k = self._checks.batch(text, k)
         k = self._checks.next_word(k)
@@ -155,18 +155,18 @@ class Signatures:
         }
 
     def generate(self, prompt, max_words, temperature, top_k, top_p, seed):
-        """Continues prompts until an `<eos>` or a largest number of words.
+        """Continues prompts until `<eos>` or the maximum number of words.
 
         Args:
-            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty prompt begins a line.
-            max_words: int32 tensor of shape `(batch_size,)`, the largest number of words to add.
+            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty prompt starts a new line.
+            max_words: int32 tensor of shape `(batch_size,)`, the maximum number of words to add.
             temperature: float32 tensor of shape `(batch_size,)`, the divisor of the logits. 0
                 always selects the most likely word.
             top_k: int32 tensor of shape `(batch_size,)`: sample from the k most likely words, or
                 0 for all words.
             top_p: float32 tensor of shape `(batch_size,)`: sample from the smallest set of most
                 likely words whose probabilities sum to at least this value.
-            seed: int64 tensor of shape `(batch_size,)`, non-negative. Equal rows give equal texts.
+            seed: int64 tensor of shape `(batch_size,)`, non-negative. Each text depends on its row only.
 
         Returns:
             A dictionary with `text`, string of shape `(batch_size,)`: the prompt and the words
@@ -206,19 +206,19 @@ class Signatures:
         return {"text": self._join(prompt, transposed_ids(written.gather(tf.range(count))))}
 
     def _encode(self, name, text, needs_known_words=False):
-        """`VocabularyTable.encode` with checks."""
+        """Checks and encodes texts."""
         token_ids, lengths, num_unknown = self._table.encode(self._checks.text(name, text))
         must_be_zero = num_unknown if needs_known_words and not self._table.has_unk else None
         token_ids, lengths = self._checks.words(name, token_ids, lengths, must_be_zero)
         return token_ids, lengths, num_unknown
 
     def _read_word(self, token_ids, states):
-        """Logits and states after one more word in each row."""
+        """Returns logits and states after one more word in each row."""
         outputs, states = self._network.read(token_ids[tf.newaxis], states)
         return self._network.logits(outputs[0]), states
 
     def _after_text(self, token_ids, lengths):
-        """Logits and states after whole texts."""
+        """Returns logits and states after whole texts."""
         states = self._network.states_after(self._after_eos(token_ids), lengths + 1)
         last_h, _ = states[-1]
         return self._network.logits(last_h), states
@@ -232,7 +232,7 @@ class Signatures:
         return tf.where(is_end, self._table.eos_id, padded)
 
     def _join(self, prompt, token_ids):
-        """Prompts and the words after them, which end at the first negative id."""
+        """Joins prompts and words. A negative id marks the end of a text."""
         words = tf.strings.join([" ", self._table.decode(token_ids)])
         words = tf.strings.reduce_join(tf.where(token_ids >= 0, words, ""), axis=1)
         prompt = tf.strings.regex_replace(ascii_spaces(prompt), r"[\s\v]+", " ")
@@ -240,7 +240,7 @@ class Signatures:
 
 
 def _row_seeds(seed):
-    """The seeds of `trainers.generate`, of shape `(batch_size, 2)`."""
+    """Returns the seeds that `trainers.generate` uses, of shape `(batch_size, 2)`."""
     low, high = seed & 0x7FFFFFFF, tf.bitwise.right_shift(seed, tf.constant(31, tf.int64))
     seeds = tf.cast(tf.stack([low, high], axis=1), tf.int32)
     return tf.map_fn(lambda row: fold_in(row, 0), seeds)

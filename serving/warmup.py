@@ -14,7 +14,7 @@ _WORDS = 20
 
 
 def example_inputs(batch_size, vocabulary, state_size, limits):
-    """Returns valid inputs of each signature.
+    """Returns valid inputs for each signature.
 
     Args:
         batch_size: Number of rows.
@@ -56,7 +56,7 @@ def example_inputs(batch_size, vocabulary, state_size, limits):
 
 
 def write_warmup(folder, name, vocabulary, state_size, limits):
-    """Writes requests of each signature in several batch sizes to the folder of a version."""
+    """Writes requests for each signature, in several batch sizes, to the folder of a version."""
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

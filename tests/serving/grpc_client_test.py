@@ -1,4 +1,4 @@
-"""The client against `serving.local`, in this process."""
+"""The client, with the development server in the same process."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""An exported folder as a server sees it: without this library, wherever it is put."""
+"""Exported folders."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""REST and hostile requests against `serving.local`, in this process."""
+"""Valid, malformed and damaged requests to the development server."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The signatures of a loaded export against the model in memory."""
+"""The signatures of a loaded export, compared with the model in memory."""
 
 import numpy as np
 import pytest
