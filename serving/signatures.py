@@ -158,7 +158,7 @@ class Signatures:
         """Continues prompts until `<eos>` or the maximum number of words.
 
         Args:
-            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty prompt starts a new line.
+            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty one starts a new line.
             max_words: int32 tensor of shape `(batch_size,)`, the maximum number of words to add.
             temperature: float32 tensor of shape `(batch_size,)`, the divisor of the logits. 0
                 always selects the most likely word.
@@ -166,7 +166,7 @@ class Signatures:
                 0 for all words.
             top_p: float32 tensor of shape `(batch_size,)`: sample from the smallest set of most
                 likely words whose probabilities sum to at least this value.
-            seed: int64 tensor of shape `(batch_size,)`, non-negative. Each text depends on its row only.
+            seed: int64 tensor of shape `(batch_size,)`, at least 0 and below 2**62.
 
         Returns:
             A dictionary with `text`, string of shape `(batch_size,)`: the prompt and the words
