@@ -12,7 +12,6 @@ from tests.test_case import (
     check_config,
     check_layer,
     dtype_policy,
-    save_and_load,
     seed_tensor,
     to_numpy,
 )
@@ -112,19 +111,6 @@ def test_a_dropped_word_can_be_predicted():
     layer(IDS, training=True, seed=seed_tensor())
     logits = decoder(np.ones((1, 1, DIM), "float32"), training=True)
     assert_close(logits[0, 0], layer.embedding.embeddings.numpy().sum(axis=-1), 1e-6)
-
-
-def test_fit_save_and_load_with_a_tied_decoder():
-    ids = keras.Input((None,), dtype="int32")
-    embedding = keras.layers.Embedding(VOCABULARY, DIM)
-    hidden = keras.layers.Dense(DIM)(layers.EmbeddingDropout(embedding, 0.1, name="words")(ids))
-    model = keras.Model(ids, layers.TiedDecoder(embedding, name="decoder")(hidden))
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(IDS[:, :-1], IDS[:, 1:], verbose=0)
-    revived = save_and_load(model)
-    assert_equal(revived(IDS), model(IDS))
-    assert revived.count_params() == model.count_params()
-    assert revived.get_layer("words").embedding is revived.get_layer("decoder").embedding
 
 
 def test_refuses_a_rate_of_one():

@@ -10,7 +10,6 @@ from tests.test_case import (
     assert_equal,
     check_config,
     check_layer,
-    dtype_policy,
     seed_tensor,
     to_numpy,
 )
@@ -79,13 +78,6 @@ def test_time_major():
     inputs = tf.transpose(ones(), (1, 0, 2))
     outputs = layer(inputs, training=True, seed=seed_tensor(), time_major=True)
     assert_equal(tf.transpose(outputs, (1, 0, 2)), mask_of(layer, seed_tensor()))
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_drops_the_same_entries(policy):
-    with dtype_policy(policy):
-        layer = layers.LockedDropout(0.5)
-    assert_equal(mask_of(layer, seed_tensor()), mask_of(layers.LockedDropout(0.5), seed_tensor()))
 
 
 def test_passes_on_the_mask_of_its_inputs():

@@ -13,7 +13,6 @@ from tests.test_case import (
     check_config,
     check_layer,
     dtype_policy,
-    save_and_load,
     seed_tensor,
     to_numpy,
 )
@@ -119,10 +118,6 @@ class TestEqualsKeras:
     def test_dropout(self, options):
         self.compare(call={"training": True}, **{"seed": 1, **options})
 
-    def test_row_without_words(self):
-        outputs = make_layer(0.0)(make_inputs(), initial_state=make_states(), mask=MASK)
-        assert_equal(outputs[2], np.zeros((TIME, UNITS)))
-
     @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=str)
     def test_stateful(self, options):
         for cls in (keras.layers.LSTM, layers.WeightDropLSTM):
@@ -208,18 +203,6 @@ class TestWeightDropout:
         assert np.any(first != second)
         assert_close(same(make_inputs(), training=True), first, 1e-6)
         assert_close(same(make_inputs(), training=True), second, 1e-6)
-
-    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-    def test_half_precision_drops_the_same_weights(self, policy):
-        options = {"training": True, "seed": seed_tensor()}
-        with dtype_policy(policy):
-            layer = make_layer()
-        assert_close(layer(make_inputs(), **options), make_layer()(make_inputs(), **options), 0.05)
-        # Gradients of the inputs, then of kernel and recurrent kernel.
-        gradient = results_and_gradients(layer, **options)[3]
-        expected = results_and_gradients(make_layer(), **options)[3]
-        assert gradient.dtype == "float32"
-        assert_equal(gradient == 0, expected == 0)
 
 
 class TestCall:
@@ -307,14 +290,6 @@ class TestInModels:
             other.fit(inputs, targets, verbose=0)
             for weight, expected in zip(other.weights, model.weights, strict=True):
                 assert_equal(weight, expected)
-
-    def test_initial_state_in_a_functional_model(self):
-        symbols = [keras.Input((None, FEATURES)), keras.Input((UNITS,)), keras.Input((UNITS,))]
-        layer = layers.WeightDropLSTM(UNITS, return_state=True)
-        model = keras.Model(symbols, layer(symbols[0], initial_state=symbols[1:]))
-        arrays = [make_inputs(), *make_states()]
-        for actual, expected in zip(save_and_load(model)(arrays), model(arrays), strict=True):
-            assert_equal(actual, expected)
 
     @pytest.mark.parametrize("mask_zero", [False, True])
     def test_lite_rt(self, tmp_path, mask_zero):

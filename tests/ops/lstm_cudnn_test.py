@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from awd_keras import ops
 from awd_keras.ops.lstm_cudnn import lstm_cudnn, pack_parameters
-from tests.ops.cudnn_stand_in import cudnn_rnn_v3, unpack_parameters
+from tests.ops.cudnn_stand_in import cudnn_rnn_v3
 from tests.ops.lstm_portable_test import (
     BATCH,
     FEATURES,
@@ -56,17 +56,18 @@ def assert_all_close(actual, expected, tolerance):
 class TestGraph:
     """The graph, which can be built without a GPU."""
 
-    def operations(self, lengths, training, dtype="float32", differentiated=True):
+    def operations(self, lengths, training, dtype="float32"):
         inputs, *others = make_arguments(dtype)
 
         def run(inputs, *others):
             return lstm_cudnn(inputs, *others, lengths, training=training)
 
+        @tf.function
         def compute(*arguments):
-            return gradients_of(run, arguments) if differentiated else run(*arguments)
+            return gradients_of(run, arguments)
 
         arguments = tf.transpose(inputs, (1, 0, 2)), *others
-        graph = tf.function(compute).get_concrete_function(*arguments).graph
+        graph = compute.get_concrete_function(*arguments).graph
         return [op for op in graph.get_operations() if op.type.startswith("CudnnRNN")]
 
     @pytest.mark.parametrize("lengths", [None, tf.constant([TIME, 4, 0])], ids=["full", "padded"])
@@ -79,10 +80,6 @@ class TestGraph:
         for operation in (forward, backward):
             # A time-major kernel remembers whether rows were padded, a batch-major one does not.
             assert operation.get_attr("time_major") == (lengths is None)
-
-    def test_inference(self):
-        (forward,) = self.operations(None, training=False, differentiated=False)
-        assert forward.type == "CudnnRNNV3" and not forward.get_attr("is_training")
 
     def test_gradient_of_inference(self):
         inference, forward, backward = self.operations(None, training=False)
@@ -130,12 +127,6 @@ class TestWithStandIn:
 
 
 class TestPackParameters:
-    def test_the_stand_in_unpacks_them(self):
-        weights = make_arguments("float32")[3:]
-        unpacked = unpack_parameters(pack_parameters(*weights), FEATURES, UNITS)
-        for actual, expected in zip(unpacked, weights, strict=True):
-            assert_equal(actual, expected)
-
     def test_equals_keras(self, monkeypatch):
         """Keras passes the same vector to its cuDNN operation."""
         packed = []

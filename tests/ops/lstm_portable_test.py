@@ -80,22 +80,6 @@ def test_gradients_equal_automatic_differentiation(dtype, time, training):
         assert_close(actual, value, TOLERANCE[dtype], name)
 
 
-@pytest.mark.parametrize("result", [0, 1, 2])
-def test_gradient_of_each_result_alone(result):
-    arguments = make_arguments()
-
-    def gradients(function):
-        with tf.GradientTape() as tape:
-            tape.watch(arguments)
-            loss = tf.reduce_sum(tf.sin(function(*arguments)[result]))
-        return tape.gradient(loss, arguments)
-
-    for name, actual, expected in zip(
-        ARGUMENTS, gradients(portable), gradients(plain_lstm), strict=True
-    ):
-        assert_close(actual, expected, 1e-10, name)
-
-
 def test_unknown_batch_and_time_trace_once():
     traces, weights = [], make_arguments("float32")[3:]
     state = tf.TensorSpec((None, UNITS))
@@ -148,13 +132,3 @@ def test_saturated_gates_stay_finite():
     arguments[0] *= 1e4
     for tensor in [*portable(*arguments), *gradients_of(portable, arguments)]:
         assert np.all(np.isfinite(tensor))
-
-
-def test_carried_state():
-    inputs, h, c, *weights = make_arguments()
-    whole = portable(inputs, h, c, *weights)
-    first = portable(inputs[:, :3], h, c, *weights)
-    second = portable(inputs[:, 3:], *first[1:], *weights)
-    assert_close(tf.concat([first[0], second[0]], axis=1), whole[0], 1e-12)
-    for actual, expected in zip(second[1:], whole[1:], strict=True):
-        assert_close(actual, expected, 1e-12)

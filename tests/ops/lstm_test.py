@@ -76,13 +76,6 @@ class TestLstm:
         shapes = [output.shape for output in concrete.outputs]
         assert shapes == [(BATCH, TIME, UNITS), (BATCH, UNITS), (BATCH, UNITS)]
 
-    def test_accepts_variables(self):
-        *others, kernel, recurrent_kernel, bias = make_arguments("float32")
-        variables = [tf.Variable(weight) for weight in (kernel, recurrent_kernel, bias)]
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(ops.lstm(*others, *variables)[0])
-        assert all(gradient is not None for gradient in tape.gradient(loss, variables))
-
 
 class TestImplementation:
     def test_refuses_unknown_ones(self):
