@@ -77,8 +77,9 @@ def restore_variables(variables, arrays, path):
 
 
 def weights_by_name(model):
-    """Returns the weights of a model by their names in checkpoints."""
-    return {f"weights/{variable.path}": variable for variable in model.weights}
+    """Returns the weights of a model by their names in checkpoints, `weights/lstm_0/kernel`."""
+    paths = {variable.path.replace("/lstm_cell/", "/"): variable for variable in model.weights}
+    return {f"weights/{path}": variable for path, variable in paths.items()}
 
 
 def save_weights(path, model, facts):
