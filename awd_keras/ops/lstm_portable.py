@@ -26,35 +26,26 @@ def lstm_portable(
 ):
     """Runs an LSTM over a time-major sequence.
 
-    Args:
-        inputs: Tensor of shape `(timesteps, batch_size, features)`.
-        initial_h: Tensor of shape `(batch_size, units)`, float32 (float64 for float64 inputs).
-        initial_c: Tensor of shape `(batch_size, units)`, as `initial_h`.
-        kernel: Tensor of shape `(features, 4 * units)`, in the dtype of `inputs`.
-        recurrent_kernel: Tensor of shape `(units, 4 * units)`, in the dtype of `inputs`.
-        bias: Tensor of shape `(4 * units,)`, in the dtype of `inputs`.
-        lengths: Integer tensor of shape `(batch_size,)`, or `None`. The final states are those
-            after this many steps; later outputs are undefined.
-        training: If `False`, nothing is kept for the gradient, which then runs the loop again.
-
-    Returns:
-        `(outputs, final_h, final_c)`, of shapes `(timesteps, batch_size, units)`, in the dtype of
-        `inputs`, and twice `(batch_size, units)`, in the dtype of the initial states.
+    The arguments are those of `ops.lstm`, with the weights in the dtype of the inputs and the
+    states in float32 (float64 for float64 inputs). `lengths` is `None`, or an integer tensor of
+    shape `(batch_size,)`: a row's state is final after this many steps, and its later outputs are
+    undefined.
     """
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
-    timesteps = inputs.shape[0] or tf.shape(inputs)[0]
-    # Loop variables must keep their static shapes, so all take the most specific one.
-    batch_size = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0] or tf.shape(inputs)[1]
+    timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
     projected = tf.matmul(tf.reshape(inputs, (-1, features)), kernel) + bias
     projected = tf.reshape(projected, (timesteps, batch_size, 4 * units))
-    initial_h = tf.reshape(initial_h, (batch_size, units))
-    initial_c = tf.reshape(initial_c, (batch_size, units))
+    # Loop variables must keep their static shapes, so all get the most specific one.
+    batch_size = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0]
+    projected.set_shape((inputs.shape[0], batch_size, 4 * units))
+    initial_h.set_shape((batch_size, units))
+    initial_c.set_shape((batch_size, units))
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
     outputs, final_h, final_c = _recurrence(
         projected, initial_h, initial_c, recurrent_kernel, training
     )
-    outputs.set_shape(projected.shape[:2] + [units])
+    outputs.set_shape((inputs.shape[0], batch_size, units))
     if lengths is not None:
         all_h = tf.concat([tf.cast(initial_h, outputs.dtype)[tf.newaxis], outputs], axis=0)
         final_h = tf.cast(take_steps(all_h, lengths[:, tf.newaxis])[0], initial_h.dtype)
