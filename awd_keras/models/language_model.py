@@ -70,7 +70,7 @@ class AWDLSTMLanguageModel(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        # Nothing but `fit` chooses XLA, which can use neither cuDNN nor oneDNN.
+        # Otherwise `fit` might choose XLA, which can use neither cuDNN nor oneDNN.
         self.supports_jit = False
         self.seed = seed
         self.backbone = AWDLSTM(

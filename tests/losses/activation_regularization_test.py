@@ -38,7 +38,7 @@ class TestActivationRegularization:
 
 class TestTemporalActivationRegularization:
     @pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-14), ("float32", 1e-6)])
-    # A batch of one must not be taken for one time step, nor a batch of many for time.
+    # Shapes that a mix-up of the batch and time axes would get wrong.
     @pytest.mark.parametrize("shape", [SHAPE, (1, 5, 4), (5, 2, 4), (1, 2, 1)])
     def test_equals_numpy_along_axis_one(self, dtype, tolerance, shape):
         outputs = make_outputs(shape)

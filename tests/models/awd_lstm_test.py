@@ -30,7 +30,7 @@ IDS = np.random.default_rng(0).integers(VOCABULARY, size=(BATCH, TIME)).astype("
 
 
 def make_model(num_layers=3, tie_weights=True, seed=1, **rates):
-    """A small model, without dropout but for the given rates."""
+    """Makes a small model without dropout, except for the given rates."""
     return AWDLSTM(
         VOCABULARY,
         embedding_dim=EMBEDDING_DIM,
@@ -47,19 +47,6 @@ def train_call(model, seed=None, ids=IDS):
 
 
 class TestBasics:
-    def test_defaults_are_the_papers(self):
-        config = AWDLSTM(2, embedding_dim=2, hidden_dim=2).get_config()
-        expected = {
-            "num_layers": 3,
-            "tie_weights": True,
-            "input_dropout": 0.4,
-            "hidden_dropout": 0.3,
-            "output_dropout": 0.4,
-            "embedding_dropout": 0.1,
-            "weight_dropout": 0.5,
-        }
-        assert {name: config[name] for name in expected} == expected
-
     def test_config(self):
         model = make_model(2, tie_weights=False, seed=4, hidden_dropout=0.2, name="backbone")
         config = check_config(model).get_config()
@@ -173,7 +160,7 @@ class TestSeeds:
         assert 0.3 < np.mean(first == second) < 0.7
 
     def test_locked_masks_differ_from_place_to_place(self):
-        # With one layer per width, input and output masks have the same shape.
+        # All layers have the same width, so that their masks can be compared.
         model = AWDLSTM(
             VOCABULARY,
             embedding_dim=16,
@@ -182,7 +169,7 @@ class TestSeeds:
             **{**dict.fromkeys(RATES, 0.5), "embedding_dropout": 0.0, "weight_dropout": 0.0},
         )
         masks = []
-        # Row 0 of each dropout's own output says what it dropped: spied on through the layers.
+        # Record which outputs each dropout layer sets to zero.
         dropouts = [model.input_locked_dropout, *model.hidden_locked_dropouts]
         dropouts.append(model.output_locked_dropout)
         for dropout in dropouts:
@@ -203,7 +190,7 @@ class TestSeeds:
 
 
 class TestPlaces:
-    """Where each dropout acts, seen with all others off."""
+    """Where each dropout acts, with all others off."""
 
     def test_output_dropout(self):
         model = make_model(output_dropout=0.5)
@@ -213,7 +200,7 @@ class TestPlaces:
         mask = to_numpy(dropped) / to_numpy(raw)
         assert_close(mask, np.broadcast_to(mask[:, :1], mask.shape), 1e-6)
         assert_close(np.unique(np.round(mask, 4)), [0.0, 2.0], 1e-6)
-        # The state that is carried on is never dropped.
+        # The states are never dropped.
         for state, value in zip(
             keras.tree.flatten(states), keras.tree.flatten(expected_states), strict=True
         ):

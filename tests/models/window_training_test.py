@@ -69,7 +69,7 @@ def test_fit_equals_the_loop_of_the_commands(fitted, tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_evaluate_is_exact(fitted, batch_size):
     model, expected = fitted[0], evaluate(fitted[0], CORPUS.test, batch_size)
-    # Each evaluation begins with a state of zeros, and carries it over windows of any length.
+    # Each evaluation starts from a zero state and carries the state over windows of any length.
     for bptt in (None, None, 5):
         dataset = window_dataset(CORPUS.test, batch_size, bptt, seed=1)
         loss, perplexity = model.evaluate(dataset, verbose=0)

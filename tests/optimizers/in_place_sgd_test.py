@@ -56,32 +56,6 @@ def test_other_optimizers_get_scaled_gradients():
     assert_close(scaled, halved, 1e-6)
 
 
-def test_a_scale_lasts_for_one_step():
-    weight = keras.Variable([0.0])
-    optimizer = InPlaceSGD(1.0)
-    optimizer.build([weight])
-    optimizer.apply([tf.constant([1.0])], gradient_scale=0.5)
-    optimizer.apply([tf.constant([1.0])])
-    assert float(weight[0]) == -1.5
-
-
-def test_a_decay_of_all_leaves_the_step():
-    weight = keras.Variable([3.0])
-    optimizer = InPlaceSGD(10.0, weight_decay=0.1)
-    optimizer.build([weight])
-    optimizer.apply([tf.constant([2.0])])
-    assert float(weight[0]) == pytest.approx(-20.0)
-
-
-def test_rows_that_repeat_are_summed():
-    weight = keras.Variable(np.zeros((3, 1), "float32"))
-    optimizer = InPlaceSGD(1.0)
-    optimizer.build([weight])
-    rows = tf.IndexedSlices(tf.ones((2, 1)), tf.constant([1, 1]), tf.constant([3, 1]))
-    optimizer.apply([rows])
-    assert weight.numpy().ravel().tolist() == [0.0, -2.0, 0.0]
-
-
 @pytest.mark.parametrize("arguments", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
 def test_refuses_momentum(arguments):
     with pytest.raises(ValueError, match="no momentum"):

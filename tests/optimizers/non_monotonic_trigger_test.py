@@ -12,13 +12,13 @@ NAN = float("nan")
 
 
 def updates(interval, losses):
-    """What the trigger answers to each loss."""
+    """Returns the result of `update` for each loss."""
     trigger = NonMonotonicTrigger(non_monotone_interval=interval)
     return [trigger.update(loss) for loss in losses]
 
 
 def first_firing(interval, losses):
-    """Where it fires, or None."""
+    """Returns the index of the loss that fires, or None."""
     answers = updates(interval, losses)
     assert sum(answers) <= 1
     return answers.index(True) if True in answers else None
@@ -38,7 +38,7 @@ class TestNonMonotonicTrigger:
             # Too few on record: the third is larger than all, but only two are recorded.
             (2, [1.0, 2.0, 3.0], None),
             (2, [1.0, 2.0, 3.0, 4.0], 3),
-            # A bad loss is forgiven as long as it is below the best of the older ones.
+            # A loss that rises does not fire while it is below the best of the older ones.
             (2, [5.0, 4.0, 3.0, 3.9, 3.8, 2.9], None),
             # The best, 3.0, becomes old enough to count only after two more.
             (2, [5.0, 4.0, 3.0, 3.9, 3.8, 3.1], 5),
@@ -57,7 +57,7 @@ class TestNonMonotonicTrigger:
             # No interval: fires when the loss first fails to fall below its best.
             (0, [3.0, 2.0, 2.5], 2),
             (0, [3.0, 2.0, 2.0, 1.0], None),
-            # One jump, and back.
+            # A single outlier.
             (2, [5.0, 4.0, 3.0, 100.0, 2.0], 3),
         ],
     )

@@ -24,7 +24,7 @@ def make_gradients(step, dtype="float32"):
 
 
 def make_built(optimizer=None, variables=None):
-    """An `NTASGD` and its variables."""
+    """Returns an `NTASGD` and its variables."""
     variables = make_variables() if variables is None else variables
     optimizer = NTASGD(optimizer or keras.optimizers.SGD(0.5))
     optimizer.build(variables)
@@ -36,7 +36,7 @@ def values(variables):
 
 
 def averages(optimizer, variables):
-    """The averages, as one sees them in place of the weights."""
+    """Returns the averages as `averaged_weights` swaps them in."""
     with optimizer.averaged_weights():
         return values(variables)
 
