@@ -1,4 +1,4 @@
-"""A run folder with weights in it, for the commands that work on a trained run."""
+"""Run folders with weights, for the commands that use a trained run."""
 
 import json
 
@@ -11,17 +11,17 @@ from trainers.training.checkpoint import save_weights
 
 
 def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
-    """Makes the folder of a run that was trained for no step.
+    """Makes a run folder with random weights, as if it had been trained.
 
     Args:
-        path: the folder.
-        data_dir: None, or a folder in which to write the texts, which then are the run's corpus.
-        words: a line more at the end of the training text.
-        scale: standard deviation of the weights.
-        **changes: settings.
+        path: The folder.
+        data_dir: A folder for the texts of the run. Defaults to none.
+        words: A line added to the training text.
+        scale: Standard deviation of the weights.
+        **changes: Settings.
 
     Returns:
-        `(model, vocabulary)`.
+        A tuple `(model, vocabulary)`.
     """
     texts = make_texts()
     texts["train"].append(words)
@@ -44,7 +44,7 @@ def make_run(path, data_dir=None, words="<unk> café", scale=0.5, **changes):
 
 
 def replace_facts(workdir, **facts):
-    """Changes what the config.json of a run says of its corpus; None takes a fact away."""
+    """Changes facts about the corpus in the record of a run; `None` removes one."""
     file = RunFolder(workdir).record_file
     content = json.loads(file.read_text())
     changed = {**content["corpus"], **facts}
@@ -53,7 +53,7 @@ def replace_facts(workdir, **facts):
 
 
 def replace_words(workdir, words):
-    """Gives a run other words, as many, for its weights."""
+    """Replaces the vocabulary of a run by another one of the same size."""
     vocabulary = Vocabulary(words)
     vocabulary.save(RunFolder(workdir).vocabulary_file)
     replace_facts(workdir, vocabulary_digest=vocabulary.digest)

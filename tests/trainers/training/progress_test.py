@@ -53,12 +53,6 @@ class TestPlain:
         shown.live(lambda: pytest.fail("asked too early"))
         assert stream.getvalue() == ""
 
-    def test_what_is_for_a_terminal_is_not_shown(self, tmp_path):
-        stream = io.StringIO()
-        shown = Progress(tmp_path / "log.txt", stream)
-        shown.live(lambda: pytest.fail("asked"), only_on_terminal=True)
-        assert stream.getvalue() == "" and not (tmp_path / "log.txt").exists()
-
     def test_the_log_has_the_lines_of_all_runs(self, tmp_path):
         log = tmp_path / "log.txt"
         for text in ("first é", "second"):
@@ -77,14 +71,6 @@ class TestTerminal:
         display.line("validated")
         assert shown() == "\r       \rvalidated\n"
         assert log.read_text() == "validated\n"
-
-    def test_closed_it_leaves_nothing(self, terminal):
-        stream, shown = terminal
-        display = Progress(stream=stream)
-        display.live(lambda: "epoch 1", only_on_terminal=True)
-        display.close()
-        display.close()
-        assert shown() == "\repoch 1\r       \r"
 
     def test_a_line_never_wraps(self, terminal, monkeypatch):
         stream, shown = terminal
