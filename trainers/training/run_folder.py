@@ -76,8 +76,7 @@ class RecordedFolder:
                     f"{self.record_file.name}. Choose another folder; nothing was changed."
                 )
             return False
-        recorded, recorded_facts = self.read_config()
-        recorded_options = self.read_record().get("options", {})
+        recorded, recorded_facts, recorded_options = self._read()
         differences = [] if config is None else recorded.differences(config)
         differences += [
             f"{name}: {recorded_options.get(name)} -> {value}"
@@ -110,37 +109,29 @@ class RecordedFolder:
             record["options"] = options
         write_text(self.record_file, json.dumps(record, indent=2) + "\n")
 
-    def read_record(self):
-        """Returns the record, a dictionary; raises `UserError` if it cannot be read."""
-        try:
-            record = json.loads(self.record_file.read_text(encoding="utf-8"))
-            return {"settings": record["settings"], "corpus": record["corpus"], **record}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{self.record_file} cannot be read: {error!r}") from error
-
     def read_config(self):
         """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`."""
-        record = self.read_record()
+        return self._read()[:2]
+
+    def _read(self):
         try:
-            return TrainingConfig.from_dict(record["settings"]), record["corpus"]
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{self.record_file} cannot be read: {error}") from error
+            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+            config = TrainingConfig.from_dict(record["settings"])
+            return config, record["corpus"], record.get("options", {})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"{self.record_file} cannot be read ({reason}).") from error
 
     @contextlib.contextmanager
     def lock(self):
-        """Locks the folder for this process and its children, until the last of them ends.
-
-        Where the file system has no locks, nothing is locked.
-
-        Yields:
-            The file descriptor of the lock, or `None` without one.
+        """Locks the folder for this process, where the file system has locks.
 
         Raises:
             UserError: If another process has locked the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
-            yield None
+            yield
             return
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
@@ -152,7 +143,7 @@ class RecordedFolder:
                         f"Another process is working in {self.path}. Wait for it, or choose "
                         "another folder."
                     ) from None
-            yield descriptor
+            yield
         finally:
             os.close(descriptor)
 
@@ -265,15 +256,8 @@ class RunFolder(RecordedFolder):
 def write_trained_run(workdir, model, vocabulary, config, corpus_name, source):
     """Writes a run folder whose best weights are those of a model, such as an imported one.
 
-    The folder has no metrics and no results, since nothing was trained.
-
-    Args:
-        workdir: The folder, which must be missing or empty.
-        model: An `AWDLSTMLanguageModel`.
-        vocabulary: Its `Vocabulary`.
-        config: `TrainingConfig` with the sizes of the model.
-        corpus_name: Name of the corpus, for the labels of results.
-        source: Where the weights come from, recorded in `config.json`.
+    The folder has no metrics and no results, since nothing was trained. The record in `config.json`
+    names the corpus, for the labels of results, and the source of the weights.
 
     Raises:
         UserError: If the folder is not empty.

