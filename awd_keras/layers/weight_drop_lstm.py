@@ -23,10 +23,10 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
     the state.) With `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`,
     and its weights and configuration can be exchanged with it.
 
-    The fast kernels, cuDNN's included, are used with and without weight dropout, and with any
-    mask. They compute a standard LSTM, so `activation`, `recurrent_activation`, `use_bias=False`,
-    `recurrent_dropout`, `unroll` and `implementation=1` fall back to the loop of Keras. Models
-    with this layer are compiled by XLA only if `jit_compile=True`.
+    The fast kernels, including cuDNN's, support weight dropout and any mask. Other activations
+    than tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and `implementation=1`
+    fall back to the loop of Keras. `compile` ignores `jit_compile=True` for models with this
+    layer, because XLA can use neither cuDNN nor oneDNN. `tf.function(jit_compile=True)` works.
 
     Args:
         units: Positive integer, dimensionality of the output.
@@ -71,7 +71,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
             self.seed_generator = self.cell.seed_generator
         # Keras would cast the float32 states to half precision.
         self.autocast = False
-        # `fit` would choose XLA by itself, which can use neither cuDNN nor oneDNN.
+        # Otherwise `fit` would choose XLA, which can use neither cuDNN nor oneDNN.
         self.supports_jit = False
 
     @property
