@@ -47,7 +47,6 @@ class LockedDropout(StochasticLayer, keras.layers.SpatialDropout1D):
             return inputs
         batch_axis, time_axis = (1, 0) if time_major else (0, 1)
         sizes = tf.unstack(tf.shape(inputs))
-        num_rows = sizes[batch_axis]
-        shape = (num_rows * num_replicas(), inputs.shape[2] or sizes[2])
+        shape = (sizes[batch_axis] * num_replicas(), inputs.shape[2] or sizes[2])
         mask = dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
-        return inputs * tf.expand_dims(replica_rows(mask, num_rows), time_axis)
+        return inputs * tf.expand_dims(replica_rows(mask), time_axis)

@@ -13,15 +13,14 @@ def num_replicas():
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def replica_rows(batch, num_rows=None):
+def replica_rows(batch):
     """Returns the rows of this replica.
 
     Args:
         batch: Tensor of shape `(batch_size, ...)`: the rows of replica 0, then of replica 1, etc.
-        num_rows: Number of rows per replica. Defaults to `batch_size / num_replicas()`.
 
     Returns:
-        Tensor of shape `(num_rows, ...)`.
+        Tensor of shape `(batch_size / num_replicas(), ...)`.
 
     Example:
 
@@ -30,8 +29,7 @@ def replica_rows(batch, num_rows=None):
     """
     if num_replicas() == 1:
         return batch
-    if num_rows is None:
-        num_rows = tf.shape(batch)[0] // num_replicas()
+    num_rows = tf.shape(batch)[0] // num_replicas()
     start = _replica_id() * num_rows
     return batch[start : start + num_rows]
 
