@@ -14,6 +14,7 @@ This module prepares the arguments and chooses the kernel: `lstm_portable` runs 
 
 import contextlib
 import contextvars
+import functools
 
 import tensorflow as tf
 
@@ -119,7 +120,13 @@ def lstm(
         if time_major:
             mask = tf.transpose(mask)
         inputs, lengths = _pack(inputs, mask)
-    run = lstm_cudnn if _use_cudnn(implementation) else lstm_portable
+    if _use_cudnn(implementation):
+        run = lstm_cudnn
+    elif _portable_only.get() and not training:
+        # Loading a SavedModel with custom gradients logs warnings.
+        run = functools.partial(lstm_portable, custom_gradient=False)
+    else:
+        run = lstm_portable
     outputs, final_h, final_c = run(
         inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, bool(training)
     )

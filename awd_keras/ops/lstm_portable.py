@@ -22,14 +22,22 @@ _SATURATED = 1e4
 
 
 def lstm_portable(
-    inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
+    inputs,
+    initial_h,
+    initial_c,
+    kernel,
+    recurrent_kernel,
+    bias,
+    lengths,
+    training=True,
+    custom_gradient=True,
 ):
     """Runs an LSTM over a time-major sequence.
 
     The arguments are those of `ops.lstm`, with the weights in the dtype of the inputs and the
     states in float32 (float64 for float64 inputs). `lengths` is `None`, or an integer tensor of
     shape `(batch_size,)`: a row's state is final after this many steps, and its later outputs are
-    undefined.
+    undefined. `custom_gradient=False` leaves the gradient to TensorFlow.
     """
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
     timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
@@ -42,9 +50,11 @@ def lstm_portable(
     initial_c.set_shape((batch_size, units))
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
-    outputs, final_h, final_c = _recurrence(
-        projected, initial_h, initial_c, recurrent_kernel, training
-    )
+    arguments = projected, initial_h, initial_c, recurrent_kernel
+    if custom_gradient:
+        outputs, final_h, final_c = _recurrence(*arguments, training)
+    else:
+        (outputs, final_h, final_c), _ = _forward(*arguments, keep_factors=False)
     outputs.set_shape((inputs.shape[0], batch_size, units))
     if lengths is not None:
         all_h = tf.concat([tf.cast(initial_h, outputs.dtype)[tf.newaxis], outputs], axis=0)
