@@ -6,21 +6,8 @@ import numpy as np
 def batchify(ids, batch_size):
     """Cuts a text into `batch_size` contiguous columns.
 
-    Column `k + 1` begins where column `k` ends. The letters of the alphabet in 4 columns, with time
-    running downwards:
-
-    ```
-    a g m s
-    b h n t
-    c i o u
-    d j p v
-    e k q w
-    f l r x
-    ```
-
-    Columns are treated as independent, so the model never learns that `g` follows `f`. The
-    remainder (`y` and `z`) is dropped. The result is batch-major: a column of the picture is a row
-    of the array.
+    Columns are treated as independent: the model does not see how one continues in the next. The
+    remainder is dropped. The result is batch-major: each column is a row of the array.
 
     Args:
         ids: The text, a one-dimensional sequence of integers.
@@ -62,12 +49,10 @@ def bptt_windows(
     """Draws the lengths of the windows of an epoch (variable-length BPTT, section 4.1).
 
     With a fixed length, the same positions would end a window in every epoch and never receive a
-    gradient from the words that follow. Therefore the base length is `bptt` with probability
-    `bptt_full_probability` and `bptt / 2` otherwise, and the length is drawn from a normal
-    distribution around it and rounded down. The training loop scales the learning rate of each
-    window by its length divided by `bptt`.
-
-    The lengths are a function of the arguments, so a resumed run draws the same ones.
+    gradient from the words that follow. Therefore the length is drawn from a normal distribution
+    and rounded down; its mean is `bptt` with probability `bptt_full_probability` and `bptt / 2`
+    otherwise. The training loop scales the learning rate of each window by its length divided by
+    `bptt`. A resumed run draws the same lengths, since they depend on the arguments only.
 
     Args:
         num_steps: The number of steps to predict, one less than the length of a column.
@@ -76,7 +61,7 @@ def bptt_windows(
         epoch: Non-negative integer. Each epoch has its own lengths.
         bptt_std: Standard deviation of the length. Defaults to 5, as in the paper.
         bptt_min: Minimum length. Defaults to 5, as in the authors' code.
-        bptt_full_probability: Probability that the base length is `bptt`. Defaults to 0.95, as in
+        bptt_full_probability: Probability that the mean length is `bptt`. Defaults to 0.95, as in
             the paper. With 1 and `bptt_std=0` all windows have the length `bptt`.
         bptt_max: Maximum length, which limits the memory. Defaults to no maximum, as in the paper.
 
@@ -103,9 +88,9 @@ def bptt_windows(
     lengths = []
     remaining = int(num_steps)
     while remaining:
-        base = bptt if generator.random() < bptt_full_probability else bptt / 2
-        length = max(bptt_min, int(generator.normal(base, bptt_std)))
-        length = min(length, remaining, remaining if bptt_max is None else bptt_max)
+        mean = bptt if generator.random() < bptt_full_probability else bptt / 2
+        length = max(bptt_min, int(generator.normal(mean, bptt_std)))
+        length = min(length, remaining, bptt_max or remaining)
         lengths.append(length)
         remaining -= length
     return lengths

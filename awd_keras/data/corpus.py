@@ -19,11 +19,9 @@ class Corpus:
     Args:
         name: The name of the corpus, which labels results.
         vocabulary: The `Vocabulary` of the training text.
-        train: The ids of the training text, an int32 array. Each line ends with `<eos>`.
-        validation: The ids of the validation text.
-        test: The ids of the test text.
-        unknown_counts: A dictionary with the number of words of each split that are not in the
-            vocabulary. `<unk>` that is written in the text does not count.
+        train, validation, test: The ids of the texts, int32 arrays. Each line ends with `<eos>`.
+        unknown_counts: A dictionary with the number of words of each text that are not in the
+            vocabulary. A literal `<unk>` in the text does not count.
         source: Where the texts come from.
 
     Example:
@@ -34,8 +32,13 @@ class Corpus:
     ('a', 'b', '<unk>', '<eos>')
     >>> corpus.validation.tolist()
     [0, 2, 3]
-    >>> corpus.unknown_counts
-    {'train': 0, 'validation': 1, 'test': 0}
+    >>> print(corpus.describe())
+    letters: 6 train, 3 validation, 2 test tokens, 4 words (memory)
+    letters: words outside the vocabulary became <unk>: 1 validation (33.33%)
+    >>> corpus.truncated(3).token_counts
+    {'train': 3, 'validation': 3, 'test': 2}
+    >>> [targets.numpy().tolist() for _, targets in corpus.windows("validation", batch_size=1)]
+    [[[2, 3]]]
     """
 
     name: str
@@ -50,9 +53,9 @@ class Corpus:
     def from_texts(cls, name, texts, max_vocabulary_size=None, source="memory"):
         """Builds a corpus from lines of text.
 
-        Lines are split at white space and end with `<eos>`; so do empty lines. The vocabulary is
-        built from the training text. (The authors' code takes the words of all three texts. For
-        Penn Treebank and WikiText-2 the result is the same.)
+        Lines are split at white space, and each ends with `<eos>`, even if it is empty. The
+        vocabulary is built from the training text. (The authors' code uses the words of all three
+        texts, which gives the same vocabulary for Penn Treebank and WikiText-2.)
 
         Args:
             name: The name of the corpus.
@@ -66,8 +69,8 @@ class Corpus:
             A `Corpus`.
 
         Raises:
-            InputError: If a text is missing or has no words, or the validation or test text
-                contains a word that is not in the training text, which has no `<unk>` either.
+            InputError: If a text is missing or has no words, or if the training text has no
+                `<unk>` and lacks a word of the validation or test text.
         """
         if set(texts) != set(SPLITS):
             raise InputError(f"A corpus needs the texts {SPLITS}. Received: {sorted(texts)}")
@@ -91,64 +94,46 @@ class Corpus:
                 ids = vocabulary.encode(_tokens(lines[split]))
             except InputError as error:
                 raise InputError(f"The {split} text ({source}): {error}") from error
-            num_written = sum(line.split().count(UNK) for line in lines[split])
-            num_unknown = int(np.count_nonzero(ids == vocabulary.unk_id)) - num_written
             ids.setflags(write=False)
+            num_literal = sum(line.split().count(UNK) for line in lines[split])
+            num_unknown = int(np.count_nonzero(ids == vocabulary.unk_id)) - num_literal
             arrays[split], unknown_counts[split] = ids, num_unknown
         return cls(name, vocabulary, **arrays, unknown_counts=unknown_counts, source=source)
 
     @property
     def token_counts(self):
-        """A dictionary with the number of tokens of each split, including `<eos>`."""
+        """A dictionary with the number of tokens of each text, including `<eos>`."""
         return {split: len(getattr(self, split)) for split in SPLITS}
 
     @property
     def digest(self):
         """SHA-256 of the ids of the three texts, in hexadecimal."""
-        digest = hashlib.sha256()
-        for split in SPLITS:
-            digest.update(getattr(self, split).astype("<i4").tobytes())
-        return digest.hexdigest()
+        texts = (getattr(self, split).astype("<i4").tobytes() for split in SPLITS)
+        return hashlib.sha256(b"".join(texts)).hexdigest()
 
     def windows(self, split, batch_size, bptt=None, seed=None, **kwargs):
-        """Cuts a text into windows for `fit` and `evaluate`; see `window_dataset`.
+        """Cuts the text of a split into windows for `fit` and `evaluate`.
 
         Args:
             split: `"train"`, `"validation"` or `"test"`.
-            batch_size: Number of columns.
-            bptt: Base length of random windows, for training; `None` (the default) for evaluation.
-            seed: Non-negative integer, or `None` (the default) for random windows.
-            **kwargs: Further arguments of `bptt_windows`.
+            batch_size, bptt, seed, **kwargs: Passed to `window_dataset`.
 
         Returns:
             A `tf.data.Dataset` of `(inputs, targets)`.
-
-        Example:
-
-        >>> texts = {"train": ["a b <unk>", "b"], "validation": ["a c"], "test": ["b"]}
-        >>> corpus = Corpus.from_texts("letters", texts)
-        >>> [targets.numpy().tolist() for _, targets in corpus.windows("validation", batch_size=1)]
-        [[[2, 3]]]
         """
         if split not in SPLITS:
             raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
         return window_dataset(getattr(self, split), batch_size, bptt, seed, **kwargs)
 
     def truncated(self, max_train_tokens):
-        """Returns a corpus with the first `max_train_tokens` tokens of the training text.
+        """Returns a corpus with only the first `max_train_tokens` tokens of the training text.
 
-        The vocabulary, the validation text and the test text are the same.
-
-        Example:
-
-        >>> texts = {"train": ["a b <unk>", "b"], "validation": ["a c"], "test": ["b"]}
-        >>> Corpus.from_texts("letters", texts).truncated(3).token_counts
-        {'train': 3, 'validation': 3, 'test': 2}
+        The vocabulary, the validation text and the test text stay the same.
         """
         if max_train_tokens >= len(self.train):
             return self
         train = self.train[:max_train_tokens]
-        # An upper bound if the text has a `<unk>` of its own.
+        # An upper bound if the text contains `<unk>` itself.
         num_unknown = int(np.count_nonzero(train == self.vocabulary.unk_id))
         num_unknown = min(num_unknown, self.unknown_counts["train"])
         return dataclasses.replace(
@@ -159,15 +144,7 @@ class Corpus:
         )
 
     def describe(self):
-        """Describes the corpus in one line, and words outside the vocabulary in a second one.
-
-        Example:
-
-        >>> texts = {"train": ["a b <unk>"], "validation": ["a c"], "test": ["b"]}
-        >>> print(Corpus.from_texts("letters", texts).describe())
-        letters: 4 train, 3 validation, 2 test tokens, 4 words (memory)
-        letters: words outside the vocabulary became <unk>: 1 validation (33.33%)
-        """
+        """Describes the corpus in one line; a second one reports words outside the vocabulary."""
         counts = ", ".join(f"{count:,} {split}" for split, count in self.token_counts.items())
         text = f"{self.name}: {counts} tokens, {len(self.vocabulary):,} words ({self.source})"
         unknown = [

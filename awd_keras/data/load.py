@@ -9,7 +9,7 @@ from awd_keras.errors import InputError
 
 CORPORA = ("ptb", "wikitext2", "sotu", "text")
 _TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2"}
-# The numbers of tokens, with an `<eos>` per line, and of words of the published texts.
+# The numbers of tokens, with an `<eos>` per line, and of words in the published texts.
 _TOKEN_COUNTS = {
     "ptb": {"train": 929_589, "validation": 73_760, "test": 82_430},
     "wikitext2": {"train": 2_088_628, "validation": 217_646, "test": 245_569},
@@ -25,7 +25,7 @@ def load_corpus(
     Args:
         name: `"ptb"` (Penn Treebank), `"wikitext2"` (WikiText-2), `"sotu"` (State of the Union
             messages, from the Python package `sotu`) or `"text"` (your own files).
-        data_dir: A folder of text files, see `read_text_folder`. Required for `"text"`. Without
+        data_dir: A folder of text files; see `read_text_folder`. Required for `"text"`. Without
             it, `"ptb"` and `"wikitext2"` are downloaded with TensorFlow Datasets.
         max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to
             10,000 for `"sotu"`, and to no maximum otherwise.
@@ -53,26 +53,19 @@ def load_corpus(
     if name == "sotu":
         corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE)
     elif data_dir is not None:
-        corpus = Corpus.from_texts(
-            name, read_text_folder(data_dir), max_vocabulary_size, source=str(data_dir)
-        )
-        if difference := _difference(corpus, max_vocabulary_size):
-            warnings.warn(
-                f"The text in {data_dir} is not the published {_TITLES[name]}: "
-                f"{difference}. Perplexities are not comparable with the paper's.",
-                stacklevel=2,
-            )
+        texts = read_text_folder(data_dir)
+        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=str(data_dir))
     else:
         # Importing TensorFlow Datasets takes seconds.
         from awd_keras.data.tfds_texts import read_tfds_texts
 
         texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
         corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=source)
-        if difference := _difference(corpus, max_vocabulary_size):
-            raise InputError(
-                f"{source} is not the published {_TITLES[name]}: {difference}. "
-                "Delete it, and the files in the manual folder, and try again."
-            )
+    if difference := _difference(corpus, max_vocabulary_size):
+        message = f"{corpus.source} is not the published {_TITLES[name]}: {difference}."
+        if data_dir is None:
+            raise InputError(f"{message} Delete it and the files in the manual folder. Try again.")
+        warnings.warn(f"{message} Perplexities are not comparable with the paper's.", stacklevel=2)
     return corpus if max_train_tokens is None else corpus.truncated(max_train_tokens)
 
 
@@ -87,7 +80,7 @@ def is_published(name, token_counts, vocabulary_size):
 
 
 def _difference(corpus, max_vocabulary_size):
-    """Describes how a corpus differs from the published one, if there is one."""
+    """Describes the difference between a corpus and the published one, if there is one."""
     differences = [
         f"{corpus.token_counts[split]:,} {split} tokens instead of {count:,}"
         for split, count in _TOKEN_COUNTS.get(corpus.name, {}).items()

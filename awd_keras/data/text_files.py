@@ -20,9 +20,6 @@ def read_text_folder(folder):
     The files are named `train.txt`, `valid.txt` (or `validation.txt`) and `test.txt`, or as in Penn
     Treebank (`ptb.train.txt`, ...) or WikiText (`wiki.train.tokens`, ...).
 
-    Args:
-        folder: The folder to read.
-
     Returns:
         A dictionary with a list of lines for each of `"train"`, `"validation"` and `"test"`.
 

@@ -37,25 +37,23 @@ class Vocabulary:
     """
 
     def __init__(self, words):
-        words = tuple(words)
-        if not words:
+        self.words = tuple(words)
+        if not self.words:
             raise InputError("A vocabulary needs at least one word. Received none.")
-        index = {}
-        for position, word in enumerate(words):
+        self._index = {}
+        for position, word in enumerate(self.words):
             if not isinstance(word, str) or word.split() != [word]:
                 raise InputError(
                     "Words must be non-empty strings without white space. "
                     f"Received: {word!r} at position {position}"
                 )
-            if index.setdefault(word, position) != position:
+            if self._index.setdefault(word, position) != position:
                 raise InputError(
-                    f"Words must be unique. Received: {word!r} at positions {index[word]} and "
-                    f"{position}"
+                    f"Words must be unique. Received: {word!r} at positions {self._index[word]} "
+                    f"and {position}"
                 )
-        self._index = index
-        self.words = words
-        self.unk_id = index.get(UNK)
-        self.eos_id = index.get(EOS)
+        self.unk_id = self._index.get(UNK)
+        self.eos_id = self._index.get(EOS)
 
     @classmethod
     def build(cls, tokens, max_size=None):
@@ -107,9 +105,7 @@ class Vocabulary:
         return word in self._index
 
     def __eq__(self, other):
-        if not isinstance(other, Vocabulary):
-            return NotImplemented
-        return self.words == other.words
+        return self.words == other.words if isinstance(other, Vocabulary) else NotImplemented
 
     def __repr__(self):
         return f"<Vocabulary of {len(self)} words, sha256 {self.digest[:12]}>"
@@ -125,7 +121,7 @@ class Vocabulary:
 
         Raises:
             ValueError: If `tokens` is a string.
-            InputError: If a word is not in the vocabulary, which has no `<unk>`.
+            InputError: If a word is not in the vocabulary and there is no `<unk>`.
         """
         if isinstance(tokens, str):
             raise ValueError(
@@ -144,23 +140,8 @@ class Vocabulary:
             ) from None
 
     def decode(self, ids):
-        """Converts ids to words.
-
-        Args:
-            ids: An iterable of integers.
-
-        Returns:
-            A list of words.
-
-        Raises:
-            ValueError: If an id is out of range.
-        """
-        words = []
-        for word_id in ids:
-            if not 0 <= word_id < len(self):
-                raise ValueError(f"Ids must be in [0, {len(self)}). Received: {word_id}")
-            words.append(self.words[word_id])
-        return words
+        """Converts an iterable of ids to a list of words."""
+        return [self.words[word_id] for word_id in ids]
 
     def check_compatible(self, vocabulary_size):
         """Checks that a model can read and write lines of text with this vocabulary.
@@ -169,7 +150,7 @@ class Vocabulary:
             vocabulary_size: The number of words that the model predicts.
 
         Raises:
-            InputError: If the vocabulary has another size, or no `<eos>`.
+            InputError: If the vocabulary has a different size, or no `<eos>`.
         """
         if len(self) != vocabulary_size:
             raise InputError(
@@ -182,11 +163,7 @@ class Vocabulary:
             )
 
     def save(self, path):
-        """Writes the words to a UTF-8 file, one per line.
-
-        Args:
-            path: The file to write.
-        """
+        """Writes the words to a UTF-8 file, one per line."""
         with atomic_write(path, "wb") as file:
             file.write(self._content())
 

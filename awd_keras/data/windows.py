@@ -14,10 +14,7 @@ class WindowSchedule:
     """The lengths of the windows of each epoch.
 
     Args:
-        num_steps: Number of time steps in an epoch.
-        bptt: Base length of the windows.
-        seed: Non-negative integer.
-        **kwargs: Further arguments of `bptt_windows`.
+        num_steps, bptt, seed, **kwargs: Passed to `bptt_windows`.
 
     Attributes:
         bptt: The base length.
@@ -34,7 +31,7 @@ class WindowSchedule:
         self._arguments = {"num_steps": num_steps, "bptt": bptt, "seed": seed, **kwargs}
         self.bptt = bptt
         self.epoch = 0
-        self.lengths(epoch=0)  # raises for wrong arguments
+        self.lengths(epoch=0)  # raises an error for invalid arguments
 
     def lengths(self, epoch):
         """Returns the lengths of the windows of an epoch, a list of integers."""
@@ -52,16 +49,15 @@ def window_dataset(token_ids, batch_size, bptt=None, seed=None, **kwargs):
         token_ids: Integer array of shape `(num_tokens,)`.
         batch_size: Number of columns.
         bptt: Base length of windows of random length, for training (see `bptt_windows`). With
-            `None` (the default), for evaluation, all windows have the same length, except the
-            last one.
+            `None` (the default), for evaluation, all windows but the last have the same length.
         seed: Non-negative integer that determines the windows of each epoch, or `None` (the
             default) for a random one. Has no effect without `bptt`.
-        **kwargs: Further arguments of `bptt_windows`, such as `bptt_max`.
+        **kwargs: Passed to `bptt_windows`, such as `bptt_max`.
 
     Returns:
         A `tf.data.Dataset` of `(inputs, targets)`, int32 tensors of shape `(batch_size, length)`;
         the targets are the inputs shifted by one. With `bptt`, it has an attribute `schedule`, a
-        `WindowSchedule`. Each epoch of `AWDLSTMLanguageModel.fit` draws windows of its own.
+        `WindowSchedule`, and each epoch of `AWDLSTMLanguageModel.fit` draws its own windows.
 
     Raises:
         ValueError: If the text is too short for the batch size, or an argument is out of range.

@@ -6,6 +6,9 @@ import numbers
 
 import tensorflow as tf
 
+# Maximum number of similarities in memory at once (256 MiB in float32).
+_MAX_SIMILARITIES = 64 * 2**20
+
 
 @dataclasses.dataclass(frozen=True)
 class ContinuousCache:
@@ -15,8 +18,8 @@ class ContinuousCache:
     last `window` states: a state `h[i]` has the weight `softmax(theta * h[t] @ h[i])` and votes for
     the word that followed it. The states are the outputs of the last layer, without dropout.
 
-    While the window fills, the cache uses the states it has; the first word has none and keeps its
-    probability. The authors of AWD-LSTM wait until the window is full.
+    The cache is used while it fills; only the first word of a text, for which it is empty, keeps
+    its probability. The authors of AWD-LSTM wait until the window is full.
 
     Args:
         window: Number of states to remember. The authors of AWD-LSTM use 500 for Penn Treebank and
@@ -54,8 +57,8 @@ class ContinuousCache:
     def initial_state(self, batch_size, features, dtype=tf.float32):
         """Returns an empty cache for each of `batch_size` columns of a text.
 
-        The state consists of `(hidden, words)`, tensors of shape `(batch_size, num_states,
-        features)` and `(batch_size, num_states)`. `num_states` grows from 0 to `window`.
+        It is a tuple `(hidden, words)` of tensors of shape `(batch_size, num_states, features)` and
+        `(batch_size, num_states)`, where `num_states` grows from 0 to `window`.
         """
         return tf.zeros((batch_size, 0, features), dtype), tf.zeros((batch_size, 0), tf.int32)
 
@@ -86,33 +89,38 @@ class ContinuousCache:
             infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, false
             where the cache is empty; and the new state.
         """
-        scores, used, (keys, words) = self._scores(hidden, targets, state)
-        matches = words[:, tf.newaxis, :] == tf.cast(targets, tf.int32)[:, :, tf.newaxis]
-        matching_scores = tf.where(matches, scores, -math.inf)
-        # The largest score is 0, so the sum neither overflows nor vanishes.
-        log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
-        log_probabilities = tf.reduce_logsumexp(matching_scores, axis=-1) - log_sum
-        return log_probabilities, used, (keys[:, -self.window :], words[:, -self.window :])
+        batch_size, timesteps, _ = hidden.shape
+        # t steps and n states have t * (t + n) similarities: t > n would be a waste.
+        most = _MAX_SIMILARITIES // (batch_size * (self.window + timesteps))
+        length = max(1, min(most, max(self.window, 100)))
+        pieces = []
+        for start in range(0, timesteps, length):
+            end = start + length
+            *piece, state = self._piece(hidden[:, start:end], targets[:, start:end], state)
+            pieces.append(piece)
+        log_probabilities, used = zip(*pieces)
+        return tf.concat(log_probabilities, axis=1), tf.concat(used, axis=0), state
 
-    def _scores(self, hidden, targets, state):
-        """Returns the scaled similarities, whether each step has any states, and all states.
-
-        A step sees the states before it, at most `window` of them; all others have a score of minus
-        infinity. The largest similarity is subtracted before scaling, so that a large theta does
-        not overflow.
-        """
+    def _piece(self, hidden, targets, state):
         hidden = tf.cast(hidden, state[0].dtype)
+        targets = tf.cast(targets, tf.int32)
         keys = tf.concat([state[0], hidden], axis=1)
-        words = tf.concat([state[1], tf.cast(targets, tf.int32)], axis=1)
-        positions = tf.range(tf.shape(keys)[1])
-        now = tf.range(tf.shape(state[0])[1], tf.shape(keys)[1])[:, tf.newaxis]
+        words = tf.concat([state[1], targets], axis=1)
+        # A step sees the states before it, at most `window` of them.
+        positions = tf.range(keys.shape[1])
+        now = positions[state[0].shape[1] :, tf.newaxis]
         visible = (positions < now) & (positions >= now - self.window)
         similarities = tf.matmul(hidden, keys, transpose_b=True)
         similarities = tf.where(visible, similarities, -math.inf)
+        # Subtracted before scaling, so that a large theta does not overflow.
         largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
         scores = tf.where(visible, self.theta * (similarities - largest), -math.inf)
-        used = now[:, 0] > 0
-        return scores, used, (keys, words)
+        matches = words[:, tf.newaxis, :] == targets[:, :, tf.newaxis]
+        # The largest score is 0, so the sum neither overflows nor vanishes.
+        log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
+        matching = tf.reduce_logsumexp(tf.where(matches, scores, -math.inf), axis=-1)
+        state = keys[:, -self.window :], words[:, -self.window :]
+        return matching - log_sum, now[:, 0] > 0, state
 
 
 def mix_log_probabilities(log_probabilities, cached, used, lambda_):

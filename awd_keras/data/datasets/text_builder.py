@@ -1,4 +1,4 @@
-"""What the builders have in common: texts of which each line is an example."""
+"""Base class of the dataset builders: each line of a text is an example."""
 
 import tensorflow_datasets as tfds
 
@@ -8,15 +8,12 @@ from awd_keras.data.text_files import read_lines
 class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builds a dataset from three text files, in the manual folder or downloaded.
 
-    Subclasses define `FILES`, the file names by split, `HOMEPAGE`, and `download`.
+    Subclasses define `FILES` (the file names by split), `HOMEPAGE`, and `download(dl_manager)`,
+    which returns the paths of the downloaded files by split.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}
-
-    def download(self, dl_manager):
-        """Downloads the files and returns their paths by split."""
-        raise NotImplementedError
 
     def _info(self):
         return self.dataset_info_from_configs(
