@@ -84,7 +84,7 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
         # Keras sums the gradients over replicas, and they are equal by now.
         scale /= num_replicas()
-        optimizer.apply(gradients, variables, gradient_scale=scale)
+        optimizer.apply([scale * gradient for gradient in gradients], variables)
         return loss, norm, tf.nest.map_structure(all_rows, states)
 
     return train_step

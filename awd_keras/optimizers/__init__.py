@@ -1,6 +1,5 @@
 """NT-ASGD and the optimizers it wraps."""
 
-from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from awd_keras.optimizers.non_monotonic_trigger_callback import NonMonotonicTriggerCallback
 from awd_keras.optimizers.nt_asgd import NTASGD, averaged_weights
@@ -8,7 +7,6 @@ from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, Sched
 
 __all__ = [
     "NTASGD",
-    "InPlaceSGD",
     "NonMonotonicTrigger",
     "NonMonotonicTriggerCallback",
     "ScheduledMomentumAdam",

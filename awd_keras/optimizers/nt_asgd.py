@@ -6,9 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.ops.replicas import num_replicas
-from awd_keras.optimizers.in_place_sgd import InPlaceSGD
-
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class NTASGD(keras.optimizers.Optimizer):
@@ -27,7 +24,6 @@ class NTASGD(keras.optimizers.Optimizer):
             paper uses `keras.optimizers.SGD(30.0, weight_decay=1.2e-6, global_clipnorm=0.25)`,
             which clips the global norm first and then adds L2 decay.
         name: Name of the optimizer. Defaults to `"nt_asgd"`.
-        **kwargs: Not accepted; clipping, decay and the like belong to the wrapped optimizer.
 
     Attributes:
         optimizer: The wrapped optimizer.
@@ -35,8 +31,7 @@ class NTASGD(keras.optimizers.Optimizer):
             the variables, so that `fit` can be resumed.
 
     Raises:
-        ValueError: If `optimizer` is not a Keras optimizer or is a `LossScaleOptimizer`, or if
-            further arguments are given.
+        ValueError: If `optimizer` is a `LossScaleOptimizer`, or unknown to Keras.
 
     Example:
 
@@ -53,30 +48,19 @@ class NTASGD(keras.optimizers.Optimizer):
     -1.0
     """
 
-    def __init__(self, optimizer, name="nt_asgd", **kwargs):
-        # Configurations saved by Keras contain the defaults of the base class.
-        given = [key for key, value in kwargs.items() if value not in (None, False, 0.0)]
-        if given:
-            raise ValueError(
-                "NTASGD accepts no arguments of the wrapped optimizer; pass them to that optimizer "
-                f"instead. Received: {', '.join(sorted(given))}"
-            )
-        wrapped = keras.optimizers.get(optimizer)
-        if wrapped is None:
-            raise ValueError("`optimizer` must be a Keras optimizer. Received: optimizer=None")
-        if isinstance(wrapped, keras.optimizers.LossScaleOptimizer):
+    def __init__(self, optimizer, name="nt_asgd"):
+        super().__init__(learning_rate=0.0, name=name)
+        self.optimizer = keras.optimizers.get(optimizer)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
                 "NTASGD cannot wrap a LossScaleOptimizer, which must be the outer of the two: "
                 "LossScaleOptimizer(NTASGD(...)). Under mixed_float16, `compile` adds it by itself."
             )
-        super().__init__(learning_rate=0.0, name=name)
-        self.optimizer = wrapped
         self.record = []
         self._starts_triggered = False
         self._swapped = False
 
     def build(self, variables):
-        """Creates an average for each variable, the switch and the count."""
         if self.built:
             return
         # The initial zeros are never read: the first averaged step overwrites them. (The weights
@@ -92,68 +76,36 @@ class NTASGD(keras.optimizers.Optimizer):
         self.optimizer.build(variables)
         super().build(variables)
 
-    def apply(self, gradients, trainable_variables=None, gradient_scale=None):
-        """Updates the variables with the wrapped optimizer, then their averages.
-
-        Args:
-            gradients: List of tensors.
-            trainable_variables: List of variables in the same order. Defaults to the variables
-                passed to `build`.
-            gradient_scale: `None`, or a factor that multiplies all gradients, such as that of
-                clipping.
-        """
+    def apply(self, gradients, trainable_variables=None):
+        """Updates the variables with the wrapped optimizer, then their averages."""
         gradients = list(gradients)
-        if trainable_variables is None:
-            trainable_variables = self._trainable_variables
-        else:
+        if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
-            if not self.built:
-                with tf.init_scope():
-                    self.build(trainable_variables)
-        accumulates = self.optimizer.gradient_accumulation_steps is not None
-        before = tf.identity(self.optimizer.iterations) if accumulates else None
-        if gradient_scale is None:
-            self.optimizer.apply(gradients, trainable_variables)
-        elif isinstance(self.optimizer, InPlaceSGD) and num_replicas() == 1:
-            self.optimizer.apply(gradients, trainable_variables, gradient_scale=gradient_scale)
-        else:
-            scaled = [tf.cast(gradient_scale, g.dtype) * g for g in gradients]
-            self.optimizer.apply(scaled, trainable_variables)
-        averaging = tf.convert_to_tensor(self._triggered)
-        if accumulates:  # only a step that updates the weights counts
-            averaging &= tf.convert_to_tensor(self.optimizer.iterations) > before
+            self.build(trainable_variables)
+        iterations = tf.identity(self.optimizer.iterations)
+        self.optimizer.apply(gradients, trainable_variables)
+        # While the wrapped optimizer accumulates gradients, there is nothing to average.
+        averaging = tf.convert_to_tensor(self._triggered) & (self.optimizer.iterations > iterations)
         # Where a dataset ends, `fit` runs a step until its data turn out to be missing. The count
         # must wait for the gradients, or it would include that step.
         with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
-            self._update_averages(trainable_variables, averaging)
+            self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
+            count = tf.convert_to_tensor(self._num_averaged)
+            # The condition saves a pass over all weights before the trigger.
+            tf.cond(averaging, lambda: self._average(trainable_variables, count), lambda: count)
 
-    def _update_averages(self, variables, averaging):
-        count = tf.convert_to_tensor(self._num_averaged) + tf.cast(averaging, tf.int64)
-        self._num_averaged.assign(count)
-        averages = [self._averages[self._get_variable_index(variable)] for variable in variables]
-
-        def change_and_step(variable, average):
+    def _average(self, variables, count):
+        for variable in variables or self._trainable_variables:
+            average = self._averages[self._get_variable_index(variable)]
             mean = tf.convert_to_tensor(average)
-            step = tf.cast(averaging, mean.dtype) / tf.cast(tf.maximum(count, 1), mean.dtype)
-            # The first step is 1, from zeros, so that it sets the average exactly.
-            return mean - tf.convert_to_tensor(variable), step
-
-        def move():
-            for variable, average in zip(variables, averages, strict=True):
-                change, step = change_and_step(variable, average)
-                # average -= step * change, in one pass
-                tf.raw_ops.ResourceApplyGradientDescent(
-                    var=average.value.handle, alpha=step, delta=change
-                )
-            return count
-
-        if num_replicas() > 1:
-            # Replicas cannot assign inside a condition; before the trigger, the step is 0.
-            for variable, average in zip(variables, averages, strict=True):
-                change, step = change_and_step(variable, average)
-                average.assign_sub(step * change)
-        else:
-            tf.cond(averaging, move, lambda: count)  # saves a pass over all weights
+            # The first step is 1, from zeros, so that it sets the average exactly. In one pass:
+            # average -= step * (average - variable). Replicas could not assign in a condition.
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=average.value.handle,
+                alpha=1 / tf.cast(count, mean.dtype),
+                delta=mean - tf.convert_to_tensor(variable),
+            )
+        return count
 
     def trigger(self):
         """Starts the averaging with the next step. Works before `build` too."""

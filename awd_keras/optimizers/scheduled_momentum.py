@@ -8,19 +8,17 @@ class _ScheduledMomentum:
     """Mixin that keeps the momentum in a variable, so that a traced step sees changes."""
 
     def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        self._momentum = self.add_variable((), dtype="float32", name="current_momentum")
-        self.assign_momentum(self._initial_momentum)
+        if not self.built:
+            super().build(variables)
+            self._momentum = self.add_variable((), dtype="float32", name="current_momentum")
+            self.assign_momentum(self._initial_momentum)
 
     def assign_momentum(self, momentum):
-        """Sets the momentum of the next steps, a float in [0, 1)."""
+        """Sets the momentum of the next steps, a float in the range `[0, 1)`."""
         self._momentum.assign(momentum)
 
     @property
     def current_momentum(self):
-        """The momentum of the next step, as a float."""
         return float(self._momentum.numpy())
 
 
@@ -28,16 +26,10 @@ class _ScheduledMomentum:
 class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
     """SGD with a momentum that `assign_momentum` changes between steps.
 
-    As in Keras, `velocity = momentum * velocity - learning_rate * gradient`, and the velocity is
-    added to the weights.
-
     Args:
         learning_rate: A float or a schedule. Defaults to 0.01.
         momentum: Momentum of the first step, greater than 0. Defaults to 0.9.
-        **kwargs: Further arguments of `keras.optimizers.SGD`.
-
-    Raises:
-        ValueError: If `momentum` is 0 or `nesterov` is True.
+        **kwargs: Further arguments of `keras.optimizers.SGD`, except `nesterov`.
 
     Example:
 
@@ -53,11 +45,6 @@ class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
 
     def __init__(self, learning_rate=0.01, momentum=0.9, **kwargs):
         super().__init__(learning_rate, momentum, **kwargs)
-        if not momentum or self.nesterov:
-            raise ValueError(
-                "ScheduledMomentumSGD requires a momentum above 0, without nesterov. Received: "
-                f"momentum={momentum}, nesterov={self.nesterov}"
-            )
         self._initial_momentum = momentum
 
     def update_step(self, gradient, variable, learning_rate):
@@ -80,16 +67,6 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
         learning_rate: A float or a schedule. Defaults to 0.001.
         beta_1: Momentum of the first step. Defaults to 0.9.
         **kwargs: Further arguments of `keras.optimizers.Adam`.
-
-    Example:
-
-    >>> weight = keras.Variable([0.0])
-    >>> optimizer = ScheduledMomentumAdam(0.5, beta_1=0.8)
-    >>> optimizer.build([weight])
-    >>> optimizer.assign_momentum(0.75)
-    >>> optimizer.apply([ops.convert_to_tensor([1.0])])
-    >>> f"{float(weight[0]):.4f}"
-    '-0.5000'
     """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, **kwargs):
@@ -98,7 +75,5 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         self.beta_1 = ops.cast(self._momentum, variable.dtype)
-        try:
-            super().update_step(gradient, variable, learning_rate)
-        finally:
-            self.beta_1 = self._initial_momentum
+        super().update_step(gradient, variable, learning_rate)
+        self.beta_1 = self._initial_momentum

@@ -1,5 +1,6 @@
 """Tests of one training step: its trace, its arithmetic, its masks."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +9,7 @@ from awd_keras.losses import activation_regularization, temporal_activation_regu
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.models.train_step import make_train_step
 from awd_keras.ops.random import fold_in, run_seed
-from awd_keras.optimizers import NTASGD, InPlaceSGD
+from awd_keras.optimizers import NTASGD
 from tests.test_case import assert_close
 
 WORDS, BATCH = 15, 3
@@ -19,7 +20,7 @@ def make(seed=5, dtype="float32", learning_rate=1.0, **changes):
     """Makes a model, an optimizer and a training step, with AR and TAR large enough to matter."""
     settings = {"embedding_dim": 6, "hidden_dim": 8, "num_layers": 2, "seed": 3}
     model = AWDLSTMLanguageModel(WORDS, dtype=dtype, **{**settings, **changes})
-    optimizer = NTASGD(InPlaceSGD(learning_rate, weight_decay=DECAY))
+    optimizer = NTASGD(keras.optimizers.SGD(learning_rate, weight_decay=DECAY))
     optimizer.build(model.trainable_variables)
     step = make_train_step(
         model, optimizer, ar_alpha=2.0, tar_beta=3.0, global_clipnorm=0.1, seed=seed

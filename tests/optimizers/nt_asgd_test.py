@@ -178,11 +178,6 @@ class TestDelegation:
         assert_equal(variable, [-2.0])
         assert_equal(averages(optimizer, [variable])[0], [-1.5])
 
-    @pytest.mark.parametrize("wrong", [0.1, None, keras.layers.Dense])
-    def test_refuses_what_is_no_optimizer(self, wrong):
-        with pytest.raises((TypeError, ValueError), match="optimizer"):
-            NTASGD(wrong)
-
 
 class TestMixedPrecision:
     def test_refuses_loss_scaling_inside(self):

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from awd_keras.bundled_model import load_bundled_model
 from awd_keras.models.language_model import AWDLSTMLanguageModel
-from awd_keras.optimizers.in_place_sgd import InPlaceSGD
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from trainers.config import TrainingConfig
@@ -14,7 +13,6 @@ from trainers.training.checkpoint import load_weights
 from trainers.training.run_folder import RunFolder
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
-_WITHOUT_MOMENTUM = {"sgd": InPlaceSGD, "adam": keras.optimizers.Adam}
 _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
 # Instruction sets with bfloat16 products, as /proc/cpuinfo names them.
@@ -68,10 +66,7 @@ def build_optimizer(config, model):
 
     Gradients are clipped by the training step, not by the optimizer.
     """
-    if config.momentum_min is not None:
-        kinds = _SCHEDULED
-    else:
-        kinds = _OPTIMIZERS if config.momentum else _WITHOUT_MOMENTUM
+    kinds = _OPTIMIZERS if config.momentum_min is None else _SCHEDULED
     arguments = {"learning_rate": float(config.learning_rate)}
     if config.momentum is not None:
         arguments[_MOMENTUM[config.optimizer]] = float(config.momentum)

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
-from awd_keras.optimizers import InPlaceSGD
 from tests.trainers.training.tiny import make_config, make_corpus
 from trainers.errors import UserError
 from trainers.training import RunFolder, factory
@@ -123,7 +122,7 @@ class TestBuildOptimizer:
         config = make_config(learning_rate=30.0, weight_decay=1.2e-6)
         model = factory.build_model(config, 9)
         optimizer = factory.build_optimizer(config, model)
-        assert type(optimizer.optimizer) is InPlaceSGD
+        assert type(optimizer.optimizer) is keras.optimizers.SGD
         assert float(optimizer.learning_rate) == 30.0
         assert optimizer.optimizer.weight_decay == 1.2e-6
         assert optimizer.optimizer.momentum == 0.0
