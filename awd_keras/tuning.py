@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import inspect
 import math
 import types
 
@@ -53,28 +54,11 @@ class Space:
     choices: tuple | None = None
 
     def declare(self, hp, name, default):
-        """Registers the setting as a hyperparameter.
-
-        Args:
-            hp: `keras_tuner.HyperParameters`.
-            name: Name of the setting.
-            default: Its value when it is not tuned.
-
-        Returns:
-            The value of the setting in `hp`.
-
-        Raises:
-            ValueError: If the sampling is logarithmic and `default` is not positive.
-        """
+        """Registers the setting `name` as a hyperparameter, and returns its value in `hp`."""
         if isinstance(default, bool):  # `Choice` would turn it into an integer
             return hp.Boolean(name, default=default)
         if self.choices is not None:
             return hp.Choice(name, sorted({*self.choices, default}), default=default)
-        if self.sampling == "log" and default <= 0:
-            raise ValueError(
-                f"`{name}` is searched on a logarithmic scale, so its default must be positive. "
-                f"Received: {name}={default}"
-            )
         scale = default if self.relative else 1
         low, high = min(scale * self.low, default), max(scale * self.high, default)
         if self.step is not None:
@@ -107,21 +91,15 @@ SPACES = types.MappingProxyType(
 # The settings of the paper for Penn Treebank.
 DEFAULTS = types.MappingProxyType(
     {
+        **{
+            name: parameter.default
+            for function in (AWDLSTMLanguageModel.__init__, AWDLSTMLanguageModel.compile)
+            for name, parameter in inspect.signature(function).parameters.items()
+            if name in SPACES
+        },
         "learning_rate": 30.0,
-        "global_clipnorm": 0.25,
         "weight_decay": 1.2e-6,
-        "embedding_dim": 400,
-        "hidden_dim": 1150,
-        "num_layers": 3,
-        "tie_weights": True,
-        "input_dropout": 0.4,
-        "hidden_dropout": 0.3,
-        "output_dropout": 0.4,
-        "embedding_dropout": 0.1,
-        "weight_dropout": 0.5,
         "dropout_multiplier": 1.0,
-        "ar_alpha": 2.0,
-        "tar_beta": 1.0,
     }
 )
 
@@ -172,26 +150,17 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
         self.settings = {**DEFAULTS, **settings}
 
     def build(self, hp):
-        """Builds and compiles a model.
-
-        Args:
-            hp: `keras_tuner.HyperParameters`.
-
-        Returns:
-            A compiled `AWDLSTMLanguageModel`.
-        """
+        """Builds and compiles a model with the hyperparameters `hp`."""
         settings = dict(self.settings)
         for name in self.tune:
             settings[name] = SPACES[name].declare(hp, name, settings[name])
         multiplier = settings.pop("dropout_multiplier")
         for name in DROPOUT_RATES:
             settings[name] *= multiplier
-        optimizer = keras.optimizers.SGD(
-            settings.pop("learning_rate"), weight_decay=settings.pop("weight_decay")
-        )
-        training = {
-            name: settings.pop(name) for name in ("ar_alpha", "tar_beta", "global_clipnorm")
-        }
+        learning_rate, weight_decay = settings.pop("learning_rate"), settings.pop("weight_decay")
+        penalties = {name: settings.pop(name) for name in ("ar_alpha", "tar_beta")}
+        global_clipnorm = settings.pop("global_clipnorm")
         model = AWDLSTMLanguageModel(self.vocabulary_size, **settings)
-        model.compile(optimizer=NTASGD(optimizer), **training)
+        optimizer = NTASGD(keras.optimizers.SGD(learning_rate, weight_decay=weight_decay))
+        model.compile(optimizer, global_clipnorm=global_clipnorm, **penalties)
         return model

@@ -36,11 +36,6 @@ def test_choices():
     assert tuning.Space(choices=(False, True)).declare(hp, "tie_weights", False) is False
 
 
-def test_a_logarithmic_space_needs_a_positive_default():
-    with pytest.raises(ValueError, match="must be positive. Received: weight_decay=0"):
-        tuning.Space(1e-7, 1e-4, "log").declare(keras_tuner.HyperParameters(), "weight_decay", 0)
-
-
 def test_build():
     hypermodel = tuning.AWDLSTMHyperModel(50, tune=("hidden_dim", "learning_rate"), **SMALL)
     hp = keras_tuner.HyperParameters()

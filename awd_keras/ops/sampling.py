@@ -8,7 +8,7 @@ from awd_keras.ops.random import ALGORITHM, fold_in
 
 # Replaces positive settings that are 0 in float32.
 _TINY = 1e-30
-# Number of candidates searched first, and the factor by which it grows.
+# Number of candidates in the first search, and the factor by which it grows.
 _FIRST, _GROWTH = 64, 8
 
 
@@ -99,8 +99,7 @@ def sample(logits, temperature, top_k, top_p, seeds, step):
         # Cumulative sums must run in the order of the vocabulary, as in `categorical`.
         order = tf.argsort(tf.where(best > -math.inf, words, tf.shape(logits)[1]), axis=1)
         positions = categorical(tf.gather(best, order, batch_dims=1), seeds, step)
-        words = tf.gather(words, order, batch_dims=1)
-        return tf.gather(words, positions, batch_dims=1)
+        return tf.gather(tf.gather(words, order, batch_dims=1), positions, batch_dims=1)
 
     return tf.cond(
         tf.reduce_all(_is_filtered(logits, top_k, top_p)),
@@ -145,7 +144,7 @@ def _candidates(logits, top_k, top_p):
     """Finds the words kept in filtered rows; other rows are undefined.
 
     Sorting the vocabulary would take longer than the rest of a step, so the search starts with a
-    few words and grows until `top_p` is reached.
+    few words and continues with more until their probabilities reach `top_p`.
 
     Returns:
         `(best, words)` of shape `(batch_size, n)`: logits in descending order, minus infinity for
@@ -153,30 +152,32 @@ def _candidates(logits, top_k, top_p):
     """
     vocabulary_size = tf.shape(logits)[1]
     is_limited = top_k < vocabulary_size
-    # In float64 the order of summation, hence `n`, does not show.
+    # In float64, so that the result does not depend on `n` through the order of summation.
     total_weight = tf.reduce_sum(_weights(logits), axis=1, keepdims=True)
 
     def search(n):
         best, words = tf.math.top_k(logits, k=n)
-        best = tf.where(tf.range(n) < top_k, best, -math.inf)
+        return n, tf.where(tf.range(n) < top_k, best, -math.inf), words
+
+    def sums_and_threshold(best):
         sums = tf.cumsum(_weights(best), axis=1)
-        total = tf.where(is_limited, sums[:, -1][:, tf.newaxis], total_weight)
-        return n, best, words, sums, tf.cast(top_p, tf.float64) * total
+        total = tf.where(is_limited, sums[:, -1:], total_weight)
+        return sums, tf.cast(top_p, tf.float64) * total
 
-    def is_incomplete(n, best, words, sums, threshold):
-        searches_all = _is_filtered(logits, top_k, top_p) & ~is_limited
-        return (n < vocabulary_size) & tf.reduce_any(
-            searches_all & (sums[:, -1][:, tf.newaxis] < threshold)
-        )
+    def is_incomplete(n, best, words):
+        sums, threshold = sums_and_threshold(best)
+        below_top_p = (top_p < 1.0) & (sums[:, -1:] < threshold)
+        return (n < vocabulary_size) & tf.reduce_any(below_top_p)
 
-    max_k = tf.reduce_max(tf.pad(tf.where(is_limited, top_k, 1), [[0, 1], [0, 0]]))
+    max_k = tf.reduce_max(tf.where(is_limited, top_k, 0))
     matrix = tf.TensorShape((None, None))
-    _, best, words, sums, threshold = tf.while_loop(
+    _, best, words = tf.while_loop(
         is_incomplete,
         lambda n, *_: search(tf.minimum(n * _GROWTH, vocabulary_size)),
         search(tf.minimum(tf.maximum(max_k, _FIRST), vocabulary_size)),
-        shape_invariants=(tf.TensorShape(()), matrix, matrix, matrix, tf.TensorShape((None, 1))),
+        shape_invariants=(tf.TensorShape(()), matrix, matrix),
     )
+    sums, threshold = sums_and_threshold(best)
     sums_before = tf.pad(sums, [[0, 0], [1, 0]])[:, :-1]
     # Rounding may let the sums reach 1 before the last word.
     is_kept = (sums_before < threshold) | (top_p >= 1.0)
