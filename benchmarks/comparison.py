@@ -17,7 +17,7 @@ from benchmarks.workload import Workload
 BASELINE = "baseline"
 OURS = ("awd_keras", "exported", BASELINE)
 _SIZES = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
-# PyTorch's threads keep spinning for a moment after a matmul; the next process waits for that.
+# PyTorch's threads spin for a moment after a matmul; wait until they stop.
 _PAUSE_SECONDS = 0.3
 
 
@@ -56,11 +56,11 @@ def measure(workers, task, rounds, *, calls=1, repeat=1, warm_up=1, self_timed=F
 def relative_speed(row, rows):
     """Returns the speed relative to the fastest peer and the time relative to the baseline.
 
-    bfloat16 competes with peers in any dtype, float32 with peers in float32.
+    bfloat16 is compared with peers in any dtype, float32 with peers in float32.
 
     Args:
         row: a dict with `name`, `dtype`, `seconds` and `problem`.
-        rows: all of them.
+        rows: list of all rows.
 
     Returns:
         A pair of floats; None where there is nothing to compare with.

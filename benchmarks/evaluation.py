@@ -1,8 +1,8 @@
-"""Times the evaluation of a text: forward only, without dropout or gradients.
+"""Times the evaluation of a text: the forward pass, without dropout or gradients.
 
   python -m benchmarks.evaluation --peer_python=PYTHON --dtype float32 bfloat16
 
-How implementations are compared is described in benchmarks.train_step.
+benchmarks.train_step describes how implementations are compared.
 """
 
 from benchmarks import comparison

@@ -1,8 +1,8 @@
-"""Times the generation of one word: one step of the model, its most probable word fed back.
+"""Times the generation of one word: one step of the model, whose input is its last prediction.
 
   python -m benchmarks.generation --peer_python=PYTHON --dtype float32 bfloat16
 
-How implementations are compared is described in benchmarks.train_step.
+benchmarks.train_step describes how implementations are compared.
 """
 
 from benchmarks import comparison

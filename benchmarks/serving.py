@@ -1,10 +1,10 @@
-"""Times the calls of an exported model: score, next_word, step and generate.
+"""Times calls of an exported model: score, next_word, step and generate.
 
   python -m benchmarks.serving --peer_python=PYTHON --dtype float32 bfloat16
 
 Rows have 20 words. The export reads text; the peers, PyTorch in eager mode and under
-`torch.compile`, read ids. The times are of single in-process calls and exclude the creation of
-inputs. How implementations are compared is described in benchmarks.train_step.
+`torch.compile`, read ids. Calls are timed in the process, without the creation of their inputs.
+benchmarks.train_step describes how implementations are compared.
 """
 
 from benchmarks import comparison

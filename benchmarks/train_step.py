@@ -2,9 +2,9 @@
 
   python -m benchmarks.train_step --peer_python=PYTHON --dtype float32 bfloat16
 
-PYTHON is an interpreter with torch and fastai. Every implementation runs in its own process. All
-are alive at once and take turns; times are medians. Implementations that cannot be started are
-named in the table.
+PYTHON is an interpreter with torch and fastai. Every implementation runs in its own process. The
+processes run side by side and take turns; times are medians. The table also names implementations
+that cannot be started.
 """
 
 from benchmarks import comparison

@@ -1,7 +1,8 @@
 """A process that runs one implementation on request.
 
-It reads one JSON request per line and answers with one JSON object per line. All implementations
-are alive at once and take turns, so that other load on the machine affects them equally.
+It reads one JSON request per line and answers with one JSON object per line. The processes of all
+implementations run side by side and take turns, so that other load on the machine affects them
+equally.
 """
 
 import importlib
@@ -38,7 +39,7 @@ class Worker:
     def __init__(self, name, workload, python=sys.executable, root=ROOT, label=None):
         self.name, self.dtype = label or name, workload.dtype
         self.framework, self.problem, self._process = "", None, None
-        # A file, because a full pipe that nobody reads would block the process.
+        # A file, because a pipe that is not read would block the process when full.
         self._log = tempfile.TemporaryFile("w+")
         try:
             self._process = subprocess.Popen(

@@ -9,11 +9,11 @@ and, for training and evaluation,
 - `generate(index) -> int`: reads one word and returns the most probable next word, carrying the
   state;
 
-or for serving `score`, `next_word`, `step` and `generate`, which return the seconds of one call.
+or, for serving, `score`, `next_word`, `step` and `generate`, which return the seconds of one call.
 
-All train by the same recipe: all dropouts, AR and TAR, global norm clipping, weight decay and plain
-SGD. Exceptions are named in the docstring of the implementation. A peer imports only its framework,
-so that it runs in its own environment.
+All use the same training recipe: all dropouts, AR and TAR, clipping by the global norm, weight
+decay and plain SGD. The docstring of an implementation names exceptions. A peer imports only its
+framework, so that it runs in its own environment.
 """
 
 LABELS = {

@@ -1,4 +1,4 @@
-"""This library's SavedModel, called in the process."""
+"""The SavedModel exported by this library, called in the process."""
 
 import tempfile
 import time

@@ -1,7 +1,7 @@
 """fastai's `AWD_LSTM` and `LinearDecoder` in the training step of `torch_lstm`.
 
-fastai's `Learner` would add callbacks around the same step. AR and TAR are computed as its
-`RNNRegularizer` does.
+fastai's `Learner` would add callbacks around the same step. AR and TAR are computed as in fastai's
+`RNNRegularizer`.
 """
 
 import fastai
@@ -13,7 +13,7 @@ from benchmarks.implementations import torch_lstm
 
 
 class Implementation(torch_lstm.Implementation):
-    """fastai's encoder and decoder, which are batch-major and keep the state themselves."""
+    """fastai's encoder and decoder, which are batch-major and stateful."""
 
     def __init__(self, workload):
         super().__init__(workload)

@@ -1,6 +1,6 @@
 """`keras.layers.LSTM` in the same model and the same loop.
 
-It cannot mask its recurrent kernel, so it trains without weight dropout and has less to do.
+It has no weight dropout and trains without it, so it has less work to do.
 """
 
 from unittest import mock

@@ -1,6 +1,6 @@
 """`torch.nn.LSTM` with the recurrent matrix masked by `torch.func.functional_call`.
 
-The same recipe as this library's, written for speed: one fused kernel per layer, no copies of
+The training recipe of this library, written for speed: one fused kernel per layer, no copies of
 weights except the masked matrix, gradients set to None, the tied softmax as one matmul, and the
 multi-tensor variants of clipping and SGD. bfloat16 is autocast. It runs on a GPU if there is one,
 where float32 matmuls use TF32, as TensorFlow's do.

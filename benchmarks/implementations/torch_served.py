@@ -1,6 +1,6 @@
-"""The calls of the export in PyTorch: `torch.nn.LSTM`, the tied softmax as one matmul.
+"""The signatures of the export in PyTorch: `torch.nn.LSTM`, the tied softmax as one matmul.
 
-It reads ids, where the export reads text. bfloat16 converts the whole model.
+It reads ids, while the export reads text. In bfloat16, the whole model is converted.
 """
 
 import time
@@ -15,7 +15,7 @@ _EOS = 1
 
 
 class Implementation(nn.Module):
-    """The model and its calls. Each call returns its seconds, without creating the inputs."""
+    """The model and its calls, which return their seconds without the creation of the inputs."""
 
     build_model = torch_lstm.Implementation.build_model
 
