@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import uuid
 
-# Suffix of the temporary names. A killed process may leave such a file behind.
+# Suffix of temporary names. A killed process may leave such a file behind.
 PARTIAL = ".partial"
 
 
@@ -16,7 +16,7 @@ def atomic_write(path, mode="w", **options):
     """Opens a temporary file that replaces `path` when the block ends.
 
     The temporary file is in the same folder and has a unique name, so several processes may write
-    to one path: the last one to finish wins. A symbolic link is followed.
+    to one path: the last one to finish wins. Symbolic links are followed.
 
     Args:
         path: The file to write. Its folder must exist.
@@ -24,7 +24,7 @@ def atomic_write(path, mode="w", **options):
         **options: Passed to `open`.
 
     Yields:
-        The open file. If the block raises an exception, `path` is left unchanged.
+        The open file. If the block raises an exception, `path` stays unchanged.
 
     Raises:
         OSError: If the file cannot be written, or `path` exists and is not a regular file.
@@ -63,7 +63,7 @@ def atomic_folder(path):
         path: The folder to create, which must be missing or empty. Its parents are created.
 
     Yields:
-        The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` is left
+        The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` stays
         unchanged.
 
     Raises:

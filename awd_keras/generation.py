@@ -1,15 +1,17 @@
 """Text generation with a language model."""
 
-import dataclasses
+import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from awd_keras.evaluation.windows import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import sample, sample_seeds
 
-# Samples per batch, and words of the prompt per call. The texts do not depend on either.
+# Samples per batch, and words of the prompt per call. Neither changes the texts.
 _BATCH_SIZE = 64
 _PROMPT_WINDOW = 256
 _sample_seeds = tf.function(
@@ -18,13 +20,12 @@ _sample_seeds = tf.function(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class GeneratedText:
+class GeneratedText(NamedTuple):
     """A generated text.
 
-    Args:
+    Attributes:
         words: The words after the prompt, without the final `<eos>`.
-        finished: Whether the text ended with `<eos>`. If not, it reached `max_words`.
+        finished: Whether the text ended with `<eos>` rather than at `max_words`.
     """
 
     words: tuple[str, ...]
@@ -33,8 +34,6 @@ class GeneratedText:
 
 class TextGenerator:
     """Generates text with a language model.
-
-    The model is traced once and serves all prompts and settings.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
@@ -60,9 +59,8 @@ class TextGenerator:
         self._model = model
         self._vocabulary = vocabulary
         self._unk_id = -1 if vocabulary.unk_id is None else vocabulary.unk_id
-        states = tf.nest.map_structure(
-            lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
-        )
+        token_ids, _, states = window_signature(model)
+        seeds, step = tf.TensorSpec((None, 2), tf.int32), tf.TensorSpec((), tf.int32)
         options = {
             "temperature": tf.TensorSpec((), tf.float32),
             "top_k": tf.TensorSpec((), tf.int32),
@@ -72,13 +70,7 @@ class TextGenerator:
         }
         self._next_words = tf.function(
             self._sample_next_words,
-            input_signature=[
-                tf.TensorSpec((None, None), tf.int32),
-                states,
-                tf.TensorSpec((None, 2), tf.int32),
-                tf.TensorSpec((), tf.int32),
-                options,
-            ],
+            input_signature=[token_ids, states, seeds, step, options],
         )
 
     def generate(
@@ -98,16 +90,15 @@ class TextGenerator:
         As in the training text, the prompt follows an `<eos>`, and the initial state is zero.
 
         Args:
-            prompt: Words separated by white space. Defaults to none, which starts a new line.
+            prompt: Words separated by white space. Defaults to `""`, the start of a line.
             num_samples: Number of texts. Defaults to 1.
             max_words: Maximum number of words per text. Defaults to 100.
-            temperature: Divisor of the logits. 0 always selects the most likely word. Defaults to
-                1.
-            top_k: Sample from the k most likely words, or 0 for all words. Defaults to 0.
+            temperature: Divisor of the logits; 0 selects the most likely word. Defaults to 1.
+            top_k: Sample from the k most likely words, or from all words if 0. Defaults to 0.
             top_p: Sample from the smallest set of most likely words whose probabilities sum to at
                 least this value. Defaults to 1, all words.
-            seed: Non-negative integer. Each text depends on the seed and on its own index only, so
-                that a larger `num_samples` extends the list. Defaults to 0.
+            seed: Non-negative integer. A text depends only on the seed and its own index, so a
+                larger `num_samples` extends the list. Defaults to 0.
             unknown: Whether `<unk>` may be generated. Defaults to `True`.
             repeat_unknown: Whether `<unk>` may follow `<unk>`. Defaults to `True`.
 
@@ -116,7 +107,7 @@ class TextGenerator:
 
         Raises:
             ValueError: If an argument is out of range.
-            InputError: If a word of the prompt is not in the vocabulary, which has no `<unk>`.
+            InputError: If a word of the prompt is not in the vocabulary and there is no `<unk>`.
         """
         for name, value, is_valid, expected in (
             ("num_samples", num_samples, num_samples >= 1, "positive"),
@@ -136,16 +127,10 @@ class TextGenerator:
             "unknown": unknown,
             "repeat_unknown": repeat_unknown,
         }
-        return (
-            text
-            for start in range(0, num_samples, _BATCH_SIZE)
-            for text in self._generate_batch(
-                prompt_ids,
-                range(start, min(start + _BATCH_SIZE, num_samples)),
-                max_words,
-                seed,
-                options,
-            )
+        samples = range(num_samples)
+        batches = [samples[i : i + _BATCH_SIZE] for i in samples[::_BATCH_SIZE]]
+        return itertools.chain.from_iterable(
+            self._generate_batch(prompt_ids, batch, max_words, seed, options) for batch in batches
         )
 
     def _generate_batch(self, prompt_ids, samples, max_words, seed, options):
@@ -158,9 +143,8 @@ class TextGenerator:
         columns = [words.numpy()]
         finished = columns[0] == eos_id
         while len(columns) < max_words and not finished.all():
-            words, states = self._next_words(
-                words[:, tf.newaxis], states, seeds, len(columns), options
-            )
+            last = words[:, tf.newaxis]
+            words, states = self._next_words(last, states, seeds, len(columns), options)
             columns.append(words.numpy())
             finished |= columns[-1] == eos_id
         for ids in np.stack(columns, axis=1).tolist():
@@ -171,11 +155,10 @@ class TextGenerator:
         """Reads at least one word per row and samples the next one."""
         _, outputs, states = self._model.backbone(token_ids, states, training=False)
         logits = self._model.decoder(outputs[:, -1])
-        allowed = options["unknown"] & (
-            options["repeat_unknown"] | (token_ids[:, -1] != self._unk_id)
-        )
+        follows_unknown = token_ids[:, -1:] == self._unk_id
+        excluded = ~options["unknown"] | (follows_unknown & ~options["repeat_unknown"])
         is_unknown = tf.range(tf.shape(logits)[1]) == self._unk_id
-        logits = tf.where(~allowed[:, tf.newaxis] & is_unknown, -math.inf, logits)
+        logits = tf.where(excluded & is_unknown, -math.inf, logits)
         rows = tf.shape(logits)[:1]
         settings = [tf.fill(rows, options[name]) for name in ("temperature", "top_k", "top_p")]
         return sample(logits, *settings, seeds, step), states

@@ -1,7 +1,7 @@
 """The small trained model that comes with the package.
 
-Its folder contains the settings and results of a training run, the vocabulary, and the best weights
-in 8 bits. `python -m trainers.bundle` writes these files.
+This folder contains the settings and results of a training run, its vocabulary, and its best
+weights in 8 bits. `python -m trainers.bundle` writes these files.
 """
 
 import json
@@ -48,19 +48,18 @@ def load_bundled_model(dtype=None):
         dtype=dtype,
     )
     with np.load(FOLDER / _WEIGHTS) as arrays:
-        for name, variable in _variables(model).items():
-            if len(variable.shape) == 1:
+        for variable in model.weights:
+            name, axis = _name_and_axis(variable)
+            if axis is None:
                 variable.assign(arrays[f"float32/{name}"])
             else:
-                scales = np.expand_dims(arrays[f"scales/{name}"], _axis(name))
+                scales = np.expand_dims(arrays[f"scales/{name}"], axis)
                 variable.assign(arrays[f"int8/{name}"].astype(np.float32) * scales)
     return model, vocabulary, facts
 
 
 def describe_bundled_model():
-    """Describes the bundled model in one line: corpus, vocabulary and test perplexity.
-
-    Example:
+    """Describes the bundled model in one line.
 
     >>> print(describe_bundled_model())
     bundled model: sotu-1900, 10,000 words, test perplexity ...
@@ -84,7 +83,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
         facts: A dictionary that can be written as JSON. `settings` contains the sizes, the dropout
             rates and `dropout_multiplier`; `corpus` the `name` of the corpus; `results` the
             `perplexity` of the `test` text.
-        folder: The folder to write: missing, empty, or written by this function before.
+        folder: The folder to write: missing, empty, or a bundled model to replace.
 
     Raises:
         InputError: If the folder contains other files.
@@ -97,15 +96,15 @@ def write_bundled_model(model, vocabulary, facts, folder):
             "Received: a folder that contains other files."
         )
     arrays = {}
-    for name, variable in _variables(model).items():
-        values = variable.numpy()
-        if values.ndim == 1:
+    for variable in model.weights:
+        (name, axis), values = _name_and_axis(variable), variable.numpy()
+        if axis is None:
             arrays[f"float32/{name}"] = values
         else:
             # The largest entry of a row or column becomes 127.
-            scales = np.max(np.abs(values), axis=_axis(name)) / np.float32(127)
+            scales = np.max(np.abs(values), axis=axis) / np.float32(127)
             scales = np.where(scales > 0, scales, np.float32(1))
-            rounded = np.rint(values / np.expand_dims(scales, _axis(name)))
+            rounded = np.rint(values / np.expand_dims(scales, axis))
             arrays[f"int8/{name}"], arrays[f"scales/{name}"] = rounded.astype(np.int8), scales
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / _WEIGHTS, "wb") as file:
@@ -119,18 +118,7 @@ def _read_facts():
     return json.loads((FOLDER / _FACTS).read_text(encoding="utf-8"))
 
 
-def _variables(model):
-    """Returns the variables of a model by the names used in the file."""
-    backbone = model.backbone
-    variables = {"embedding_dropout/embedding/embeddings": backbone.embedding.embeddings}
-    for index, layer in enumerate(backbone.lstm_layers):
-        for name, variable in zip(("kernel", "recurrent_kernel", "bias"), layer.weights):
-            variables[f"lstm_{index}/{name}"] = variable
-    if not backbone.tie_weights:
-        variables["decoder/embedding/embeddings"] = model.decoder.matrix
-    variables["decoder/bias"] = model.decoder.bias
-    return variables
-
-
-def _axis(name):
-    return 1 if name.endswith("embeddings") else 0
+def _name_and_axis(variable):
+    """Returns the name of a variable in the file, and the axis that shares a scale."""
+    axis = {"bias": None, "embeddings": 1}.get(variable.name, 0)
+    return variable.path.replace("/lstm_cell", ""), axis

@@ -1,4 +1,4 @@
-"""Loss and perplexity of a model on a text, with exact token counts."""
+"""Loss and perplexity of a model on a text."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from awd_keras.evaluation.windows import read_windows, window_signature
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import transposed_ids
 
-# Tokens per window. A change would change the last digits of the float32 sums, and recorded runs.
+# Tokens per window. Another value would change the last digits of the float32 sums.
 _WINDOW_TOKENS = 2000
 
 
@@ -24,7 +24,7 @@ class EvaluationResult:
 
     Example:
 
-    >>> EvaluationResult(total_loss=20.0, num_tokens=10).perplexity  # e ** 2
+    >>> EvaluationResult(total_loss=20.0, num_tokens=10).perplexity  # exp(2)
     7.38905609893065
     """
 
@@ -33,16 +33,16 @@ class EvaluationResult:
 
     @property
     def loss(self):
-        """Loss per predicted token, in nats."""
+        """Mean loss per predicted token, in nats."""
         return self.total_loss / self.num_tokens
 
     @property
     def perplexity(self):
-        """Exponential of the loss; infinity if it overflows."""
+        """The exponential of the loss; infinity if it overflows."""
         return perplexity(self.loss)
 
     def to_dict(self):
-        """Returns the loss, the perplexity and the number of tokens, by name."""
+        """Returns a dictionary with `loss`, `perplexity` and `num_tokens`."""
         return {"loss": self.loss, "perplexity": self.perplexity, "num_tokens": self.num_tokens}
 
 
@@ -54,7 +54,7 @@ def perplexity(loss):
 class Evaluator:
     """Evaluates a model on texts, with one graph for all lengths and batch sizes.
 
-    Faster than `Scorer`: time-major, and the logits are never all in memory.
+    It is faster than `Scorer` and never stores all logits of a window.
 
     Args:
         model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
@@ -80,9 +80,8 @@ class Evaluator:
 
         Args:
             token_ids: Integer array of shape `(num_tokens,)`.
-            batch_size: Number of columns that the text is split into. Each is read in order, and
-                the state is carried along. Defaults to 10, as in the paper for the validation
-                text; for the test text it uses 1.
+            batch_size: Number of columns that the text is split into. Defaults to 10, as in the
+                paper for the validation text; for the test text it uses 1.
             on_window: Function called after each window with the number of tokens predicted so far
                 and their total number, or `None` (the default).
 

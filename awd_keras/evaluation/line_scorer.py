@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from awd_keras.evaluation.windows import read_windows, window_signature
 
-# Upper limits of a window: its words, since matmuls get no faster, and its logits (256 MiB).
+# Maximum numbers of words (matmuls get no faster with more) and of logits (256 MiB) in a window.
 _WINDOW_WORDS = 4096
 _WINDOW_LOGITS = 64 * 2**20
 _PADDING = -1
@@ -19,10 +19,10 @@ class LineScore(NamedTuple):
     """The score of a line.
 
     Attributes:
-        log_probability: Natural logarithm of the line's probability; minus infinity for unknown
-            words if the vocabulary has no `<unk>`.
-        num_tokens: Number of predicted tokens, the words and the `<eos>` at the end. The line has
-            the perplexity `exp(-log_probability / num_tokens)`.
+        log_probability: Natural logarithm of the line's probability; minus infinity if a word is
+            unknown and the vocabulary has no `<unk>`.
+        num_tokens: Number of predicted tokens: the words and the `<eos>` at the end. The perplexity
+            of the line is `exp(-log_probability / num_tokens)`.
         num_unknown: Number of words that are not in the vocabulary and are scored as `<unk>`.
     """
 
@@ -34,18 +34,17 @@ class LineScore(NamedTuple):
 class LineScorer:
     """Scores lines independently of each other.
 
-    A line is scored like the first line of a text: from a zero state, after an `<eos>`. An empty
-    line has the score of the `<eos>` at its end. Lines are read in blocks and scored in batches of
-    similar length, so a stream of any length needs the memory of one block.
+    A line is scored like the first line of a text: from a zero state, after an `<eos>`. Lines are
+    read in blocks and scored in batches of similar length, so that memory is bounded.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
         vocabulary: Its `Vocabulary`.
-        batch_size: Largest number of lines to score at once. Defaults to 128.
+        batch_size: Maximum number of lines in a batch. Defaults to 128.
         block_lines: Number of lines to read ahead and sort by length. Defaults to 8192.
 
     Raises:
-        InputError: If the vocabulary has no `<eos>`, or does not have the size of the model's.
+        InputError: If the vocabulary has no `<eos>`, or its size differs from the model's.
 
     Example:
 
@@ -67,50 +66,36 @@ class LineScorer:
         self._step = tf.function(self._score_window, input_signature=window_signature(model))
 
     def score(self, lines):
-        """Scores lines.
-
-        Args:
-            lines: Iterable of strings, of which one block at a time is read.
-
-        Yields:
-            The `LineScore` of each line, in the order of the lines.
-        """
+        """Yields the `LineScore` of each line of an iterable of strings, in order."""
         lines = iter(lines)
-        while block := [self._encode(line) for line in itertools.islice(lines, self._block_lines)]:
-            token_ids, counts = zip(*block, strict=True)
-            totals = np.zeros(len(block))
-            for batch in self._batches([len(ids) for ids in token_ids]):
-                totals[batch] = self._score_batch([token_ids[index] for index in batch])
-            for total, (num_tokens, num_unknown) in zip(totals.tolist(), counts, strict=True):
-                possible = not num_unknown or self._vocabulary.unk_id is not None
-                yield LineScore(total if possible else -math.inf, num_tokens, num_unknown)
+        while block := [line.split() for line in itertools.islice(lines, self._block_lines)]:
+            num_unknown = [sum(word not in self._vocabulary for word in line) for line in block]
+            totals = np.full(len(block), -math.inf)
+            for batch in self._batches(block, num_unknown):
+                totals[batch] = self._score_batch([block[index] for index in batch])
+            for line, total, unknown in zip(block, totals.tolist(), num_unknown, strict=True):
+                yield LineScore(total, len(line) + 1, unknown)
 
-    def _encode(self, line):
-        """Returns a line's ids between two `<eos>`, and its numbers of tokens and unknown words."""
-        words = line.split()
-        num_unknown = sum(word not in self._vocabulary for word in words)
-        counts = len(words) + 1, num_unknown
-        if num_unknown and self._vocabulary.unk_id is None:
-            words = []  # cannot be encoded, and is impossible anyway
-        return self._vocabulary.encode(["<eos>", *words, "<eos>"]), counts
-
-    def _batches(self, lengths):
-        """Yields the indices of lines of similar length."""
+    def _batches(self, lines, num_unknown):
+        """Yields the indices of lines of similar length, without those that are impossible."""
         batch = []
-        for index in np.argsort(lengths, kind="stable").tolist():
+        for index in sorted(range(len(lines)), key=lambda index: len(lines[index])):
+            if num_unknown[index] and self._vocabulary.unk_id is None:
+                continue
             if batch and (
-                len(batch) == self._batch_size or lengths[index] > 8 + 2 * lengths[batch[0]]
+                len(batch) == self._batch_size or len(lines[index]) > 10 + 2 * len(lines[batch[0]])
             ):
                 yield batch
                 batch = []
             batch.append(index)
-        yield batch
+        if batch:
+            yield batch
 
     def _score_batch(self, lines):
-        """Returns the log-probabilities of encoded lines."""
-        columns = np.full((len(lines), max(map(len, lines))), _PADDING, np.int32)
+        """Returns the log-probabilities of lines of words."""
+        columns = np.full((len(lines), max(map(len, lines)) + 2), _PADDING, np.int32)
         for row, line in zip(columns, lines, strict=True):
-            row[: len(line)] = line
+            row[: len(line) + 2] = self._vocabulary.encode(["<eos>", *line, "<eos>"])
         states = self._model.initial_state(len(lines))
         num_words = min(_WINDOW_WORDS, _WINDOW_LOGITS // len(self._vocabulary))
         windows = read_windows(self._step, columns, states, max(1, num_words // len(lines)))

@@ -9,22 +9,22 @@ from awd_keras.errors import InputError
 def rerank(lines, scorer, lm_weight):
     """Sorts each n-best list by a weighted sum of its scores and a model's log-probabilities.
 
-    Lists are streamed: in memory are one list, the scorer's block of lines, and all ids.
+    Lists are streamed: memory holds one list, one block of the scorer, and the ids of all lists.
 
     Args:
-        lines: Iterable of lines `id ||| text ||| score`: the id of the list, such as the name of an
-            utterance, a hypothesis, and its score, such as a log-probability; larger is better.
+        lines: Iterable of lines `id ||| text ||| score`: the id of the list (such as the name of an
+            utterance), a hypothesis, and its score (such as a log-probability; larger is better).
             Lines with the same id must be adjacent. Blank lines are skipped.
         scorer: A `LineScorer`.
-        lm_weight: Weight w of the model, from 0 (the given scores) to 1 (the model alone).
+        lm_weight: Weight w of the model, from 0 (only the given scores) to 1 (only the model).
 
     Yields:
         `(id, text, score)` for each line, with the score `(1 - w) * score + w * log_probability`.
-        The lists keep their order; each is sorted from best to worst, ties in their original order.
+        Lists keep their order; each is sorted from best to worst, with ties in the original order.
 
     Raises:
         ValueError: If the weight is not in [0, 1].
-        InputError: If a line has another form, or lines with the same id are not adjacent.
+        InputError: If a line is malformed, or lines with the same id are not adjacent.
 
     Example:
 
@@ -69,7 +69,7 @@ def _parse(lines):
         if id_ != current:
             finished.add(current)
             current = id_
-        if current in finished:
+        if id_ in finished:
             raise InputError(
                 f"Line {number}: lines with the same id must be adjacent, but {id_!r} occurs again "
                 "after other ids. Sort the file by id first."

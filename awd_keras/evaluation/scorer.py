@@ -21,8 +21,8 @@ class TokenScores(NamedTuple):
         targets: The ids of the words.
         log_probabilities: Their log-probabilities.
         without_cache: Their log-probabilities from the model alone.
-        ranks: Their ranks from the model alone, 1 for the most probable word; `None` unless
-            requested.
+        ranks: Their ranks according to the model alone, 1 for the most probable word; `None`
+            unless requested.
         hidden: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last layer.
     """
 

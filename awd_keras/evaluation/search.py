@@ -22,16 +22,16 @@ def search(
     Args:
         model: An `AWDLSTMLanguageModel`.
         token_ids: Integer array of shape `(num_tokens,)`: the validation text or its beginning.
-        caches: `ContinuousCache` objects; `None` stands for no cache. Defaults to `(None,)`.
+        caches: `ContinuousCache` objects; `None` means no cache. Defaults to `(None,)`.
         dynamic_evaluations: `DynamicEvaluation` objects of the model with their statistics; `None`
-            stands for fixed weights. Defaults to `(None,)`.
+            means fixed weights. Defaults to `(None,)`.
         batch_size: Number of columns that the text is split into. Defaults to 1.
-        on_window: Function called after each window with the number of tokens read so far and
-            their total number in all readings, or `None` (the default).
+        on_window: Function called after each window with the number of tokens read so far and the
+            total number for all dynamic evaluations, or `None` (the default).
 
     Returns:
-        A list of `(cache, dynamic_evaluation, result)`, the best first. The `EvaluationResult` has
-        a loss of NaN if the model diverged; these are last.
+        A list of `(cache, dynamic_evaluation, result)` with an `EvaluationResult`, the best first.
+        If the model diverged, the loss is NaN; these are last.
 
     Raises:
         ValueError: If the text is too short for the batch size.
@@ -71,7 +71,7 @@ def search(
             if on_window is not None:
                 on_window(num_read, num_tokens * len(dynamic_evaluations))
             if math.isnan(losses[None]):
-                break  # so are all other losses, and they stay so
+                break  # all losses are NaN from here on
         results = {cache: EvaluationResult(loss, num_tokens) for cache, loss in losses.items()}
         trials += [(cache, dynamic_evaluation, results[cache]) for cache in caches]
     return sorted(trials, key=lambda trial: (math.isnan(trial[2].loss), trial[2].loss))

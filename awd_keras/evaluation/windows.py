@@ -1,10 +1,10 @@
-"""Reading a text window by window, as all evaluations do."""
+"""Reading a text window by window."""
 
 import tensorflow as tf
 
 
 def read_windows(step, columns, states, length):
-    """Calls a function on one window of a text after another and carries the states along.
+    """Calls a function on each window of a text and carries the states along.
 
     Args:
         step: Function of `(inputs, targets, states)` whose last result is the new states.

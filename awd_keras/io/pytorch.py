@@ -1,8 +1,7 @@
 """Converts weights to and from PyTorch: the authors' model and fastai's `AWD_LSTM`.
 
-PyTorch stores the matrices of an LSTM as (4 * units, inputs), with the gates in the order of Keras,
-so that they are transposed. It has two biases whose sum acts: they are added on import, and the
-second one is zero on export.
+PyTorch stores the matrices of an LSTM transposed, as (4 * units, inputs), with the gates in Keras's
+order. Its LSTM has two biases: they are added on import, and the second one is zero on export.
 """
 
 import re
@@ -31,8 +30,8 @@ def infer_sizes(state_dict):
 
     Returns:
         A dictionary with the arguments `vocabulary_size`, `embedding_dim`, `hidden_dim`,
-        `num_layers` and `tie_weights` of `AWDLSTMLanguageModel`. Weights are tied if the matrix of
-        the softmax is missing or equal to the embedding.
+        `num_layers` and `tie_weights` of `AWDLSTMLanguageModel`. Weights are tied if the softmax
+        matrix is missing or equal to the embedding.
 
     Raises:
         InputError: If the embedding or the first LSTM is missing.
@@ -44,7 +43,7 @@ def infer_sizes(state_dict):
     >>> infer_sizes(to_pytorch(model, "fastai"))["hidden_dim"]
     16
     """
-    weights, _ = _canonical(state_dict)
+    weights = _canonical(state_dict)
     encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
     if encoder is None or recurrent is None or encoder.ndim != 2 or recurrent.ndim != 2:
         raise InputError(
@@ -56,7 +55,7 @@ def infer_sizes(state_dict):
         "vocabulary_size": encoder.shape[0],
         "embedding_dim": encoder.shape[1],
         "hidden_dim": recurrent.shape[1],
-        "num_layers": len({name.split(".")[1] for name in weights if name.startswith("rnns.")}),
+        "num_layers": len({name.split(".")[1] for name in weights if _is_lstm(name)}),
         "tie_weights": decoder is None or np.array_equal(decoder, encoder),
     }
 
@@ -71,8 +70,8 @@ def from_pytorch(model, state_dict):
             tied `decoder.weight` may be missing.
 
     Raises:
-        InputError: If weights are missing, unexpected, of another shape or not finite. Nothing is
-            assigned.
+        InputError: If weights are missing, unexpected, of the wrong shape or not finite. In this
+            case, nothing is assigned.
 
     Example:
 
@@ -80,21 +79,19 @@ def from_pytorch(model, state_dict):
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
     >>> from_pytorch(model, to_pytorch(model, "authors"))
     """
-    weights, unexpected = _canonical(state_dict)
+    weights = _canonical(state_dict)
     if model.backbone.tie_weights and "encoder.weight" in weights:
         weights.setdefault("decoder.weight", weights["encoder.weight"])
     parameters, problems = _parameters(model), []
     for name, variable in parameters.items():
-        # Reversed for the transposed matrices of the LSTMs.
-        shape = tuple(variable.shape)[:: -1 if name.startswith("rnns.") else 1]
+        shape = tuple(variable.shape)[:: -1 if _is_lstm(name) else 1]
         if name not in weights:
             problems.append(f"{name} is missing, expected shape {shape}")
         elif weights[name].shape != shape:
             problems.append(f"{name} has shape {weights[name].shape}, expected {shape}")
         elif not np.all(np.isfinite(weights[name])):
             problems.append(f"{name} contains NaN or infinity")
-    unexpected += [name for name in weights if name not in parameters]
-    problems += [f"{name} is unexpected" for name in sorted(unexpected)]
+    problems += [f"{name} is unexpected" for name in sorted(set(weights) - set(parameters))]
     if not problems and model.backbone.tie_weights:
         if not np.array_equal(weights["decoder.weight"], weights["encoder.weight"]):
             problems.append("decoder.weight differs from encoder.weight, expected tied weights")
@@ -109,7 +106,7 @@ def from_pytorch(model, state_dict):
         if "bias_ih" in name:
             array = array + weights[name.replace("bias_ih", "bias_hh")]
         if "bias_hh" not in name:
-            variable.assign(array.T if name.startswith("rnns.") else array)
+            variable.assign(array.T if _is_lstm(name) else array)
 
 
 def to_pytorch(model, model_format):
@@ -123,8 +120,8 @@ def to_pytorch(model, model_format):
         A dictionary of NumPy arrays. Tied matrices are one array.
 
     Raises:
-        InputError: If fastai has no such model: the last LSTM of an untied model has `hidden_dim`
-            units here and `embedding_dim` there.
+        InputError: If fastai has no such model: its last LSTM always has `embedding_dim` units,
+            while the last one of our untied model has `hidden_dim`.
 
     Example:
 
@@ -144,9 +141,9 @@ def to_pytorch(model, model_format):
     weights = {}
     for name, variable in _parameters(model).items():
         array = to_array(name, variable.numpy())
-        weights[name] = array.T if name.startswith("rnns.") else array
         if "bias_hh" in name:
-            weights[name] = np.zeros_like(array)
+            array = np.zeros_like(array)
+        weights[name] = array.T if _is_lstm(name) else array
     if backbone.tie_weights:
         weights["decoder.weight"] = weights["encoder.weight"]
     state_dict = {_name_in(name, model_format): array for name, array in weights.items()}
@@ -159,34 +156,31 @@ def _parameters(model):
     """Returns the variables of a model by PyTorch's names, without prefixes and wrappers."""
     parameters = {"encoder.weight": model.backbone.embedding.embeddings}
     for index, layer in enumerate(model.backbone.lstm_layers):
-        kernel, recurrent_kernel, bias = layer.weights
-        parameters[f"rnns.{index}.weight_ih_l0"] = kernel
-        parameters[f"rnns.{index}.weight_hh_l0"] = recurrent_kernel
-        parameters[f"rnns.{index}.bias_ih_l0"] = bias
-        parameters[f"rnns.{index}.bias_hh_l0"] = bias
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        for name, variable in zip(names, [*layer.weights, layer.weights[-1]], strict=True):
+            parameters[f"rnns.{index}.{name}"] = variable
     parameters["decoder.weight"] = model.decoder.matrix
     parameters["decoder.bias"] = model.decoder.bias
     return parameters
 
 
+def _is_lstm(name):
+    return name.startswith("rnns.")
+
+
 def _canonical(state_dict):
-    """Returns arrays by name without prefixes and wrappers, and the names of other entries."""
-    weights, unexpected, raw = {}, [], set()
-    for key, value in state_dict.items():
-        match = _NAME.fullmatch(key)
+    """Removes prefixes and wrappers from the names of the weights. Other entries stay as is."""
+    weights = {}
+    # `weight_hh_l0_raw` comes last and replaces `weight_hh_l0`, a copy with dropped entries.
+    for key in sorted(state_dict, key=lambda key: key.endswith("_raw")):
+        match, value = _NAME.fullmatch(key), state_dict[key]
         if match is None:
-            unexpected.append(key)
-            continue
-        name = match["decoder"] or "encoder.weight"
-        if match["layer"]:
-            name = f"rnns.{match['layer']}.{match['lstm']}"
-        # `weight_hh_l0` is a copy of `weight_hh_l0_raw` with dropped entries.
-        if name in raw:
-            continue
-        if match["raw"]:
-            raw.add(name)
-        weights[name] = to_array(key, value)
-    return weights, unexpected
+            weights[key] = value
+        elif match["layer"]:
+            weights[f"rnns.{match['layer']}.{match['lstm']}"] = to_array(key, value)
+        else:
+            weights[match["decoder"] or "encoder.weight"] = to_array(key, value)
+    return weights
 
 
 def _name_in(name, model_format):

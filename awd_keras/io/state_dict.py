@@ -1,7 +1,4 @@
-"""Reads and writes state dicts: named arrays in `.safetensors`, `.pt` or `.pth` files.
-
-Files are never unpickled, and PyTorch is imported for its own files only.
-"""
+"""Reads and writes state dicts: named arrays in `.safetensors`, `.pt` or `.pth` files."""
 
 import pathlib
 import pickle
@@ -18,7 +15,7 @@ _SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 def read_state_dict(path):
-    """Reads the arrays of a file.
+    """Reads the arrays of a file. Pickled code is never run.
 
     Args:
         path: A `.safetensors` file, or a `.pt` or `.pth` file, which needs PyTorch.
@@ -28,7 +25,7 @@ def read_state_dict(path):
 
     Raises:
         OSError: If the file cannot be opened.
-        InputError: If the file is damaged, or contains anything besides tensors (a pickled model).
+        InputError: If the file is damaged or contains other objects than tensors, such as a model.
 
     Example:
 
@@ -50,9 +47,9 @@ def read_state_dict(path):
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} must contain only tensors. Received: a pickle, which can run any code and is "
-            "not loaded. If you trust it, load it with torch.load(..., weights_only=False) and "
-            "save the state_dict() of its model."
+            f"{path} must contain only tensors. Received: a pickle that could run any code. If you "
+            "trust it, load it with torch.load(..., weights_only=False) and save the state_dict() "
+            "of the model."
         ) from error
     except (RuntimeError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {error!r}") from error
@@ -68,10 +65,10 @@ def write_state_dict(path, arrays):
     """Writes arrays to a file.
 
     Args:
-        path: The file to write. The suffix determines the format: `.safetensors`, or `.pt` or
-            `.pth`, which needs PyTorch. The folder is created.
-        arrays: A dictionary of NumPy arrays. In a `.pt` or `.pth` file, an array with two names is
-            stored once.
+        path: A `.safetensors` file, or a `.pt` or `.pth` file, which needs PyTorch. Its folder is
+            created.
+        arrays: A dictionary of NumPy arrays. A `.pt` or `.pth` file stores an array with two names
+            only once.
 
     Raises:
         InputError: If the suffix is unknown, or PyTorch is not installed.
@@ -82,7 +79,7 @@ def write_state_dict(path, arrays):
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
         if torch is None:
-            # safetensors writes the memory of an array as it is, transposed or not.
+            # safetensors ignores strides, so transposed arrays must be copied.
             arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
             file.write(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
         else:
@@ -91,7 +88,7 @@ def write_state_dict(path, arrays):
 
 
 def to_array(name, value):
-    """Converts an array or tensor of floats to NumPy; half precision becomes float32."""
+    """Converts a floating-point array or tensor to NumPy, and half precision to float32."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
