@@ -4,11 +4,7 @@ import keras
 
 
 def validated_embedding(embedding):
-    """Checks that a layer was given a `keras.layers.Embedding`, and returns it.
-
-    Raises:
-        ValueError: If it is anything else.
-    """
+    """Returns an embedding, or raises a `ValueError` if it is not a `keras.layers.Embedding`."""
     if not isinstance(embedding, keras.layers.Embedding):
         raise ValueError(
             "`embedding` must be a keras.layers.Embedding, whose matrix the layer shares. "

@@ -9,18 +9,7 @@ _SEED = "seed_generator"
 
 
 def validated_rate(name, rate):
-    """Checks a dropout rate.
-
-    Args:
-        name: Name of the argument, for the error message.
-        rate: The probability of dropping an entry.
-
-    Returns:
-        The rate as a float.
-
-    Raises:
-        ValueError: If it is not a number in the range `[0, 1)`.
-    """
+    """Returns a dropout rate as a float, or raises a `ValueError` if it is not in `[0, 1)`."""
     is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
     if not is_number or math.isnan(rate) or not 0 <= rate < 1:
         raise ValueError(

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
-class Perplexity(keras.metrics.Metric):
+class Perplexity(keras.metrics.Mean):
     """Exponential of the total loss in nats divided by the number of predicted tokens.
 
     The interface is that of `keras_hub.metrics.Perplexity`. The total and the count are summed over
@@ -28,11 +28,9 @@ class Perplexity(keras.metrics.Metric):
     """
 
     def __init__(self, from_logits=False, mask_token_id=None, dtype="float32", name="perplexity"):
-        super().__init__(dtype=dtype, name=name)
+        super().__init__(name=name, dtype=dtype)
         self.from_logits = from_logits
         self.mask_token_id = mask_token_id
-        self.total_loss = self.add_variable((), "zeros", name="total_loss")
-        self.num_tokens = self.add_variable((), "zeros", name="num_tokens")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch.
@@ -45,7 +43,7 @@ class Perplexity(keras.metrics.Metric):
                 timesteps, 1)` or `(batch_size,)`, the weights of the tokens.
         """
         keras_mask = getattr(y_pred, "_keras_mask", None)
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, self.dtype)
+        y_pred = tf.cast(y_pred, self.dtype)
         y_true = tf.reshape(y_true, tf.shape(y_pred)[:-1])
         weights = tf.ones_like(y_true, self.dtype)
         if keras_mask is not None:
@@ -56,26 +54,19 @@ class Perplexity(keras.metrics.Metric):
             y_true = tf.where(counts, y_true, 0)  # the masked id may be no class at all
         if sample_weight is not None:
             sample_weight = tf.cast(sample_weight, self.dtype)
-            if len(sample_weight.shape) > len(weights.shape):
-                sample_weight = tf.squeeze(sample_weight, axis=-1)
-            missing = len(weights.shape) - len(sample_weight.shape)
-            ones = tf.ones(missing, tf.int32)
-            shape = tf.concat([tf.shape(sample_weight), ones], axis=0)
-            weights *= tf.reshape(sample_weight, shape)
+            weights *= tf.reshape(sample_weight, (tf.shape(sample_weight)[0], -1))
         losses = keras.losses.sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits
         )
-        self.total_loss.assign_add(tf.reduce_sum(losses * weights))
-        self.num_tokens.assign_add(tf.reduce_sum(weights))
+        # Flat, since the mean of Keras gives rows the same weight, whatever their lengths.
+        super().update_state(tf.reshape(losses, (-1,)), tf.reshape(weights, (-1,)))
 
     def result(self):
-        total, count = tf.convert_to_tensor(self.total_loss), tf.convert_to_tensor(self.num_tokens)
-        return tf.exp(tf.math.divide_no_nan(total, count))
+        return tf.exp(super().result())
 
     def get_config(self):
         return {
+            **super().get_config(),
             "from_logits": self.from_logits,
             "mask_token_id": self.mask_token_id,
-            "dtype": self.dtype,
-            "name": self.name,
         }

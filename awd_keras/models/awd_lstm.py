@@ -11,6 +11,9 @@ from awd_keras.ops.random import fold_in
 
 # Folded into the seed of a call, so that every layer has masks of its own.
 _EMBEDDING, _INPUT, _OUTPUT, _HIDDEN, _WEIGHT = 0, 1, 2, 100, 200
+_SIZES = ("vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
+_RATES = ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout")
+_SETTINGS = (*_SIZES, "tie_weights", *_RATES, "weight_dropout", "seed")
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -81,15 +84,6 @@ class AWDLSTM(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        sizes = {
-            "vocabulary_size": vocabulary_size,
-            "embedding_dim": embedding_dim,
-            "hidden_dim": hidden_dim,
-            "num_layers": num_layers,
-        }
-        for name, size in sizes.items():
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.hidden_dim = hidden_dim
@@ -101,6 +95,10 @@ class AWDLSTM(keras.Model):
         self.embedding_dropout = embedding_dropout
         self.weight_dropout = weight_dropout
         self.seed = seed
+        for name in _SIZES:
+            size = getattr(self, name)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")
 
         policy = self.dtype_policy
         self.embedding = embedding or keras.layers.Embedding(
@@ -196,24 +194,11 @@ class AWDLSTM(keras.Model):
         return raw, dropped, final_states
 
     def get_config(self):
-        # Serialized as the layers that share it do, so that loading shares it again.
-        embedding = self.dropped_embedding.get_config()["embedding"]
         return {
             **super().get_config(),
-            "embedding": embedding,
-            "name": self.name,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "hidden_dim": self.hidden_dim,
-            "num_layers": self.num_layers,
-            "tie_weights": self.tie_weights,
-            "input_dropout": self.input_dropout,
-            "hidden_dropout": self.hidden_dropout,
-            "output_dropout": self.output_dropout,
-            "embedding_dropout": self.embedding_dropout,
-            "weight_dropout": self.weight_dropout,
-            "seed": self.seed,
+            # Serialized as by the layers that share it, so that loading shares it again.
+            "embedding": self.dropped_embedding.get_config()["embedding"],
+            **{name: getattr(self, name) for name in _SETTINGS},
         }
 
     @classmethod

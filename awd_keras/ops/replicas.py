@@ -14,19 +14,7 @@ def num_replicas():
 
 
 def replica_rows(batch):
-    """Returns the rows of this replica.
-
-    Args:
-        batch: Tensor of shape `(batch_size, ...)`: the rows of replica 0, then of replica 1, etc.
-
-    Returns:
-        Tensor of shape `(batch_size / num_replicas(), ...)`.
-
-    Example:
-
-    >>> replica_rows(tf.constant([1, 2, 3])).numpy().tolist()
-    [1, 2, 3]
-    """
+    """Returns this replica's equal share of the rows of a batch."""
     if num_replicas() == 1:
         return batch
     num_rows = tf.shape(batch)[0] // num_replicas()
@@ -35,14 +23,7 @@ def replica_rows(batch):
 
 
 def all_rows(rows):
-    """Concatenates the rows of all replicas; the inverse of `replica_rows`.
-
-    Args:
-        rows: Tensor of shape `(num_rows, ...)`, with the same shape on each replica.
-
-    Returns:
-        Tensor of shape `(num_rows * num_replicas(), ...)`, the same on each replica.
-    """
+    """Concatenates the rows of all replicas, on each of them; the inverse of `replica_rows`."""
     if num_replicas() == 1:
         return rows
     # A sum of padded rows, since all-gather orders them by device and not by replica.
@@ -54,14 +35,7 @@ def all_rows(rows):
 
 
 def mean_over_replicas(tensors):
-    """Averages tensors over the replicas.
-
-    Args:
-        tensors: List of tensors, with the same shapes on each replica.
-
-    Returns:
-        List of tensors, the same on each replica.
-    """
+    """Averages each tensor of a list over the replicas."""
     if num_replicas() == 1:
         return tensors
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)

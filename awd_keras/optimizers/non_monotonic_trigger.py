@@ -45,13 +45,9 @@ class NonMonotonicTrigger:
         self.reason = None
 
     def update(self, loss):
-        """Tests a validation loss and puts it on record.
+        """Tests a validation loss, puts it on record, and returns whether it fires the trigger.
 
-        Args:
-            loss: Float, the validation loss.
-
-        Returns:
-            True if this loss fires the trigger, which happens once; otherwise False.
+        The trigger fires once.
         """
         loss = float(loss)
         earlier = self.record[: max(0, len(self.record) - self.non_monotone_interval)]
@@ -59,18 +55,15 @@ class NonMonotonicTrigger:
         fires = not self.triggered and loss > smallest
         if fires:
             self.triggered = True
-            self.reason = self._explain(loss, smallest)
+            n = self.non_monotone_interval
+            without = f" without the last {n}" if n else ""
+            record = " ".join(f"{earlier:.4f}" for earlier in self.record)
+            self.reason = (
+                f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest on record"
+                f"{without}; record: {record}"
+            )
         self.record.append(loss)
         return fires
-
-    def _explain(self, loss, smallest):
-        n = self.non_monotone_interval
-        without = f" without the last {n}" if n else ""
-        record = " ".join(f"{earlier:.4f}" for earlier in self.record)
-        return (
-            f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest on record"
-            f"{without}; record: {record}"
-        )
 
     def get_state(self):
         """Returns everything that `update` depends on, as a dictionary that JSON can store."""
@@ -81,17 +74,7 @@ class NonMonotonicTrigger:
         }
 
     def set_state(self, state):
-        """Restores a state returned by `get_state`.
-
-        Raises:
-            ValueError: If the state belongs to a trigger with another interval.
-        """
-        if state["non_monotone_interval"] != self.non_monotone_interval:
-            raise ValueError(
-                "The state must belong to a trigger with the same interval. Expected: "
-                f"non_monotone_interval={self.non_monotone_interval}. Received: "
-                f"non_monotone_interval={state['non_monotone_interval']}"
-            )
+        """Restores a state returned by `get_state` of a trigger with the same interval."""
         self.record = [float(loss) for loss in state["record"]]
         self.triggered = bool(state["triggered"])
         self.reason = None

@@ -54,7 +54,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self.trigger = NonMonotonicTrigger() if trigger is None else trigger
         self.monitor = monitor
         self.use_average = use_average
-        self._fitting = False
+        self._starting = False
         self._updated = False
         self._swap = None
 
@@ -63,15 +63,17 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
-        find_nt_asgd(self.model)
-        self._fitting, self._first_epoch = True, True
+        self._starting = True
 
     def on_epoch_begin(self, epoch, logs=None):
         self._swap_out()
-        if self._first_epoch:
-            self._begin_record(resumes=epoch > 0)
-            self._first_epoch = False
-        self._updated = False
+        if self._starting:
+            optimizer, resumes = find_nt_asgd(self.model), epoch > 0
+            if not resumes:
+                optimizer.record = []
+            triggered = resumes and optimizer.triggered
+            self.trigger.set_state({"record": optimizer.record, "triggered": triggered})
+        self._starting = self._updated = False
 
     def on_test_begin(self, logs=None):
         self._swap_in()
@@ -80,7 +82,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self._swap_out()
         # Here rather than when the epoch ends, so that BackupAndRestore saves the loss, whatever
         # the order of the callbacks.
-        if self._fitting and self.monitor.startswith("val_"):
+        if self.monitor.startswith("val_"):
             self._update(logs, self.monitor.removeprefix("val_"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -89,7 +91,6 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self._swap_in()
 
     def on_train_end(self, logs=None):
-        self._fitting = False
         if self._swap is not None:
             self._swap_out()
             find_nt_asgd(self.model).adopt_average()
@@ -100,17 +101,6 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
                 f"{', '.join(sorted(logs or {}))}",
                 stacklevel=2,
             )
-
-    def _begin_record(self, resumes):
-        optimizer = find_nt_asgd(self.model)
-        optimizer.record = list(optimizer.record) if resumes else []
-        self.trigger.set_state(
-            {
-                "non_monotone_interval": self.trigger.non_monotone_interval,
-                "record": optimizer.record,
-                "triggered": resumes and optimizer.triggered,
-            }
-        )
 
     def _update(self, logs, name):
         if name in (logs or {}):
