@@ -33,9 +33,6 @@ class RequestChecks:
 
     def text(self, name, text):
         """Checks texts before they are split into words."""
-        lengths, most = tf.strings.length(text), self._limits.max_text_bytes
-        check = _check_rows(lengths <= most, f"`{name}` may have at most {most} bytes", lengths)
-        (text,) = _after([check], text)
         decoded = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
         check = _check_rows(tf.equal(decoded, text), f"`{name}` must be valid UTF-8")
         return _after([check], text)[0]

@@ -22,7 +22,6 @@ def main():
         flags.DEFINE_integer("version", None, "version of the model (default: the latest)", 1)
         flags.DEFINE_float("deadline", 30.0, "seconds per request, including retries", 0)
         flags.DEFINE_bool("tls", False, "encrypt the connection")
-        flags.DEFINE_string("root_certificates", None, "PEM file of trusted certificates for --tls")
     with cli.section("score"):
         flags.DEFINE_integer("batch_size", 64, "texts per request", 1)
         flags.DEFINE_bool("text", False, "also print the text")

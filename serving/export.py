@@ -1,11 +1,13 @@
-"""Exports a trained run as a SavedModel for TensorFlow Serving.
+"""Exports a trained run as a SavedModel for TensorFlow Serving, or for LiteRT.
 
   python -m serving.export --workdir=runs/ptb --output=exported    # writes exported/ptb/1
   python -m serving.export --output=exported                       # the bundled model
+  python -m serving.export --output=exported --format=litert       # writes exported/bundled.tflite
 
-Exports the best weights of the run (averaged, if averaging had started) and its vocabulary, with
-the signatures score, score_tokens, next_word, step and generate. Existing versions are never
-overwritten.
+Exports the best weights of the run (averaged, if averaging had started) and its vocabulary. A
+SavedModel has the signatures score, score_tokens, next_word, step and generate; each export is a
+new version. A LiteRT model has the signatures step and score, for one text at a time; an existing
+file is replaced.
 """
 
 import dataclasses
@@ -21,15 +23,16 @@ def main():
     flags.DEFINE_string("workdir", None, "run folder (default: the bundled model)")
     flags.DEFINE_string("output", None, "folder for all models", required=True)
     flags.DEFINE_string("name", None, "name of the model (default: the name of the run folder)")
-    flags.DEFINE_integer("version", None, "version (default: one more than the highest)", 1)
-    flags.DEFINE_enum(
-        "dtype",
-        "float32",
-        ["float32", "bfloat16"],
-        "dtype of weights and matmuls; bfloat16 needs a processor with bfloat16 instructions",
-    )
-    flags.DEFINE_bool("warmup", True, "write warm-up requests")
-    with cli.section("Limits of a request"):
+    flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "litert"], "what to write")
+    with cli.section("LiteRT"):
+        flags.DEFINE_bool("quantize", False, "store weights as int8 (dynamic-range quantization)")
+    with cli.section("SavedModel"):
+        flags.DEFINE_enum(
+            "dtype",
+            "float32",
+            ["float32", "bfloat16"],
+            "dtype of weights and matmuls; bfloat16 needs a processor with bfloat16 instructions",
+        )
         for limit in dataclasses.fields(Limits):
             flags.DEFINE_integer(limit.name, limit.default, limit.metadata["help"], 1, 2**31 - 1)
     cli.main("serving.saved_model", __doc__)

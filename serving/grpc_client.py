@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import pathlib
 import sys
 from typing import NamedTuple
 
@@ -175,8 +174,7 @@ def main(action=None, *texts):
         raise UserError(f"Expected one of {', '.join(actions)}. Received: {action}. See --help.")
     # Not decoded: the server reports invalid UTF-8.
     lines = map(os.fsencode, texts) if texts else (s.rstrip(b"\r\n") for s in sys.stdin.buffer)
-    roots = FLAGS.root_certificates and pathlib.Path(FLAGS.root_certificates).read_bytes()
-    credentials = grpc.ssl_channel_credentials(roots) if FLAGS.tls else None
+    credentials = grpc.ssl_channel_credentials() if FLAGS.tls else None
     arguments = FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.deadline, credentials
     try:
         with Client(*arguments) as client:

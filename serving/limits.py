@@ -13,15 +13,9 @@ class Limits:
 
     The limits are part of the exported graph and bound its memory and time. Each is a positive
     integer below 2**31.
-
-    Example:
-
-    >>> Limits(max_words=50).max_batch_size
-    256
     """
 
     max_batch_size: int = _limit(256, "maximum number of rows in a request")
-    max_text_bytes: int = _limit(65_536, "maximum number of bytes in a text")
     max_text_words: int = _limit(1024, "maximum number of words in a text")
     max_words: int = _limit(1024, "maximum number of words that generate adds")
     max_k: int = _limit(1000, "maximum number of words that next_word returns")

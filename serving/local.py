@@ -17,11 +17,8 @@ def main():
     flags.DEFINE_string(
         "model_path", None, "exported folder, NAME or NAME/VERSION (default: the bundled model)"
     )
-    flags.DEFINE_string("model_name", None, "name of the model (default: the name of its folder)")
-    flags.DEFINE_string("host", "127.0.0.1", "address to listen on")
     flags.DEFINE_integer("port", 8500, "gRPC port, or 0 for any free port", 0, 65535)
     flags.DEFINE_integer("rest_api_port", 8501, "REST port, or 0 for any free port", 0, 65535)
-    flags.DEFINE_integer("max_request_bytes", 16 * 2**20, "maximum size of a request", 1)
     cli.main("serving.server", __doc__)
 
 

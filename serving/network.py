@@ -25,6 +25,7 @@ class Network:
         layers = type(model).from_config({**model.get_config(), "dtype": dtype})
         layers.set_weights(model.get_weights())
         self._backbone, self._decoder = layers.backbone, layers.decoder
+        self.zero_states = self._backbone.initial_state
         self.vocabulary_size = self._backbone.vocabulary_size
         state_shapes = tf.nest.flatten(self._backbone.initial_state(1))
         self._state_sizes = [state.shape[1] for state in state_shapes]
@@ -64,6 +65,30 @@ class Network:
         with keras.StatelessScope([(self._decoder.matrix, tf.transpose(self._columns))]):
             return self._decoder(outputs)
 
+    def read_word(self, token_ids, states):
+        """Reads one word in each row; returns the logits of the next one and the new states."""
+        outputs, states = self.read(token_ids[tf.newaxis], states)
+        return self.logits(outputs[0]), states
+
+    def step(self, token_ids, state):
+        """Reads one word in each row, as the signature `step` does.
+
+        Args:
+            token_ids: int32 tensor of shape `(batch_size,)`.
+            state: float32 tensor of shape `(batch_size, state_size)`, all states concatenated.
+
+        Returns:
+            A dictionary with `log_probabilities`, of shape `(batch_size, vocabulary_size)`, and
+            `next_state`.
+        """
+        parts = tf.split(state, self._state_sizes, axis=1)
+        states = [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        logits, states = self.read_word(token_ids, states)
+        return {
+            "log_probabilities": tf.nn.log_softmax(logits),
+            "next_state": tf.concat(tf.nest.flatten(states), axis=1),
+        }
+
     def states_after(self, token_ids, lengths):
         """Reads texts from the zero state.
 
@@ -91,7 +116,7 @@ class Network:
         return tf.while_loop(
             lambda start, _: tf.reduce_any(start < lengths),
             read_window,
-            (tf.constant(0), self._zero_states(token_ids)),
+            (tf.constant(0), self.zero_states(tf.shape(token_ids)[1])),
             parallel_iterations=1,
         )[1]
 
@@ -124,22 +149,10 @@ class Network:
         scores = tf.while_loop(
             lambda start, *_: start < timesteps,
             read_window,
-            (tf.constant(0), self._zero_states(inputs), tf.zeros(tf.shape(inputs))),
+            (tf.constant(0), self.zero_states(tf.shape(inputs)[1]), tf.zeros(tf.shape(inputs))),
             parallel_iterations=1,
         )[2]
         return tf.transpose(scores)
-
-    def pack(self, states):
-        """Concatenates states to a tensor of shape `(batch_size, state_size)`."""
-        return tf.concat(tf.nest.flatten(states), axis=1)
-
-    def unpack(self, packed):
-        """Splits a tensor of shape `(batch_size, state_size)` into states."""
-        parts = tf.split(packed, self._state_sizes, axis=1)
-        return [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
-
-    def _zero_states(self, token_ids):
-        return self._backbone.initial_state(tf.shape(token_ids)[1])
 
     def _window_width(self, token_ids):
         words = max(1, min(_MAX_WINDOW_WORDS, _MAX_WINDOW_LOGITS // self.vocabulary_size))

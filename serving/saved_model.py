@@ -5,92 +5,103 @@ import pathlib
 
 import tensorflow as tf
 from absl import flags
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from awd_keras.atomic_write import atomic_folder
 from awd_keras.ops import portable_kernels
 from serving.limits import Limits
+from serving.litert import export_litert
 from serving.network import Network
 from serving.signatures import Signatures
 from serving.vocabulary_table import VocabularyTable
-from serving.warmup import write_warmup
 from trainers.errors import UserError
 from trainers.training.factory import load_model
 
 FLAGS = flags.FLAGS
 BUNDLED = "bundled"
 VOCABULARY_FILE = "assets.extra/vocabulary.txt"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 def main():
     """Runs `serving.export`."""
+    is_litert = FLAGS.format == "litert"
+    if is_litert and FLAGS.dtype != "float32":
+        raise UserError("--dtype has no effect with --format=litert. Use --quantize.")
+    if FLAGS.quantize and not is_litert:
+        raise UserError("--quantize has no effect without --format=litert.")
     model, vocabulary, _ = load_model(FLAGS.workdir, "float32")
     default = BUNDLED if FLAGS.workdir is None else pathlib.Path(FLAGS.workdir).resolve().name
-    limits = Limits(**{limit.name: FLAGS[limit.name].value for limit in dataclasses.fields(Limits)})
-    arguments = FLAGS.output, FLAGS.name or default, FLAGS.version, FLAGS.dtype, limits
-    path = export_saved_model(model, vocabulary, *arguments, FLAGS.warmup)
-    num_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    print(f"{path}: {len(vocabulary):,} words, {FLAGS.dtype}, {num_bytes / 1e6:.1f} MB")
+    arguments = model, vocabulary, FLAGS.output, FLAGS.name or default
+    if is_litert:
+        path = export_litert(*arguments, FLAGS.quantize)
+        dtype = "int8" if FLAGS.quantize else "float32"
+    else:
+        names = [limit.name for limit in dataclasses.fields(Limits)]
+        limits = Limits(**{name: FLAGS[name].value for name in names})
+        path = export_saved_model(*arguments, FLAGS.dtype, limits)
+        dtype = FLAGS.dtype
+    print(f"{path}: {len(vocabulary):,} words, {dtype}")
 
 
-def export_saved_model(
-    model, vocabulary, output, name, version=None, dtype="float32", limits=None, warmup=True
-):
+def export_saved_model(model, vocabulary, output, name, dtype="float32", limits=None):
     """Writes `output/name/version/`, a SavedModel with the signatures of `Signatures`.
 
-    The SavedModel runs on CPUs and GPUs without this library. The model is not changed.
+    The version is one more than the highest one in `output/name`. The SavedModel runs on CPUs and
+    GPUs without this library.
 
     Args:
-        model: An `AWDLSTMLanguageModel`.
+        model: An `AWDLSTMLanguageModel`. It is not changed.
         vocabulary: Its `Vocabulary`.
-        output: The folder for all models.
+        output: Folder for all models.
         name: Name of the model.
-        version: Positive integer. Defaults to one more than the highest version there is.
         dtype: `"float32"` or `"bfloat16"`, the dtype of the weights and matmuls. Defaults to
             `"float32"`.
         limits: `Limits` of a request. Defaults to `Limits()`.
-        warmup: Whether to write warm-up requests. Defaults to `True`.
 
     Returns:
         The folder of the version, a `pathlib.Path`.
 
     Raises:
         InputError: If the vocabulary has no `<eos>`, or its size differs from the model's.
-        UserError: If the version exists.
     """
     vocabulary.check_compatible(model.backbone.vocabulary_size)
-    limits = limits or Limits()
-    path = _new_version(pathlib.Path(output) / name, version)
+    models = pathlib.Path(output) / name
+    path = models / str(max(existing_versions(models), default=0) + 1)
     network = Network(model, dtype)
     module = tf.Module()
     module.variables_of_network = network.variables
     module.table = VocabularyTable(vocabulary)
-    functions = Signatures(network, module.table, limits).functions()
+    functions = Signatures(network, module.table, limits or Limits()).functions()
     with atomic_folder(path) as folder:
         with portable_kernels():
-            # A server computes no gradients.
-            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            tf.saved_model.save(module, str(folder), signatures=functions, options=options)
+            tf.saved_model.save(module, str(folder), signatures=functions)
         (folder / VOCABULARY_FILE).parent.mkdir()
         vocabulary.save(folder / VOCABULARY_FILE)
-        if warmup:
-            write_warmup(folder, name, vocabulary, network.state_size, limits)
+        _write_warmup(folder / WARMUP_FILE, name, functions)
     return path
 
 
 def existing_versions(folder):
-    """Returns the sorted versions in the folder of a model, which may be missing."""
-    if not folder.is_dir():
-        return []
-    names = (path.name for path in folder.iterdir() if path.is_dir())
+    """Returns the versions in the folder of a model, which may be missing."""
+    names = (path.name for path in folder.glob("*") if path.is_dir())
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
-def _new_version(folder, version):
-    versions = existing_versions(folder)
-    next_version = max(versions, default=0) + 1
-    if version in versions:
-        raise UserError(
-            f"{folder} already has a version {version}. Choose another, or omit the version to "
-            f"write version {next_version}."
-        )
-    return folder / str(version or next_version)
+def _write_warmup(path, name, functions):
+    """Writes a small request for each signature, because the first call of each is slow.
+
+    TensorFlow Serving replays them before a version takes other requests.
+    """
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, function in functions.items():
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            for spec in function.get_concrete_function().structured_input_signature[0]:
+                value = "" if spec.dtype == tf.string else 1
+                tensor = tf.make_tensor_proto(value, spec.dtype, [size or 1 for size in spec.shape])
+                request.inputs[spec.name].CopyFrom(tensor)
+            log = prediction_log_pb2.PredictLog(request=request)
+            record = prediction_log_pb2.PredictionLog(predict_log=log)
+            writer.write(record.SerializeToString())

@@ -1,6 +1,6 @@
 """A development server for exported models, and the command `serving.local`.
 
-It implements the parts of TensorFlow Serving's API that the clients of an export need: Predict over
+It implements the parts of TensorFlow Serving's API that clients of an export need: Predict over
 gRPC, and predict and status over REST.
 """
 
@@ -8,7 +8,6 @@ import contextlib
 import json
 import math
 import pathlib
-import re
 import tempfile
 import threading
 from concurrent import futures
@@ -19,7 +18,6 @@ import tensorflow as tf
 import werkzeug
 from absl import flags
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
 from serving.saved_model import BUNDLED, existing_versions, export_saved_model
@@ -27,22 +25,22 @@ from trainers.errors import UserError
 from trainers.training.factory import load_model
 
 FLAGS = flags.FLAGS
+_HOST = "127.0.0.1"
 _THREADS = 8
-_ROUTE = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(:predict)?")
+_MAX_REQUEST_BYTES = 16 * 2**20
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def main():
     """Runs `serving.local`."""
     ports = FLAGS.port, FLAGS.rest_api_port
-    arguments = FLAGS.model_name, FLAGS.host, *ports, FLAGS.max_request_bytes
     if FLAGS.model_path is not None:
-        server = Server(FLAGS.model_path, *arguments)
+        server = Server(FLAGS.model_path, *ports)
     else:
         model, vocabulary, _ = load_model(dtype="float32")
         with tempfile.TemporaryDirectory() as folder:
-            path = export_saved_model(model, vocabulary, folder, BUNDLED, warmup=False)
-            server = Server(path, *arguments)
+            path = export_saved_model(model, vocabulary, folder, BUNDLED)
+            server = Server(path, *ports)
     with server, contextlib.suppress(KeyboardInterrupt):
         print(f"model {server.name}, version {server.version}; for development only")
         print(f"gRPC: {server.grpc_address}\nREST: {server.rest_url}", flush=True)
@@ -50,47 +48,35 @@ def main():
 
 
 class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """A context manager that serves one version of a model.
+    """A context manager that serves one version of a model on this machine.
 
     Args:
         model_path: The folder of a model, whose highest version is served, or of a version.
-        model_name: Name of the model. Defaults to the name of its folder.
-        host: Address to listen on. Defaults to the loopback address.
         grpc_port: Port of gRPC. Defaults to 0, any free port.
         rest_port: Port of REST. Defaults to 0, any free port.
-        max_request_bytes: Maximum size of a request. Defaults to 16 MiB.
 
     Raises:
         UserError: If the folder has no model, or the port of gRPC is taken.
     """
 
-    def __init__(
-        self,
-        model_path,
-        model_name=None,
-        host="127.0.0.1",
-        grpc_port=0,
-        rest_port=0,
-        max_request_bytes=16 * 2**20,
-    ):
+    def __init__(self, model_path, grpc_port=0, rest_port=0):
         path = _version_folder(pathlib.Path(model_path).resolve())
-        self.name, self.version = model_name or path.parent.name, int(path.name)
-        self._max_request_bytes = max_request_bytes
+        self.name, self.version = path.parent.name, int(path.name)
         self._model = tf.saved_model.load(str(path))
         options = [
-            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # otherwise two servers can share a port
         ]
         self._grpc = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=options)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._grpc)
         try:
-            grpc_port = self._grpc.add_insecure_port(f"{host}:{grpc_port}")
+            grpc_port = self._grpc.add_insecure_port(f"{_HOST}:{grpc_port}")
         except RuntimeError:
-            raise UserError(f"gRPC cannot listen on {host}:{grpc_port}.") from None
-        self.grpc_address = f"{host}:{grpc_port}"
-        self._rest = make_server(host, rest_port, self._answer, threaded=True)
-        self.rest_url = f"http://{host}:{self._rest.server_port}/v1/models/{self.name}"
+            raise UserError(f"gRPC cannot listen on {_HOST}:{grpc_port}.") from None
+        self.grpc_address = f"{_HOST}:{grpc_port}"
+        self._rest = make_server(_HOST, rest_port, self._answer, threaded=True)
+        self.rest_url = f"http://{_HOST}:{self._rest.server_port}/v1/models/{self.name}"
 
     def __enter__(self):
         self._grpc.start()
@@ -110,55 +96,46 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Answers a gRPC request."""
         spec = request.model_spec
         try:
-            signature = self._signature(spec.name, spec.version.value, spec.signature_name)
-            outputs = _call(signature, request.inputs, self._parse)
+            if spec.name != self.name or spec.version.value not in (0, self.version):
+                raise _not_found(f"This server has version {self.version} of {self.name} only.")
+            outputs = _call(self._signature(spec.signature_name), request.inputs, _parse)
         except tf.errors.OpError as error:
             context.abort(_GRPC_CODES[error.error_code], _message(error))
         tensors = {key: tf.make_tensor_proto(value) for key, value in outputs.items()}
         return predict_pb2.PredictResponse(model_spec=spec, outputs=tensors)
 
-    def _parse(self, tensor, dtype):
-        # A small message can describe a huge tensor, because its last value is repeated.
-        shape = [abs(dim.size) for dim in tensor.tensor_shape.dim]
-        if math.prod(shape) > self._max_request_bytes:
-            raise _invalid(f"A tensor of shape {shape} is too large.")
-        return tf.io.parse_tensor(tensor.SerializeToString(), dtype)
-
     @werkzeug.Request.application
     def _answer(self, request):
         """Answers a REST request."""
-        request.max_content_length = self._max_request_bytes
         try:
             code, content = 200, self._answer_json(request)
         except tf.errors.OpError as error:
             code = 404 if isinstance(error, tf.errors.NotFoundError) else 400
             content = {"error": _message(error)}
-        except HTTPException as error:
-            code, content = error.code, {"error": error.description}
         return werkzeug.Response(json.dumps(content), code, content_type="application/json")
 
     def _answer_json(self, request):
-        route = _ROUTE.fullmatch(request.path)
-        if route is None or request.method != ("POST" if route[3] else "GET"):
-            raise _not_found(f"{request.method} {request.path} is not supported.")
-        name, version = route[1], int(route[2] or 0)
-        if not route[3]:
-            self._signature(name, version)
+        path = f"/v1/models/{self.name}"
+        if (request.method, request.path) == ("GET", path):
             return {"model_version_status": [{"version": str(self.version), "state": "AVAILABLE"}]}
+        if (request.method, request.path) != ("POST", f"{path}:predict"):
+            raise _not_found(f"{request.method} {request.path} is not supported.")
         try:
             body = json.loads(request.get_data())
-            signature = self._signature(name, version, body.get("signature_name"))
-            inputs, by_row = _from_json(body, signature.structured_input_signature[1])
+            signature = self._signature(body.get("signature_name"))
+            by_row = "instances" in body
+            inputs = _columns(body["instances"]) if by_row else body["inputs"]
+            if not isinstance(inputs, dict):
+                (name,) = signature.structured_input_signature[1]  # one input needs no name
+                inputs = {name: inputs}
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise _invalid(f"Expected a JSON object with inputs or instances: {error!r}") from None
         return _to_json(_call(signature, inputs, tf.constant), by_row)
 
-    def _signature(self, name, version, signature_name=None):
-        if name != self.name or version not in (0, self.version):
-            raise _not_found(f"This server has version {self.version} of {self.name} only.")
-        signature = self._model.signatures.get(signature_name or "serving_default")
+    def _signature(self, name):
+        signature = self._model.signatures.get(name or "serving_default")
         if signature is None:
-            raise _not_found(f"There is no signature {signature_name!r}.")
+            raise _not_found(f"There is no signature {name!r}.")
         return signature
 
 
@@ -174,16 +151,19 @@ def _call(signature, inputs, to_tensor):
     return {name: value.numpy() for name, value in signature(**tensors).items()}
 
 
-def _from_json(body, names):
-    """Returns a dictionary of inputs, and whether the request listed them row by row."""
-    by_row = "instances" in body
-    inputs = body["instances" if by_row else "inputs"]
-    if by_row and isinstance(inputs[0], dict):
-        inputs = {name: [row[name] for row in inputs] for name in inputs[0]}
-    if not isinstance(inputs, dict):
-        (name,) = names  # a single input needs no name
-        inputs = {name: inputs}
-    return inputs, by_row
+def _parse(tensor, dtype):
+    # A small message can describe a huge tensor, because its last value is repeated.
+    shape = [abs(dim.size) for dim in tensor.tensor_shape.dim]
+    if math.prod(shape) > _MAX_REQUEST_BYTES:
+        raise _invalid(f"A tensor of shape {shape} is too large.")
+    return tf.io.parse_tensor(tensor.SerializeToString(), dtype)
+
+
+def _columns(rows):
+    """Converts `[{name: value}]` to `{name: [value]}`; returns rows of unnamed values unchanged."""
+    if not isinstance(rows[0], dict):
+        return rows
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _to_json(outputs, by_row):
@@ -200,7 +180,7 @@ def _to_json(outputs, by_row):
 
 
 def _version_folder(path):
-    if path.name.isdecimal() and (path / "saved_model.pb").is_file():
+    if (path / "saved_model.pb").is_file():
         return path
     versions = existing_versions(path)
     if not versions:

@@ -14,21 +14,6 @@ from awd_keras.ops.lstm import transposed_ids
 from serving.checks import RequestChecks
 from serving.vocabulary_table import ascii_spaces
 
-_INPUTS = {
-    "score": {"text": tf.string},
-    "score_tokens": {"token_ids": tf.int32, "lengths": tf.int32},
-    "next_word": {"text": tf.string, "k": tf.int32},
-    "step": {"token_ids": tf.int32, "state": tf.float32},
-    "generate": {
-        "prompt": tf.string,
-        "max_words": tf.int32,
-        "temperature": tf.float32,
-        "top_k": tf.int32,
-        "top_p": tf.float32,
-        "seed": tf.int64,
-    },
-}
-
 
 class Signatures:
     """The exported functions. They are stateless: `step` takes and returns the state.
@@ -47,19 +32,21 @@ class Signatures:
 
     def functions(self):
         """Returns a dictionary of signature names and `tf.function`s."""
-        # The other inputs are vectors.
-        shapes = {
-            ("score_tokens", "token_ids"): (None, None),
-            ("step", "state"): (None, self._network.state_size),
+        text, integer, real, seed = (
+            tf.TensorSpec((None,), dtype) for dtype in (tf.string, tf.int32, tf.float32, tf.int64)
+        )
+        state = tf.TensorSpec((None, self._network.state_size), tf.float32)
+        inputs = {
+            self.score: [text],
+            self.score_tokens: [tf.TensorSpec((None, None), tf.int32), integer],
+            self.next_word: [text, integer],
+            self.step: [integer, state],
+            self.generate: [text, integer, real, integer, real, seed],
         }
-        functions = {}
-        for name, dtypes in _INPUTS.items():
-            specs = [
-                tf.TensorSpec(shapes.get((name, key), (None,)), dtype, key)
-                for key, dtype in dtypes.items()
-            ]
-            method = getattr(self, name)
-            functions[name] = tf.function(method, input_signature=specs, autograph=False)
+        functions = {
+            method.__name__: tf.function(method, input_signature=specs, autograph=False)
+            for method, specs in inputs.items()
+        }
         return {"serving_default": functions["score"], **functions}
 
     def score(self, text):
@@ -148,11 +135,7 @@ class Signatures:
         """
         token_ids, state = self._checks.batch(token_ids, state)
         token_ids, state = self._checks.step(token_ids, state)
-        logits, states = self._read_word(token_ids, self._network.unpack(state))
-        return {
-            "log_probabilities": tf.nn.log_softmax(logits),
-            "next_state": self._network.pack(states),
-        }
+        return self._network.step(token_ids, state)
 
     def generate(self, prompt, max_words, temperature, top_k, top_p, seed):
         """Continues prompts until `<eos>` or the maximum number of words.
@@ -191,7 +174,7 @@ class Signatures:
             return tf.reduce_any(is_active & (count < max_words))
 
         def write_word(count, words, states, is_active, written):
-            logits, states = self._read_word(words, states)
+            logits, states = self._network.read_word(words, states)
             words = draw(logits, count)
             is_active &= (count < max_words) & tf.not_equal(words, eos_id)
             written = written.write(count, tf.where(is_active, words, -1))
@@ -211,11 +194,6 @@ class Signatures:
         must_be_zero = num_unknown if needs_known_words and not self._table.has_unk else None
         token_ids, lengths = self._checks.words(name, token_ids, lengths, must_be_zero)
         return token_ids, lengths, num_unknown
-
-    def _read_word(self, token_ids, states):
-        """Returns logits and states after one more word in each row."""
-        outputs, states = self._network.read(token_ids[tf.newaxis], states)
-        return self._network.logits(outputs[0]), states
 
     def _after_text(self, token_ids, lengths):
         """Returns logits and states after whole texts."""

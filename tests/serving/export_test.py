@@ -13,7 +13,13 @@ def test_a_run_folder(capfd, tmp_path):
     )
     ended = export("--name=words", "--dtype=bfloat16", "--max_k=3")
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout.startswith(f"{tmp_path}/words/1: 23 words, bfloat16")
+    assert ended.stdout == f"{tmp_path}/words/1: 23 words, bfloat16\n"
     next_word = tf.saved_model.load(str(tmp_path / "words" / "1")).signatures["next_word"]
     assert next_word(text=tf.constant(["w1"]), k=tf.constant([3]))["words"].shape == (1, 3)
-    assert_one_line(export("--name=words", "--version=1"), "already has a version 1")
+
+    ended = export("--format=litert")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout == f"{tmp_path}/mine.tflite: 23 words, float32\n"
+    assert_one_line(export("--quantize"), "--quantize has no effect without --format=litert")
+    ended = export("--format=litert", "--dtype=bfloat16")
+    assert_one_line(ended, "--dtype has no effect with --format=litert")

@@ -18,7 +18,22 @@ from serving.saved_model import export_saved_model
 from serving.signatures import Signatures
 from serving.vocabulary_table import VocabularyTable
 
-LIMITS = Limits(max_batch_size=70, max_text_bytes=5000, max_text_words=50, max_words=20, max_k=30)
+LIMITS = Limits(max_batch_size=70, max_text_words=50, max_words=20, max_k=30)
+# Valid requests of two rows.
+REQUESTS = {
+    "score": {"text": ["w1 w2", "w3"]},
+    "score_tokens": {"token_ids": [[1, 2, 3], [4, 5, 6]], "lengths": [3, 1]},
+    "next_word": {"text": ["w1", "w2 w3"], "k": [2, 2]},
+    "step": {"token_ids": [1, 2], "state": [[0.0] * 28] * 2},
+    "generate": {
+        "prompt": ["w1", "w2"],
+        "max_words": [3, 5],
+        "temperature": [1.0, 0.5],
+        "top_k": [0, 3],
+        "top_p": [1.0, 0.9],
+        "seed": [0, 1],
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
