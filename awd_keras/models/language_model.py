@@ -247,7 +247,9 @@ class AWDLSTMLanguageModel(keras.Model):
         """
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         logits, _ = self(token_ids)
-        keras.Model(token_ids, logits).export(filepath, format, **kwargs)
+        model = keras.Model(token_ids, logits)
+        model(token_ids)  # Keras exports only models that have been called to ONNX.
+        model.export(filepath, format, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logits, _ = y_pred
