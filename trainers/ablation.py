@@ -32,14 +32,10 @@ def main():
     with cli.section("Ablation"):
         flags.DEFINE_list("rows", list(ROWS), "rows to train")
         flags.DEFINE_list("seeds", None, "random seeds of each row; default: --seed")
-        flags.DEFINE_integer(
-            "finetune_epochs",
-            None,
-            "largest number of epochs of fine-tuning; 0: do not fine-tune. Default: --epochs",
-            lower_bound=0,
-        )
+        help = "largest number of epochs of fine-tuning; 0: do not fine-tune; default: --epochs"
+        flags.DEFINE_integer("finetune_epochs", None, help, lower_bound=0)
         flags.DEFINE_integer("processes", 1, "number of runs at a time", lower_bound=1)
-    cli.main("trainers.commands.ablation", __doc__)
+    cli.main("trainers.commands.ablation", __doc__, check=config_flags.config_from_flags)
 
 
 if __name__ == "__main__":

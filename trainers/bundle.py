@@ -15,15 +15,11 @@ from trainers import cli
 
 
 def main():
-    define_flags()
-    cli.main("trainers.commands.bundle", __doc__)
-
-
-def define_flags():
     flags.DEFINE_string("workdir", None, "run folder (required)")
     flags.DEFINE_string(
         "output", None, "folder to write; default: awd_keras/bundled_model in the package"
     )
+    cli.main("trainers.commands.bundle", __doc__)
 
 
 if __name__ == "__main__":

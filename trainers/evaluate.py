@@ -20,79 +20,40 @@ from trainers import cli
 
 
 def main():
-    define_flags()
-    cli.main("trainers.commands.evaluate", __doc__)
-
-
-def define_flags():
     with cli.section("Text"):
         flags.DEFINE_string("workdir", None, "run folder (required)")
-        flags.DEFINE_enum(
-            "split", "test", ["train", "validation", "test"], "text of the run's corpus to evaluate"
-        )
+        splits = ["train", "validation", "test"]
+        flags.DEFINE_enum("split", "test", splits, "text of the run's corpus to evaluate")
         flags.DEFINE_string("data_file", None, "UTF-8 text file to evaluate instead")
         flags.DEFINE_string("data_dir", None, "folder of the run's corpus, if it has moved")
-        flags.DEFINE_integer(
+        _integer(
             "batch_size",
-            None,
-            "number of columns that the text is split into; default: the run's, but 1 for a file "
-            "and with --cache, --dyneval or --per_token",
-            lower_bound=1,
+            "columns that the text is split into; default: the run's, but 1 for a file and with "
+            "--cache, --dyneval or --per_token",
         )
-        flags.DEFINE_enum(
-            "dtype",
-            None,
-            ["float32", "bfloat16"],
-            "precision of matrix products; default: the run's",
-        )
+        dtypes = ["float32", "bfloat16"]
+        flags.DEFINE_enum("dtype", None, dtypes, "precision of products; default: the run's")
     with cli.section("Output"):
-        flags.DEFINE_string(
-            "output", None, "JSON file to write; default: evaluation-*.json in the run folder"
-        )
-        flags.DEFINE_string(
-            "per_token",
-            None,
-            "also write a table with the log-probability and the rank of each word but the first",
-        )
+        help = "JSON file to write; default: evaluation-*.json in the run folder"
+        flags.DEFINE_string("output", None, help)
+        help = "also write a table with the log-probability and the rank of each word but the first"
+        flags.DEFINE_string("per_token", None, help)
     with cli.section("Continuous cache (Grave et al. 2017)"):
         flags.DEFINE_bool("cache", False, "use the continuous cache")
-        flags.DEFINE_list(
-            "cache_window", None, "number of words to remember; default: 500, wikitext2: 3785"
-        )
-        flags.DEFINE_list(
-            "cache_theta", None, "scale of the similarities; default: 1.0, wikitext2: 0.662"
-        )
-        flags.DEFINE_list(
-            "cache_lambda", None, "weight of the cache; default: 0.1, wikitext2: 0.1279"
-        )
+        _list("cache_window", "number of words to remember; default: 500, wikitext2: 3785")
+        _list("cache_theta", "scale of the similarities; default: 1.0, wikitext2: 0.662")
+        _list("cache_lambda", "weight of the cache; default: 0.1, wikitext2: 0.1279")
     with cli.section("Dynamic evaluation (Krause et al. 2018)"):
         flags.DEFINE_bool("dyneval", False, "use dynamic evaluation")
-        flags.DEFINE_list(
-            "dyneval_learning_rate", None, "learning rate (the authors' --lr); default: 5e-5"
-        )
-        flags.DEFINE_list(
-            "dyneval_decay_rate",
-            None,
-            "how fast weights return to the trained ones (--lamb); default: 2e-3",
-        )
-        flags.DEFINE_float(
-            "dyneval_epsilon", 2e-5, "limits the steps of weights with small gradients (--epsilon)"
-        )
-        flags.DEFINE_integer(
-            "dyneval_bptt", 5, "number of words between updates (--bptt)", lower_bound=1
-        )
-        flags.DEFINE_integer(
-            "dyneval_statistics_batch_size",
-            100,
-            "number of columns of the training text for gradient statistics (--batch_size)",
-            lower_bound=1,
-        )
-        flags.DEFINE_integer(
-            "dyneval_statistics_windows",
-            None,
-            "number of windows to collect statistics from; default: all (--max_batches)",
-            lower_bound=1,
-        )
+        _list("dyneval_learning_rate", "learning rate (the authors' --lr); default: 5e-5")
+        _list("dyneval_decay_rate", "rate of return to the trained weights (--lamb); default: 2e-3")
+        help = "limits the steps of weights with small gradients (--epsilon)"
+        flags.DEFINE_float("dyneval_epsilon", 2e-5, help)
+        _integer("dyneval_bptt", "words between updates (--bptt)", 5)
+        help = "columns of the training text for gradient statistics (--batch_size)"
+        _integer("dyneval_statistics_batch_size", help, 100)
+        help = "windows to collect statistics from; default: all (--max_batches)"
+        _integer("dyneval_statistics_windows", help)
     with cli.section("Search"):
         flags.DEFINE_bool(
             "search",
@@ -101,12 +62,16 @@ def define_flags():
             "theta, lambda, learning rate and decay rate may then be comma-separated lists, and "
             "have a default list",
         )
-        flags.DEFINE_integer(
-            "search_tokens",
-            None,
-            "search on the first N tokens of the validation text; default: all",
-            lower_bound=2,
-        )
+        _integer("search_tokens", "use the first N tokens of the validation text; default: all")
+    cli.main("trainers.commands.evaluate", __doc__)
+
+
+def _list(name, help):
+    flags.DEFINE_list(name, None, help)
+
+
+def _integer(name, help, default=None):
+    flags.DEFINE_integer(name, default, help, lower_bound=1)
 
 
 if __name__ == "__main__":

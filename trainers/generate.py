@@ -16,11 +16,6 @@ from trainers import cli
 
 
 def main():
-    define_flags()
-    cli.main("trainers.commands.generate", __doc__)
-
-
-def define_flags():
     flags.DEFINE_string("workdir", None, "run folder; default: the bundled model")
     flags.DEFINE_string("prompt", "", "words to continue, separated by spaces")
     flags.DEFINE_integer("num_samples", 1, "number of samples")
@@ -32,16 +27,14 @@ def define_flags():
         1.0,
         "sample from the smallest set of most likely words whose probabilities sum to this value",
     )
-    flags.DEFINE_integer("seed", 0, "seed; a sample depends on the seed and its own index only")
+    flags.DEFINE_integer(
+        "seed", 0, "random seed; a sample depends only on the seed and its own index"
+    )
     flags.DEFINE_bool("unknown", True, "allow <unk> in the text")
     flags.DEFINE_bool("repeat_unknown", True, "allow <unk> after <unk>")
-    flags.DEFINE_enum(
-        "dtype",
-        "float32",
-        ["float32", "bfloat16"],
-        "precision of matrix products; bfloat16 is slower here, since it casts all weights for "
-        "each word",
-    )
+    dtypes = ["float32", "bfloat16"]
+    flags.DEFINE_enum("dtype", "float32", dtypes, "precision of products; bfloat16 is slower here")
+    cli.main("trainers.commands.generate", __doc__)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ class Preset:
 
     description: str  # for --help
     config: TrainingConfig
-    expected: dict  # published perplexities (validation, test) by stage
-    source: str  # where they were published
+    expected: dict = dataclasses.field(default_factory=dict)  # (validation, test) by stage
+    source: str = ""  # where these perplexities were published
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A way of training: changes to the settings of any preset."""
+    """Changes to the settings of any preset."""
 
     description: str  # for --help
     changes: dict
@@ -49,8 +49,6 @@ PRESETS = types.MappingProxyType(
             _PTB.replace(
                 embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
             ),
-            {},
-            "",
         ),
         "wikitext2": Preset(
             "WikiText-2, as described in the paper",
@@ -65,13 +63,13 @@ PRESETS = types.MappingProxyType(
             _AUTHORS,
         ),
         "demo": Preset(
-            "a small model of the State of the Union messages, minutes on a CPU",
+            "a small model of the State of the Union messages; takes minutes on a CPU",
             TrainingConfig(
                 corpus="sotu",
                 embedding_dim=200,
                 hidden_dim=400,
                 num_layers=2,
-                # Few epochs regularize by themselves, and short windows make more steps of them.
+                # Few epochs need less regularization, and short windows make more steps.
                 dropout_multiplier=0.3,
                 ar_alpha=1.0,
                 tar_beta=0.5,
@@ -84,8 +82,6 @@ PRESETS = types.MappingProxyType(
                 logging_interval=200,
                 non_monotone_interval=0,
             ),
-            {},
-            "",
         ),
     }
 )
@@ -93,9 +89,9 @@ PRESETS = types.MappingProxyType(
 
 RECIPES = types.MappingProxyType(
     {
-        "paper": Recipe("the preset itself: SGD at a constant learning rate, then its average", {}),
-        # Few epochs regularize by themselves; short windows and few columns make more steps of
-        # them. The momentum cycles as in fast.ai's training of AWD-LSTMs.
+        "paper": Recipe("no changes: SGD at a constant learning rate, then its average", {}),
+        # Few epochs need less regularization; short windows and few columns make more steps. The
+        # momentum cycles as in fast.ai's training of AWD-LSTMs.
         "fast": Recipe(
             "ten epochs of Adam with one cycle of learning rate and momentum, less regularization",
             {
@@ -118,10 +114,7 @@ RECIPES = types.MappingProxyType(
 
 
 def preset(name):
-    """Returns the `Preset` of a name.
-
-    Raises:
-        UserError: If there is no such preset.
+    """Returns the `Preset` of a name; raises `UserError` if there is none.
 
     Example:
 

@@ -18,19 +18,11 @@ def main():
     flags.DEFINE_multi_string("workdir", [], "run folder (required); repeat it for more runs")
     flags.DEFINE_string("output", None, "file to write; default: report.html in the first run")
     flags.DEFINE_string("data_dir", None, "folder of the corpus, if it has moved since training")
-    flags.DEFINE_integer(
-        "max_tokens",
-        20_000,
-        "use the first N tokens of the validation text; 0: omit the tables of words",
-        lower_bound=0,
-    )
+    help = "use the first N tokens of the validation text; 0: omit the tables of words"
+    flags.DEFINE_integer("max_tokens", 20_000, help, lower_bound=0)
     flags.DEFINE_integer("num_words", 20, "rows of each table of words", lower_bound=1)
-    flags.DEFINE_integer(
-        "min_count",
-        5,
-        "omit words that occur less often from the table of mean losses",
-        lower_bound=1,
-    )
+    help = "omit words that occur less often from the table of mean losses"
+    flags.DEFINE_integer("min_count", 5, help, lower_bound=1)
     flags.DEFINE_integer("num_samples", 3, "texts to sample from each run", lower_bound=0)
     flags.DEFINE_integer("max_words", 60, "largest number of words of a sample", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "random seed of the samples", lower_bound=0)

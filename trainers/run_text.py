@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from awd_keras.data import EOS, UNK, load_corpus
+from awd_keras.data import EOS, UNK
 from awd_keras.data.text_files import read_lines
 from trainers.errors import UserError
+from trainers.training import factory
 
 
-def load_run_corpus(config, facts, vocabulary, data_dir=None):
+def load_run_corpus(folder, data_dir=None):
     """Loads the corpus that a run was trained on.
 
     Args:
-        config: The `TrainingConfig` of the run.
-        facts: The facts about its corpus, as returned by `RunFolder.read_config`.
-        vocabulary: The `Vocabulary` of the run.
-        data_dir: The folder of the corpus, if it has moved. Defaults to the one that the run read.
+        folder: The `RunFolder` of the run.
+        data_dir: The folder of the corpus, if it has moved. Defaults to the one on record.
 
     Returns:
         A `Corpus`.
@@ -23,38 +22,28 @@ def load_run_corpus(config, facts, vocabulary, data_dir=None):
         InputError: If the corpus cannot be loaded.
         UserError: If it is not the text that the run was trained on.
     """
-    corpus = load_corpus(
-        config.corpus,
-        data_dir or config.data_dir,
-        config.max_vocabulary_size,
-        config.max_train_tokens,
-    )
-    # Runs imported from other programs have no digest of the text.
-    if corpus.vocabulary != vocabulary or facts.get("text_digest") not in (None, corpus.digest):
-        expected, received = facts.get("num_tokens"), corpus.token_counts
+    config, facts = folder.read_config()
+    corpus = factory.build_corpus(config, data_dir)
+    # Imported weights come without a digest of the text.
+    is_text = facts.get("text_digest") in (None, corpus.digest)
+    if not is_text or corpus.vocabulary != folder.read_vocabulary():
         raise UserError(
-            "Expected the text that the run was trained on, with the numbers of tokens "
-            f"{expected}. Received: {corpus.source} with {received}, which differs. Set "
-            "--data_dir to the text of the run; `trainers.evaluate --data_file` takes any text."
+            f"{corpus.source} is not the text that the run was trained on, which has "
+            f"{facts.get('num_tokens')} tokens. Received: {corpus.token_counts}. Set --data_dir to "
+            "the text of the run."
         )
     return corpus
 
 
 def read_text(path, vocabulary):
-    """Reads a text file in the words of a run.
-
-    Args:
-        path: The file, in UTF-8.
-        vocabulary: The `Vocabulary` of the run.
+    """Reads any UTF-8 text file in the words of a vocabulary.
 
     Returns:
-        `(token_ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line, and the
-        number of words that are not in the vocabulary and became `<unk>`. A literal `<unk>` in the
-        text does not count.
+        A tuple `(token_ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line,
+        and the number of words that are not in the vocabulary, not counting a literal `<unk>`.
 
     Raises:
-        InputError: If the file cannot be read or is empty, or the vocabulary has no `<eos>`, or no
-            `<unk>` for a word that it does not contain.
+        InputError: If the file cannot be read or encoded.
     """
     vocabulary.check_compatible(len(vocabulary))
     words = [word for line in read_lines(path) for word in (*line.split(), EOS)]

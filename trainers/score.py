@@ -4,8 +4,8 @@
   ... | python -m trainers.score --workdir=runs/ptb --text
   python -m trainers.score --workdir=runs/ptb --nbest --lm_weight=0.3 LISTS > SORTED
 
-The text is FILE, or standard input without a file or with "-". For each line, a row is printed with
-these columns, separated by tabs:
+The text is FILE, or standard input without a file or with "-". Prints a row for each line, with
+these columns separated by tabs:
 
   log_probability   natural logarithm of the probability of the line
   num_tokens        number of predicted tokens: the words of the line and the <eos> at its end;
@@ -14,7 +14,7 @@ these columns, separated by tabs:
   text              with --text: the line itself, with spaces for its tabs
 
 A line is scored like the first line of a text: from a zero state, after an <eos>. An empty line has
-the score of its <eos>. The words of text that is not UTF-8 are unknown words.
+the score of its <eos>. Words that are not UTF-8 are unknown words.
 
 With --nbest, the lines have the form "id ||| text ||| score", and lines with the same id are
 adjacent. They are printed in the same form with (1 - w) * score + w * log_probability as the score,
@@ -30,11 +30,6 @@ from trainers import cli
 
 
 def main():
-    define_flags()
-    cli.main("trainers.commands.score", __doc__, max_arguments=1)
-
-
-def define_flags():
     flags.DEFINE_string("workdir", None, "run folder; default: the bundled model")
     flags.DEFINE_bool("nbest", False, "sort n-best lists")
     flags.DEFINE_float(
@@ -46,15 +41,12 @@ def define_flags():
     flags.DEFINE_integer(
         "block_lines",
         8192,
-        "number of lines to read ahead and sort by length; with 1, each line is answered at once",
+        "lines to read ahead and sort by length; 1: score each line as soon as it is read",
         lower_bound=1,
     )
-    flags.DEFINE_enum(
-        "dtype",
-        None,
-        ["float32", "bfloat16"],
-        "precision of matrix products; default: that of the run",
-    )
+    dtypes = ["float32", "bfloat16"]
+    flags.DEFINE_enum("dtype", None, dtypes, "precision of products; default: the run's")
+    cli.main("trainers.commands.score", __doc__, max_arguments=1)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ settings given by the other flags. Hyperband trains many trials for a few epochs
 best ones from their checkpoints, up to --epochs. A trial that diverges counts as failed; Hyperband
 then promotes fewer trials.
 
-Each trial has a run folder, trial_ID/run. --workdir also receives trials.csv and best.flags (use
-python -m trainers.ptb --flagfile=best.flags). Run the same command again to resume, also within a
-trial; --max_trials may then be larger. A kill while KerasTuner writes its files may lose one trial.
+Each trial has a run folder, trial_ID/run in --workdir, which also has trials.csv and best.flags
+(for python -m trainers.ptb --flagfile=best.flags). Run the same command again to resume, even in
+the middle of a trial; --max_trials may then be larger. A search that is killed while KerasTuner
+writes its files may lose one trial.
 
 For parallel trials, start the command once as chief and once for each worker, with the same
 --workdir on a shared file system, and in the environment
@@ -36,20 +37,14 @@ def main():
     with cli.section("Search"):
         flags.DEFINE_list("tune", _TUNE, "settings and groups of settings to tune")
         flags.DEFINE_enum("tuner", "random", ["random", "bayesian", "hyperband"], "search method")
-        flags.DEFINE_integer(
-            "max_trials", 20, "number of trials of random and bayesian", lower_bound=1
-        )
-        flags.DEFINE_integer(
-            "hyperband_factor",
-            3,
-            "hyperband continues one in N trials, for N times the epochs",
-            lower_bound=2,
-        )
-        flags.DEFINE_integer(
-            "hyperband_iterations", 1, "number of times to run hyperband", lower_bound=1
-        )
+        help = "number of trials of a random or Bayesian search"
+        flags.DEFINE_integer("max_trials", 20, help, lower_bound=1)
+        help = "hyperband continues one in N trials, for N times the epochs"
+        flags.DEFINE_integer("hyperband_factor", 3, help, lower_bound=2)
+        help = "number of times to run hyperband"
+        flags.DEFINE_integer("hyperband_iterations", 1, help, lower_bound=1)
         flags.DEFINE_integer("search_seed", 1, "random seed of the search", lower_bound=1)
-    cli.main("trainers.commands.tune", __doc__)
+    cli.main("trainers.commands.tune", __doc__, check=config_flags.config_from_flags)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,10 @@
 
   python -m trainers.verify
 
-Run it first on a new machine or GPU. It compares
-
-  the language model with reference vectors, computed by plain PyTorch in float64
-  the LSTM kernels, cuDNN's where there is a GPU, with the portable one in float64
-  a tiny run that was interrupted and resumed with an unbroken run, bit by bit
-
-and prints the largest error of each, max|a - b| / max|b| over the tensors, with its limit. The exit
-code is 1 if a check failed, else 0.
+It compares the language model with reference vectors computed by PyTorch in float64, the LSTM
+kernels with the portable one in float64, and a tiny run that was interrupted and resumed with an
+unbroken run, bit by bit. It prints the largest error of each, max|a - b| / max|b| over the tensors,
+with its limit. The exit code is 1 if a check failed. Run it first on a new machine or GPU.
 """
 
 from trainers import cli

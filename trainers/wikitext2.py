@@ -12,7 +12,7 @@ from trainers import cli, config_flags
 
 def main():
     config_flags.define_training_flags("wikitext2")
-    cli.main("trainers.commands.train", __doc__)
+    cli.main("trainers.commands.train", __doc__, check=config_flags.config_from_flags)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from awd_keras.evaluation import Evaluator
 from awd_keras.models.train_step import make_train_step
-from trainers import cli
 from trainers.config import TrainingConfig
 from trainers.training import factory
 
@@ -16,7 +15,6 @@ class Implementation:
     """The model, training step, evaluator and greedy generation of this library."""
 
     def __init__(self, workload):
-        cli.keep_freed_memory()
         self.framework = f"TensorFlow {tf.__version__}"
         self.workload = workload
         known = {field.name for field in dataclasses.fields(TrainingConfig)}

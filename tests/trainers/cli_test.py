@@ -169,7 +169,7 @@ class TestStartUp:
         assert (ended.code, ended.stdout) == (0, "done\n")
         first, second = ended.stderr.splitlines()
         assert first == "Cannot dlopen some GPU libraries"
-        assert second.startswith("warning: this machine has an NVIDIA GPU that TensorFlow cannot")
+        assert second.startswith("warning: TensorFlow cannot use the NVIDIA GPU")
 
     def test_whether_there_is_a_gpu(self, monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -75,7 +75,7 @@ class TestValidation:
                 {"bptt_max": 4},
                 "bptt_max must be at least bptt_min. Received: bptt_min=5, bptt_max=4",
             ),
-            ({"optimizer": "adam"}, "try 0.001. Received: learning_rate=30.0"),
+            ({"optimizer": "adam"}, "learning_rate must be at most 1 with optimizer=adam"),
             (
                 {"learning_rate_schedule": "cosine", "learning_rate_drop_epochs": (3,)},
                 "learning_rate_drop_epochs needs learning_rate_schedule=constant",
@@ -90,10 +90,10 @@ class TestValidation:
                 {"trigger_action": "reduce_learning_rate", "trigger": "start"},
                 "needs trigger=non_monotonic or monotonic",
             ),
-            ({"stop": "non_monotonic", "trigger": "never"}, "stop=non_monotonic needs an average"),
+            ({"stop": "non_monotonic", "trigger": "never"}, "stop=non_monotonic needs a trigger"),
             (
                 {"trigger_action": "reduce_learning_rate", "stop": "non_monotonic"},
-                "stop=non_monotonic needs an average",
+                "stop=non_monotonic needs a trigger",
             ),
             (
                 {"dropout_multiplier": 2.0},

@@ -84,7 +84,7 @@ def test_its_folder_must_be_outside_the_run(command, initial, place):
     ("arguments", "part"),
     [
         ([], "--workdir is required"),
-        (["--workdir=nowhere"], "There is no run in nowhere to start from"),
+        (["--workdir=nowhere"], "There is no run in nowhere"),
         (["--workdir=RUN", "--learning_rate=-1"], "learning_rate must be a positive finite number"),
     ],
 )

@@ -95,7 +95,7 @@ class TestFinished:
 
     def test_noresume(self, command, data_dir, finished):
         ended = command(*arguments(data_dir, finished[0]), "--noresume")
-        assert_one_line(ended, "already contains a run")
+        assert_one_line(ended, "is already a run folder. Omit --noresume")
 
 
 def test_interrupted_and_resumed(command, data_dir, finished, tmp_path):

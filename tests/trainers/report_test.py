@@ -46,7 +46,7 @@ def test_the_page_of_a_run(command, run, tmp_path):
 
 
 def test_two_runs_without_the_text_and_matplotlib(command, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.reporting.page.matplotlib", None)
+    monkeypatch.setattr("trainers.training.curves.matplotlib", None)
     other = tmp_path / run.name
     make_run(other, seed=8)
     ended = command(f"--workdir={run}", f"--workdir={other}", *FAST)

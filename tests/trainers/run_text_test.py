@@ -20,8 +20,7 @@ def run(tmp_path_factory):
 
 
 def load(workdir, data_dir=None):
-    folder = RunFolder(workdir)
-    return load_run_corpus(*folder.read_config(), folder.read_vocabulary(), data_dir)
+    return load_run_corpus(RunFolder(workdir), data_dir)
 
 
 def test_corpus_may_have_moved(run, tmp_path):
@@ -34,7 +33,7 @@ def test_another_text_is_refused(run, tmp_path, name, words):
     shutil.copytree(run / "texts", tmp_path / "texts")
     file = tmp_path / "texts" / name
     file.write_text(f"{file.read_text('utf-8')}{words}\n", "utf-8")
-    with pytest.raises(UserError, match="Expected the text that the run was trained on"):
+    with pytest.raises(UserError, match="is not the text that the run was trained on"):
         load(run / "run", tmp_path / "texts")
 
 

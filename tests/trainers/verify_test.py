@@ -1,11 +1,14 @@
 """Tests of the command that verifies a machine."""
 
 import importlib
+import math
 import re
 
+import numpy as np
 import pytest
 
 from tests.trainers.in_process import run_command
+from trainers.commands.verify import largest_error, relative_error
 from trainers.verification import kernels, reference_vectors, resume
 
 lstm_module = importlib.import_module("awd_keras.ops.lstm")
@@ -30,3 +33,21 @@ def test_a_right_and_a_wrong_kernel(capfd, monkeypatch, factor):
     assert re.search(r"^resumed run, bit by bit +ok +0 +0 ", ended.stdout, re.MULTILINE)
     failed = 0 if factor == 1.0 else 1
     assert ended.stdout.endswith(f"{3 - failed} checks passed, {failed} failed\n")
+
+
+def test_relative_error():
+    assert relative_error(np.ones(3), np.ones(2)) == math.inf
+    assert relative_error([0.5], [0.0]) == 0.5
+    assert math.isnan(relative_error([math.nan, 5.0], [1.0, 1.0]))
+
+
+def test_nan_is_the_largest_error():
+    pairs = [("a", [math.nan], [1.0]), ("b", [9.0], [1.0]), ("c", [1.0], [1.0])]
+    assert largest_error(lambda: pairs[1:]) == (8.0, "b")
+    error, name = largest_error(lambda: pairs)
+    assert math.isnan(error) and name == "a"
+
+
+def test_exceptions():
+    error, message = largest_error(lambda: 1 / 0)
+    assert math.isnan(error) and message == "ZeroDivisionError: division by zero"

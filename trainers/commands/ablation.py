@@ -1,4 +1,4 @@
-"""The work of `trainers.ablation`."""
+"""Trains a model without each of its parts in turn."""
 
 import os
 import pathlib
@@ -6,15 +6,12 @@ import statistics
 
 from absl import flags
 
-from awd_keras.data import load_corpus
 from trainers import config_flags
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.search.ablation_rows import ROWS
-from trainers.search.flags_of import flags_of
 from trainers.search.parallel_runs import parallel_runs
-from trainers.training import RecordedFolder, RunFolder
-from trainers.training.run_folder import write_text
+from trainers.training import RecordedFolder, RunFolder, factory
 
 FLAGS = flags.FLAGS
 
@@ -26,40 +23,34 @@ def main():
     finetune_epochs = config.epochs if FLAGS.finetune_epochs is None else FLAGS.finetune_epochs
     workdir = pathlib.Path(FLAGS.workdir or config_flags.default_workdir() + "-ablation")
     folder = RecordedFolder(workdir, "ablation", may_change=("finetune_epochs",))
-    # Every seed may be added later.
-    recorded = config.replace(seed=TrainingConfig().seed)
+    recorded = config.replace(seed=TrainingConfig().seed)  # seeds may be added later
     options = {"finetune_epochs": finetune_epochs}
-    if folder.check(recorded, options) and not FLAGS.resume:
-        raise UserError(
-            f"{workdir} already contains an ablation. Omit --noresume to resume it, or choose "
-            "another folder by --workdir."
-        )
+    folder.check(recorded, options, resume=FLAGS.resume)
     jobs = {}
     for seed in seeds:
         for name, row in rows.items():
             commands = _commands(config, workdir, name, seed, finetune_epochs)
             job = f"{row.trained_as or name}, seed {seed}"
             jobs[job] = max(jobs.get(job, []), commands, key=len)
-    corpus = load_corpus(
-        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
-    )
+    corpus = factory.build_corpus(config)
     with folder.lock():
         folder.begin(recorded, corpus, options)
         print(f"folder: {workdir}")
         print(f"{len(jobs)} runs, with log.txt in their folders", flush=True)
-        table_file, ended = workdir / "ablation.md", []
+        ended = []
 
         def on_end(job, diverged):
             ended.append(job)
             print(f"{len(ended)} of {len(jobs)} ended: {job}{', diverged' * diverged}", flush=True)
-            write_text(table_file, _table(workdir, config.corpus, finetune_epochs > 0))
+            folder.write("ablation.md", _table(workdir, config.corpus, finetune_epochs > 0))
 
         try:
             parallel_runs(jobs, FLAGS.processes, on_end)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to resume")
             raise
-    print(f"\n{table_file.read_text(encoding='utf-8')}\ntable: {table_file}")
+    table = workdir / "ablation.md"
+    print(f"\n{table.read_text(encoding='utf-8')}\ntable: {table}")
 
 
 def _rows():
@@ -86,11 +77,12 @@ def _commands(config, workdir, name, seed, finetune_epochs):
     changed = config.replace(**changes)
     if changes and changed == config:
         raise UserError(
-            f"The row {name} changes nothing: the full model has {changes} already. Omit it from "
-            "--rows."
+            f"The row {name} changes nothing, since the full model has {changes}. Omit the row."
         )
     path = os.path.join(workdir, row.trained_as or name, f"seed-{seed}")
-    commands = [["trainers.ptb", *flags_of(changed.replace(seed=seed)), f"--workdir={path}"]]
+    commands = [
+        ["trainers.ptb", *config_flags.flags_of(changed.replace(seed=seed)), f"--workdir={path}"]
+    ]
     if row.fine_tuned and finetune_epochs:
         output = f"--output_workdir={path}-finetuned"
         epochs = f"--epochs={finetune_epochs}"

@@ -6,11 +6,12 @@ import sys
 from absl import flags
 
 from awd_keras import io
+from awd_keras.atomic_write import atomic_folder
 from awd_keras.data import EOS, UNK, Vocabulary
 from trainers.errors import UserError
 from trainers.presets import preset
-from trainers.training import factory
-from trainers.training.run_folder import write_trained_run
+from trainers.training import RunFolder, factory
+from trainers.training.checkpoint import save_weights
 
 FLAGS = flags.FLAGS
 
@@ -50,7 +51,12 @@ def _import():
     settings = settings.replace(corpus=corpus, data_dir=FLAGS.data_dir, dtype="float32", **sizes)
     model = factory.build_model(settings, vocabulary_size)
     io.from_pytorch(model, state_dict)
-    write_trained_run(FLAGS.output_workdir, model, vocabulary, settings, corpus, FLAGS.input)
+    facts = {"name": corpus, "vocabulary_digest": vocabulary.digest, "weights_from": FLAGS.input}
+    with atomic_folder(FLAGS.output_workdir) as temporary:
+        folder = RunFolder(temporary)
+        folder.write_record(settings, facts)
+        vocabulary.save(folder.vocabulary_file)
+        save_weights(folder.best_checkpoint, model, {"step": 0})
     described = ", ".join(f"{name}={value}" for name, value in sizes.items())
     print(f"model: {model.count_params():,} parameters, {vocabulary_size:,} words, {described}")
     for word in (UNK, EOS):

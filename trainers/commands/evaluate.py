@@ -52,8 +52,7 @@ def main():
     caches, dynamic_evaluations = _caches(config), _dynamic_evaluations(model)
     corpus, name = None, FLAGS.split
     if FLAGS.search or FLAGS.dyneval or not FLAGS.data_file:
-        facts = RunFolder(FLAGS.workdir).read_config()[1]
-        corpus = run_text.load_run_corpus(config, facts, vocabulary, FLAGS.data_dir)
+        corpus = run_text.load_run_corpus(RunFolder(FLAGS.workdir), FLAGS.data_dir)
     if FLAGS.data_file:
         name = pathlib.Path(FLAGS.data_file).name
         token_ids, num_unknown = run_text.read_text(FLAGS.data_file, vocabulary)
@@ -63,16 +62,22 @@ def main():
     with _explain("--batch_size"):
         for ids in (token_ids, validation):
             batchify(ids, batch_size)
-    output = pathlib.Path(FLAGS.output or _default_output())
-    progress, trials = Progress(), []
+    output, progress, trials = FLAGS.output or _default_output(), Progress(), []
     with contextlib.ExitStack() as stack:
-        # Opened before the work, so that a folder that cannot be written to is noticed early.
+        # Opened first, so that a wrong path is reported before the work.
         file = stack.enter_context(atomic_write(output))
-        table = None
-        if FLAGS.per_token:
-            table = stack.enter_context(atomic_write(FLAGS.per_token, encoding="utf-8"))
+        table = FLAGS.per_token and stack.enter_context(
+            atomic_write(FLAGS.per_token, encoding="utf-8")
+        )
         if FLAGS.dyneval:
-            _collect_statistics(dynamic_evaluations[-1], corpus.train, progress)
+            progress.line("collecting gradient statistics on the training text ...")
+            with _explain("--dyneval"):
+                dynamic_evaluations[-1].collect_statistics(
+                    corpus.train,
+                    FLAGS.dyneval_statistics_batch_size,
+                    FLAGS.dyneval_statistics_windows,
+                    lambda done, total: progress.live(lambda: f"{done:,} of {total:,} windows"),
+                )
         if FLAGS.search:
             trials = _search(model, validation, caches, dynamic_evaluations, batch_size, progress)
         cache, dynamic_evaluation = trials[0][:2] if trials else (caches[0], dynamic_evaluations[0])
@@ -134,7 +139,7 @@ def _batch_size(config):
 
 
 def _caches(config):
-    """Returns the cache to use or, for a search, `None` (no cache) and those to try."""
+    """Returns the cache to use or, for a search, `None` and the caches to try."""
     if not FLAGS.cache:
         return [None]
     defaults = _CACHE_GRID if FLAGS.search else _CACHES.get(config.corpus, _CACHES["ptb"])
@@ -146,7 +151,7 @@ def _caches(config):
 
 
 def _dynamic_evaluations(model):
-    """Returns the dynamic evaluation to use or, for a search, `None` and those to try."""
+    """Returns the dynamic evaluation to use or, for a search, `None` and the ones to try."""
     if not FLAGS.dyneval:
         return [None]
     defaults = _DYNEVAL_GRID if FLAGS.search else _DYNEVAL
@@ -162,7 +167,7 @@ def _dynamic_evaluations(model):
 
 
 def _combinations(prefix, defaults):
-    """Returns all combinations of the settings that are given by flags or else by default."""
+    """Returns all combinations of the settings given by flags or else by default."""
     choices = []
     for name, default in defaults.items():
         flag = FLAGS[f"{prefix}_{name}"]
@@ -175,7 +180,7 @@ def _combinations(prefix, defaults):
 
 @contextlib.contextmanager
 def _explain(flag):
-    """Turns a `ValueError` of the library into a `UserError` that names a flag."""
+    """Raises a `ValueError` of the library as a `UserError` that names a flag."""
     try:
         yield
     except ValueError as error:
@@ -183,26 +188,14 @@ def _explain(flag):
 
 
 def _default_output():
-    """Returns a path for each text and combination of methods."""
     text = FLAGS.split
     if FLAGS.data_file:
         path = pathlib.Path(FLAGS.data_file)
-        # The digest tells files of the same name in different folders apart.
+        # The digest distinguishes files of the same name in different folders.
         digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
         text = f"file-{path.name}-{digest[:6]}"
     methods = [name for name in ("cache", "dyneval", "search") if FLAGS[name].value]
     return pathlib.Path(FLAGS.workdir, "-".join(["evaluation", text, *methods]) + ".json")
-
-
-def _collect_statistics(dynamic_evaluation, token_ids, progress):
-    progress.line("collecting gradient statistics on the training text ...")
-    with _explain("--dyneval"):
-        dynamic_evaluation.collect_statistics(
-            token_ids,
-            FLAGS.dyneval_statistics_batch_size,
-            FLAGS.dyneval_statistics_windows,
-            lambda done, total: progress.live(lambda: f"statistics: {done:,} of {total:,} windows"),
-        )
 
 
 def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
@@ -269,7 +262,7 @@ def _print_results(results, name):
     if "search" in results:
         trials = results["search"]
         shown = trials[:_SHOWN_TRIALS]
-        # For comparison, the model alone.
+        # Show the model alone, too.
         shown += [t for t in trials[_SHOWN_TRIALS:] if not (t["cache"] or t["dynamic_evaluation"])]
         rows = [[_describe(trial), f"{trial['perplexity']:.2f}"] for trial in shown]
         print(f"best of {len(trials):,} settings:")
@@ -289,7 +282,6 @@ def _print_results(results, name):
 
 
 def _describe(settings):
-    """Describes the cache and the dynamic evaluation of a trial or of the results."""
     parts = []
     for kind in ("cache", "dynamic_evaluation"):
         if settings[kind]:

@@ -1,4 +1,4 @@
-"""The work of `trainers.finetune`."""
+"""Fine-tunes a trained run."""
 
 import os
 import pathlib
@@ -20,11 +20,7 @@ def main():
     output = os.path.normpath(FLAGS.output_workdir or f"{initial_run}-finetuned")
     if pathlib.Path(output).resolve().is_relative_to(pathlib.Path(initial_run).resolve()):
         raise UserError(
-            f"--output_workdir must be a folder outside {initial_run}, which is not changed. "
-            f"Received: {output}"
+            f"--output_workdir must be a folder outside {initial_run}. Received: {output}"
         )
-    folder = RunFolder(initial_run)
-    if not folder.check():
-        raise UserError(f"There is no run in {initial_run} to start from. Train one first.")
-    config = folder.read_config()[0].fine_tuning(initial_run, **config_flags.given_settings())
-    return train(config, output)
+    config, _ = RunFolder(initial_run).read_config()
+    return train(config.fine_tuning(initial_run, **config_flags.given_settings()), output)

@@ -1,4 +1,4 @@
-"""The work of `trainers.learning_rate_range`."""
+"""Finds suitable learning rates by a range test."""
 
 import os
 
@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from awd_keras.data import batchify, load_corpus
+from awd_keras.atomic_write import atomic_write
+from awd_keras.data import batchify
 from awd_keras.models.train_step import make_train_step
 from trainers import config_flags
 from trainers.errors import UserError
 from trainers.training import curves, factory
 from trainers.training.loop import training_windows
-from trainers.training.run_folder import write_text
 
 FLAGS = flags.FLAGS
 _DEFAULTS = {"sgd": (0.1, 1000.0), "adam": (1e-5, 1.0)}
@@ -32,16 +32,15 @@ def main():
         )
     workdir = FLAGS.workdir or config_flags.default_workdir() + "-learning_rate_range"
     os.makedirs(workdir, exist_ok=True)
-    corpus = load_corpus(
-        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
-    )
+    corpus = factory.build_corpus(config)
     print(f"corpus: {corpus.describe()}", flush=True)
     rows = _train(config, corpus, np.geomspace(lowest, highest, FLAGS.num_steps).tolist())
-    lines = ["learning_rate,loss,smoothed_loss", *(",".join(map(repr, row)) for row in rows)]
-    write_text(os.path.join(workdir, "learning_rate_range.csv"), "\n".join(lines) + "\n")
+    with atomic_write(os.path.join(workdir, "learning_rate_range.csv")) as file:
+        file.write("learning_rate,loss,smoothed_loss\n")
+        file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
     rates, losses, smoothed = np.transpose(rows)
     steepest, best = suggest(rates, smoothed)
-    if curves.Figure is not None:
+    if curves.matplotlib is not None:
         figure = curves.Figure(figsize=(8, 5), layout="constrained")
         axes = figure.add_subplot(xscale="log", xlabel="learning rate", ylabel="training loss")
         axes.plot(rates, losses, alpha=0.25)
@@ -88,8 +87,7 @@ def _train(config, corpus, rates):
 def suggest(rates, smoothed):
     """Returns the learning rates of the steepest fall and of the minimum of the smoothed loss."""
     best = int(np.nanargmin(smoothed))
-    # Falls over a tenth of the steps, because single steps are noisy. The first tenth is left out,
-    # where the smoothed loss is the mean of few steps.
+    # Falls over a tenth of the steps, because single steps are noisy, as is the first tenth.
     width = max(1, len(rates) // 10)
     falls = smoothed[width : best - width + 1] - smoothed[2 * width : best + 1]
     steepest = width + width // 2 + int(np.argmax(falls)) if len(falls) else best

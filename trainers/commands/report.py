@@ -1,4 +1,4 @@
-"""The work of `trainers.report`."""
+"""Writes an HTML report on trained runs."""
 
 import math
 import pathlib
@@ -30,20 +30,14 @@ def main():
     if len(set(names)) < len(names):
         names = FLAGS.workdir
     output = pathlib.Path(FLAGS.output or folders[0].path / "report.html")
-    runs = []
-    for name, folder in zip(names, folders, strict=True):
-        runs.append(_read_run(name, folder))
+    runs = [_read_run(name, folder) for name, folder in zip(names, folders, strict=True)]
     if len({run["vocabulary"] for run in runs}) > 1:
         raise UserError(
             "The runs of a report must have the same vocabulary, or their perplexities cannot be "
             f"compared. Received: --workdir={', '.join(FLAGS.workdir)}"
         )
-    curves, missing = None, "no run has been validated yet"
     metrics = {run["name"]: run["metrics"] for run in runs if run["metrics"]}
-    if metrics:
-        curves = reporting.curves_svg(metrics)
-        missing = "matplotlib is not installed: pip install matplotlib"
-    page = reporting.render_page(runs, curves, missing)
+    page = reporting.render_page(runs, reporting.curves_svg(metrics) if metrics else None)
     with atomic_write(output, encoding="utf-8") as file:
         file.write(page)
     print(f"report: {output}")
@@ -53,12 +47,10 @@ def _read_run(name, folder):
     model, vocabulary, config = factory.load_run(folder.path)
     print(f"reading {folder.path} ...", flush=True)
     facts = folder.read_config()[1]
-    samples = []
-    if FLAGS.num_samples:
-        generator = TextGenerator(model, vocabulary)
-        samples = generator.generate(
-            num_samples=FLAGS.num_samples, max_words=FLAGS.max_words, seed=FLAGS.seed
-        )
+    generator = TextGenerator(model, vocabulary)
+    samples = FLAGS.num_samples and generator.generate(
+        num_samples=FLAGS.num_samples, max_words=FLAGS.max_words, seed=FLAGS.seed
+    )
     published, baseline = {}, None
     if is_published(config.corpus, facts.get("num_tokens"), len(vocabulary)):
         published = {
@@ -80,16 +72,15 @@ def _read_run(name, folder):
         "stages": reporting.read_stages(folder),
         "published": published,
         "baseline": baseline,
-        "samples": list(samples),
+        "samples": list(samples or ()),
         "seed": FLAGS.seed,
-        "words": _read_words(model, vocabulary, config, folder) if FLAGS.max_tokens else None,
+        "words": _read_words(model, vocabulary, folder) if FLAGS.max_tokens else None,
     }
 
 
-def _read_words(model, vocabulary, config, folder):
+def _read_words(model, vocabulary, folder):
     """Scores the beginning of the validation text, with and without the cache."""
-    facts = folder.read_config()[1]
-    corpus = run_text.load_run_corpus(config, facts, vocabulary, FLAGS.data_dir)
+    corpus = run_text.load_run_corpus(folder, FLAGS.data_dir)
     settings = reporting.read_cache_settings(folder)
     cache = ContinuousCache(**(settings or _DEFAULT_CACHE))
     token_ids = corpus.validation[: FLAGS.max_tokens]
@@ -100,12 +91,10 @@ def _read_words(model, vocabulary, config, folder):
     progress.close()
     if not all(map(math.isfinite, words.losses)):
         raise NonFiniteLossError(f"The loss of {folder.path} on its validation text is not finite.")
-    text = "the validation text"
-    if len(token_ids) < len(corpus.validation):
-        text = "the beginning of the validation text"
     origin = "as evaluated" if settings else "the authors' settings"
+    is_whole = len(token_ids) == len(corpus.validation)
     return {
-        "text": text,
+        "text": "the validation text" if is_whole else "the beginning of the validation text",
         "cache": f"window {cache.window}, theta {cache.theta}, lambda {cache.lambda_}; {origin}",
         "num_tokens": words.num_tokens,
         "perplexity": perplexity(words.losses[0]),

@@ -1,11 +1,11 @@
-"""The work of `trainers.ptb` and `trainers.wikitext2`."""
+"""Trains a model and prints its perplexities."""
 
 import os
 
 import tensorflow as tf
 from absl import flags
 
-from awd_keras.data import KNESER_NEY_TRIGRAM, load_corpus
+from awd_keras.data import KNESER_NEY_TRIGRAM
 from awd_keras.data.sotu import NAME as SOTU
 from trainers import cli, config_flags
 from trainers.errors import UserError
@@ -29,15 +29,12 @@ def main():
 
 
 def train(config, workdir, strategy="one"):
-    """Trains, or resumes a run, and prints the results. Reads `--resume` and `--test`.
+    """Trains or resumes a run, prints the results and returns the exit code.
 
     Args:
-        config: `TrainingConfig`.
+        config: A `TrainingConfig`.
         workdir: The run folder.
         strategy: The devices; see `make_strategy`.
-
-    Returns:
-        The exit code.
     """
     if config.initial_run is not None:
         # The record must not depend on the current directory.
@@ -54,27 +51,20 @@ def train(config, workdir, strategy="one"):
         if workers.num_workers == 1:
             raise
         raise UserError(
-            f"worker {workers.index} of {workers.num_workers} stopped because another one cannot "
-            "be reached. Start all workers again to resume from the last checkpoint."
+            f"Worker {workers.index} of {workers.num_workers} cannot reach another worker. Start "
+            "all workers again to resume from the last checkpoint."
         ) from error
 
 
 def _train(config, folder, workers):
     given, (config, reason) = config, _resolve_dtype(config, folder)
-    if folder.check(config):
-        if workers.is_chief and not FLAGS.resume:
-            raise UserError(
-                f"{folder.path} already contains a run. Omit --noresume to resume it, or choose "
-                "another folder by --workdir."
-            )
+    if folder.check(config, resume=FLAGS.resume or not workers.is_chief):
         results = folder.read_results()
         if results and _is_finished(results, config):
             print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
             _print_results(results, Progress())
             return 0
-    corpus = load_corpus(
-        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
-    )
+    corpus = factory.build_corpus(config)
     if workers.num_workers > 1:
         # The others follow the chief's record, and refuse other settings or another text.
         if workers.is_chief:
@@ -93,10 +83,11 @@ def _train(config, folder, workers):
     ]
     baseline = None
     if corpus.name == SOTU and len(corpus.vocabulary) == 10_000:
-        baseline = ("Kneser-Ney trigram, validation", KNESER_NEY_TRIGRAM["validation"])
+        validation, test = (KNESER_NEY_TRIGRAM[split] for split in ("validation", "test"))
+        baseline = ("Kneser-Ney trigram, validation", validation)
         header.append(
-            f"baseline: Kneser-Ney trigram, {KNESER_NEY_TRIGRAM['test']} on the test text, "
-            f"{KNESER_NEY_TRIGRAM['validation']} on the validation text"
+            f"baseline: Kneser-Ney trigram, {test} on the test text, {validation} on the "
+            "validation text"
         )
     result = train_and_evaluate(
         model,

@@ -1,6 +1,7 @@
-"""The work of `trainers.tune`."""
+"""Searches for good settings."""
 
 import contextlib
+import csv
 import io
 import os
 import warnings
@@ -9,16 +10,12 @@ import grpc
 import keras_tuner
 from absl import flags
 
-from awd_keras.data import load_corpus
 from trainers import config_flags
 from trainers.errors import UserError
-from trainers.search.flags_of import flags_of
-from trainers.search.results import trial_results, trials_csv, trials_table
 from trainers.search.spaces import expand
-from trainers.search.tuner import RunFolderTuner, make_oracle
+from trainers.search.tuner import RunFolderTuner, format_value, make_oracle, trial_results
 from trainers.table import format_table
 from trainers.training import RecordedFolder, factory
-from trainers.training.run_folder import write_text
 
 FLAGS = flags.FLAGS
 _ENVIRONMENT = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
@@ -27,7 +24,7 @@ _NUM_SHOWN = 10
 
 
 def main():
-    """Searches, or resumes a search, and prints the best trials."""
+    """Runs or resumes the search, and prints the best trials."""
     missing = [name for name in _ENVIRONMENT if not os.environ.get(name)]
     if 0 < len(missing) < len(_ENVIRONMENT):
         raise UserError(
@@ -42,11 +39,7 @@ def main():
     folder = RecordedFolder(workdir, "search", may_change=["max_trials"])
     recorded_dtype = folder.read_config()[0].dtype if folder.check() else None
     config = config.replace(dtype=factory.resolve_dtype(config.dtype, recorded_dtype)[0])
-    if folder.check(config, options) and not (FLAGS.resume or is_worker):
-        raise UserError(
-            f"{workdir} already contains a search. Omit --noresume to resume it, or choose another "
-            "folder by --workdir."
-        )
+    folder.check(config, options, resume=FLAGS.resume or is_worker)
     try:
         oracle = make_oracle(
             FLAGS.tuner,
@@ -60,9 +53,7 @@ def main():
     except ImportError as error:
         raise UserError(f"--tuner={FLAGS.tuner} needs more packages: {error}") from None
     oracle.verbose = 0
-    corpus = load_corpus(
-        config.corpus, config.data_dir, config.max_vocabulary_size, config.max_train_tokens
-    )
+    corpus = factory.build_corpus(config)
     # KerasTuner warns of failed trials, scikit-learn of the fit of its Gaussian process.
     warnings.filterwarnings("ignore", module="sklearn|keras_tuner")
     with contextlib.nullcontext() if is_worker else folder.lock():
@@ -72,7 +63,7 @@ def main():
 
         def on_trial_end():
             if not is_worker:
-                best = _write_results(workdir, config, oracle)[0]
+                best = _write_results(folder, config, oracle)[0]
                 print(f"{len(oracle.end_order)} trials ended, best so far: trial {best['trial']}")
 
         with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints the names of its files
@@ -92,24 +83,27 @@ def main():
         if is_worker:
             print("this worker is done; the chief has the results")
             return
-        results = _write_results(workdir, config, oracle)
+        results = _write_results(folder, config, oracle)
     if results[0]["validation_perplexity"] is None:
         raise UserError("Every trial failed. Try a smaller learning rate.")
-    print(f"\n{format_table(trials_table(results[:_NUM_SHOWN]))}")
+    rows = [list(map(format_value, result.values())) for result in results[:_NUM_SHOWN]]
+    print(f"\n{format_table([list(results[0]), *rows])}")
     print(f"in {workdir}: trials.csv, best.flags")
     print(f"validation perplexity: {results[0]['validation_perplexity']:.2f}")
 
 
-def _write_results(workdir, config, oracle):
-    """Writes trials.csv and best.flags. Returns the results."""
+def _write_results(folder, config, oracle):
+    """Writes trials.csv and best.flags, and returns the results."""
     results = trial_results(oracle, config.epochs)
-    write_text(os.path.join(workdir, "trials.csv"), trials_csv(results))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, results[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(results)
+    folder.write("trials.csv", text.getvalue())
     best = results[0]
     if best["validation_perplexity"] is not None:
         settings = {name: best[name] for name in (*expand(FLAGS.tune), "epochs")}
-        lines = [
-            f"# trial {best['trial']}: validation perplexity {best['validation_perplexity']:.2f}",
-            *flags_of(config.replace(**settings, schedule_epochs=config.schedule_length)),
-        ]
-        write_text(os.path.join(workdir, "best.flags"), "\n".join(lines) + "\n")
+        config = config.replace(**settings, schedule_epochs=config.schedule_length)
+        lines = [f"# trial {best['trial']}", *config_flags.flags_of(config)]
+        folder.write("best.flags", "\n".join(lines) + "\n")
     return results

@@ -10,31 +10,25 @@ import markupsafe
 
 from trainers.config import TrainingConfig
 from trainers.reporting.stages import KINDS, TEXTS
-from trainers.training.curves import make_figure
+from trainers.training import curves as figures
 from trainers.training.progress import duration
 
-try:
-    import matplotlib
-except ImportError:  # an optional package
-    matplotlib = None
-
-# Settings without influence on the model that results.
+# Settings that do not influence the trained model.
 _IRRELEVANT = ("data_dir", "dtype", "initial_run", "validation_batch_size", "test_batch_size")
 
 
-def render_page(runs, curves=None, curves_missing=""):
+def render_page(runs, curves=None):
     """Renders the report, one HTML page without references to other files.
 
     Args:
         runs: List of dictionaries with the keys `name`, `config` (a `TrainingConfig`), `corpus`
             (its name), `vocabulary_size`, `num_parameters`, `metrics`, `results`, `stages`,
             `published` (`Preset`s by name), `baseline` (`None` or a name and its perplexities),
-            `samples`, `seed` and `words` (`None` or a dictionary), as `trainers.report` reads them.
-        curves: SVG of the curves, or `None`.
-        curves_missing: Why there are no curves.
+            `samples`, `seed` and `words` (`None` or a dictionary).
+        curves: SVG of the curves. Defaults to none.
 
     Returns:
-        The HTML, a string. It is the same for the same arguments.
+        The HTML, a string.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
@@ -57,28 +51,24 @@ def render_page(runs, curves=None, curves_missing=""):
         },
         sections=_settings_by_section([run["config"] for run in runs]),
         curves=None if curves is None else markupsafe.Markup(curves),
-        curves_missing=curves_missing,
     )
 
 
 def curves_svg(runs):
-    """Draws training and validation perplexity against epochs.
+    """Draws perplexity against epochs as an `<svg>`; returns `None` without matplotlib.
 
     Args:
-        runs: Dictionary of run names to rows of `metrics.csv`, at least one row each.
-
-    Returns:
-        An `<svg>` element, a string, or `None` if matplotlib is not installed.
+        runs: A dictionary of run names to rows of `metrics.csv`, at least one row each.
     """
-    if matplotlib is None:
+    if figures.matplotlib is None:
         return None
-    figure = make_figure(runs, size=(9, 4.6 + 0.15 * len(runs)), training=True)
+    figure = figures.make_figure(runs, size=(9, 4.6 + 0.15 * len(runs)), training=True)
     settings = {"svg.fonttype": "none", "svg.hashsalt": "awd_keras", "font.family": "sans-serif"}
     file = io.StringIO()
-    with matplotlib.rc_context(settings):
+    with figures.matplotlib.rc_context(settings):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
-    # Drop the XML declaration, the metadata with their URLs, and the fixed size.
+    # Remove the XML declaration, the metadata and the fixed size.
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     return re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
 

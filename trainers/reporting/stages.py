@@ -14,29 +14,21 @@ TEXTS = ("validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stage and its perplexities.
+    """A stage and its perplexities."""
 
-    Args:
-        kind: One of `KINDS`.
-        detail: Settings, in words. May be empty.
-        perplexities: Dictionary with the keys `"validation"` and `"test"`, if they were measured.
-    """
-
-    kind: str
-    detail: str
-    perplexities: dict
+    kind: str  # one of `KINDS`
+    detail: str  # its settings in words, may be empty
+    perplexities: dict  # by text, if they were measured
 
 
 def read_stages(folder):
-    """Reads the results of a run, its evaluations, and those of the runs fine-tuned from it.
-
-    A fine-tuned run is found if it lies beside the run.
+    """Reads the results of a run, its evaluations, and those of fine-tuned runs beside it.
 
     Args:
-        folder: `RunFolder`.
+        folder: A `RunFolder`.
 
     Returns:
-        List of `Stage` in the order of `KINDS`. Stages that were not measured are missing.
+        A list of `Stage` in the order of `KINDS`, without those that were not measured.
 
     Raises:
         UserError: If a file cannot be read.
@@ -57,7 +49,7 @@ def read_stages(folder):
 
 
 def read_cache_settings(folder):
-    """Returns the arguments of the `ContinuousCache` that a run was evaluated with, or `None`."""
+    """Returns the settings of the cache that a run was evaluated with, or `None`."""
     return next((e["cache"] for e in _read_evaluations(folder) if e["cache"]), None)
 
 
@@ -85,7 +77,7 @@ def _read_evaluations(folder):
                 _describe(name, evaluation), figures["perplexity"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path} cannot be read as the result of an evaluation: {error!r}. Move it away, "
+                f"{path} cannot be read as the result of an evaluation ({error!r}). Move it away, "
                 "or evaluate again."
             ) from None
         if evaluation["text"] in TEXTS:

@@ -42,17 +42,14 @@ class WordLosses:
         return self._alone.sum() / self.num_tokens, self._with_cache.sum() / self.num_tokens
 
     def largest(self, by, limit, min_count=1, sign=1):
-        """Ranks the words.
+        """Returns the words with the largest positive values, as dictionaries.
 
         Args:
             by: `"total"` or `"mean"` for the nats without the cache, or `"gain"` for the nats that
                 the cache saves.
             limit: Largest number of words.
-            min_count: Leave out words that occur less often.
+            min_count: Omit words that occur less often.
             sign: -1 to rank by the negative values.
-
-        Returns:
-            List of dictionaries, of words with positive values only.
         """
         values = {
             "total": self._alone,

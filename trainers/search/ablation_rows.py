@@ -6,24 +6,14 @@ import types
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The full model without one part.
-
-    Args:
-        title: Title of the row in the paper.
-        ptb: Perplexities (validation, test) in the paper on Penn Treebank.
-        wikitext2: The same on WikiText-2.
-        changes: Settings that differ from the full model. A function takes the full model's
-            `TrainingConfig`.
-        fine_tuned: Whether the model is fine-tuned after training.
-        trained_as: Name of the row whose training this row shares.
-    """
+    """The full model without one part."""
 
     title: str
-    ptb: tuple
-    wikitext2: tuple
-    changes: dict = dataclasses.field(default_factory=dict)
-    fine_tuned: bool = True
-    trained_as: str | None = None
+    ptb: tuple  # perplexities in the paper on Penn Treebank, (validation, test)
+    wikitext2: tuple  # the same on WikiText-2
+    changes: dict = dataclasses.field(default_factory=dict)  # settings, or functions of the config
+    fine_tuned: bool = True  # whether the model is fine-tuned after training
+    trained_as: str | None = None  # name of the row whose training this row shares
 
 
 ROWS = types.MappingProxyType(

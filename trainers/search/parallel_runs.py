@@ -1,4 +1,4 @@
-"""Runs of the training commands in processes of their own, several at a time."""
+"""Runs of the training commands in separate processes, several at a time."""
 
 import concurrent.futures
 import os
@@ -14,15 +14,14 @@ _ROOT = pathlib.Path(__file__).parents[2]
 
 
 def parallel_runs(jobs, num_processes, on_end):
-    """Runs jobs, each a sequence of commands of which the first failure ends the job.
+    """Runs jobs, each a sequence of commands that ends at the first failure.
 
     An interruption is passed on to the processes, which save their runs before it is raised.
 
     Args:
-        jobs: Dictionary of name to a list of commands, which are lists such as
-            `["trainers.ptb", "--epochs=1"]`.
+        jobs: A dictionary of name to a list of commands, such as `["trainers.ptb", "--epochs=1"]`.
         num_processes: Number of processes at a time.
-        on_end: Function of `(name, diverged)` that is called after each job.
+        on_end: A function of `(name, diverged)` that is called after each job.
 
     Raises:
         UserError: If a command failed for another reason than divergence.

@@ -1,4 +1,4 @@
-"""The settings that `trainers.tune` can tune."""
+"""The search spaces of the settings that `trainers.tune` can tune."""
 
 import types
 
@@ -14,7 +14,7 @@ SPACES = types.MappingProxyType(
         "bptt_std": Space(0.0, 10.0),
         "bptt_full_probability": Space(0.7, 1.0),
         "non_monotone_interval": Space(0, 10, step=1),
-        # No fewer than 100 steps, because a validation takes as long as many steps.
+        # A validation takes as long as many steps, so it must not be too frequent.
         "logging_interval": Space(choices=(0, 100, 200, 500, 1000)),
     }
 )
@@ -32,13 +32,7 @@ GROUPS = types.MappingProxyType(
 
 
 def expand(names):
-    """Expands groups into the names of their settings.
-
-    Args:
-        names: Names of settings and groups.
-
-    Returns:
-        Tuple of names in the order of `SPACES`, without duplicates.
+    """Expands groups of settings into a tuple of names, in the order of `SPACES`.
 
     Raises:
         UserError: If a name is unknown, there are none, or two settings have the same effect.

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from awd_keras.atomic_write import atomic_folder
 from trainers.errors import UserError
-from trainers.search.results import format_value
 from trainers.search.spaces import SPACES
 from trainers.training import RunFolder, factory, train_and_evaluate
 
@@ -43,8 +42,7 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
 
     Args:
         kind: `"random"`, `"bayesian"` or `"hyperband"`.
-        config: `TrainingConfig` with the defaults. Its epochs are those of Hyperband's longest
-            trials.
+        config: The `TrainingConfig` with the defaults and the epochs of the longest trials.
         tune: Names in `SPACES`.
         seed: Random seed.
         max_trials: Number of trials, except for Hyperband.
@@ -88,14 +86,13 @@ class RunFolderTuner(keras_tuner.Tuner):
     """A tuner that trains each trial in its own run folder, `trial_ID/run`.
 
     A search resumes from KerasTuner's project folder, and its interrupted trial from the run
-    folder. A trial that diverges, runs out of memory or has invalid settings is reported as NaN,
-    which KerasTuner counts as failed.
+    folder. A trial that diverges, runs out of memory or has invalid settings counts as failed.
 
     Args:
         oracle: A `keras_tuner.Oracle`.
-        config: `TrainingConfig` of what is not tuned.
-        workdir: Folder of the search.
-        on_trial_end: Function that is called after each trial of this process.
+        config: The `TrainingConfig` of what is not tuned.
+        workdir: The folder of the search.
+        on_trial_end: A function that is called after each trial of this process.
     """
 
     def __init__(self, oracle, config, workdir, on_trial_end):
@@ -108,10 +105,11 @@ class RunFolderTuner(keras_tuner.Tuner):
         return RunFolder(pathlib.Path(self.get_trial_dir(trial_id), "run"))
 
     def run_trial(self, trial, corpus):
-        """Trains a trial, or resumes it.
+        """Trains or resumes a trial.
 
         Returns:
-            The validation perplexity of the best weights, by the name of the objective.
+            The validation perplexity of the best weights, by the name of the objective; NaN for a
+            failed trial.
 
         Raises:
             KeyboardInterrupt: If the run was interrupted. It can be resumed.
@@ -152,3 +150,34 @@ class RunFolderTuner(keras_tuner.Tuner):
             with atomic_folder(folder.path) as temporary:
                 source = self.run_folder(trial_id).path
                 shutil.copytree(source, temporary, ignore=ignore, dirs_exist_ok=True)
+
+
+def trial_results(oracle, epochs):
+    """Returns the trials of a search as dictionaries, the best one first and failed ones last.
+
+    Args:
+        oracle: A `keras_tuner.Oracle`.
+        epochs: Epochs of a trial, unless Hyperband chooses them.
+    """
+    results = []
+    for trial in oracle.trials.values():
+        values = trial.hyperparameters.values
+        is_completed = trial.status == "COMPLETED"
+        results.append(
+            {
+                "trial": trial.trial_id,
+                "status": trial.status,
+                "epochs": values.get("tuner/epochs", epochs),
+                "validation_perplexity": float(trial.score) if is_completed else None,
+                # The others are Hyperband's.
+                **{name: value for name, value in values.items() if "/" not in name},
+            }
+        )
+    return sorted(results, key=lambda r: (r["validation_perplexity"] or math.inf, r["trial"]))
+
+
+def format_value(value):
+    """Formats a setting or a result with few digits."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

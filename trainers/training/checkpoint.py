@@ -1,15 +1,18 @@
-"""Checkpoints: arrays and facts in one file, replaced atomically.
+"""Checkpoints: the weights of a model, or the whole state of a run, in one file.
 
-A checkpoint is a NumPy archive. It is never unpickled, and its checksums reveal corruption. A
-program killed at any moment leaves the old file or the new one.
+A checkpoint is a NumPy archive of arrays and facts, replaced atomically. It is never unpickled, and
+its checksums reveal corruption.
 """
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from awd_keras.atomic_write import atomic_write
+from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import UserError
 
 FORMAT_VERSION = 1
@@ -17,7 +20,7 @@ _FACTS = "facts.json"
 
 
 def write_checkpoint(path, arrays, facts):
-    """Writes a dictionary of arrays and one of facts for JSON in place of the previous file."""
+    """Writes a dictionary of arrays and one of facts for JSON."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION, **facts})
@@ -26,7 +29,10 @@ def write_checkpoint(path, arrays, facts):
 
 
 def read_checkpoint(path):
-    """Returns what `write_checkpoint` wrote, `(arrays, facts)`.
+    """Reads what `write_checkpoint` wrote.
+
+    Returns:
+        A tuple `(arrays, facts)`.
 
     Raises:
         UserError: If the file is missing, corrupt or has another format.
@@ -38,12 +44,10 @@ def read_checkpoint(path):
         version = facts.get("format_version")
     except FileNotFoundError:
         raise UserError(f"There is no checkpoint {path}.") from None
-    except OSError as error:
-        raise UserError(f"The checkpoint {path} cannot be read: {error}.") from error
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         raise UserError(
-            f"The checkpoint {path} is corrupt ({str(error) or type(error).__name__}). Move it "
-            "away to start from the beginning, or restore it from a copy."
+            f"The checkpoint {path} cannot be read or is corrupt ({error!r}). Restore it from a "
+            "copy, or move it away to start from the beginning."
         ) from error
     if version != FORMAT_VERSION:
         raise UserError(
@@ -65,12 +69,10 @@ def restore_variables(variables, arrays, path):
         UserError: If an array is missing or has another shape.
     """
     for name, variable in variables.items():
-        if name not in arrays:
-            raise UserError(f"The checkpoint {path} has no {name}.")
-        if arrays[name].shape != tuple(variable.shape):
+        shape = arrays[name].shape if name in arrays else "none"
+        if shape != tuple(variable.shape):
             raise UserError(
-                f"{name} in {path} has shape {arrays[name].shape}, expected "
-                f"{tuple(variable.shape)}."
+                f"{name} in {path} must have shape {tuple(variable.shape)}. Received: {shape}"
             )
     for name, variable in variables.items():
         variable.assign(arrays[name])
@@ -83,16 +85,13 @@ def weights_by_name(model):
 
 
 def save_weights(path, model, facts):
-    """Writes a checkpoint of the current weights, with facts such as where they come from."""
+    """Writes a checkpoint of the current weights."""
     arrays = {name: variable.numpy() for name, variable in weights_by_name(model).items()}
     write_checkpoint(path, arrays, facts)
 
 
 def load_weights(path, model):
-    """Restores the weights from a checkpoint of weights or of a training state.
-
-    Returns:
-        The facts saved with them.
+    """Restores the weights of a checkpoint and returns its facts.
 
     Raises:
         UserError: If the file is corrupt or belongs to another model.
@@ -100,3 +99,66 @@ def load_weights(path, model):
     arrays, facts = read_checkpoint(path)
     restore_variables(weights_by_name(model), arrays, path)
     return facts
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """The position of a run and what it carries along, besides the variables.
+
+    Masks, window lengths and the order of the text are functions of (seed, epoch, step), so there
+    is no random state to save.
+    """
+
+    carried: list  # LSTM states for the next window, [[h, c]] * num_layers
+    trigger: NonMonotonicTrigger  # once averaging has started, it decides when to stop
+    epoch: int = 0  # epochs completed
+    position: int = 0  # time steps of the text completed in the current epoch
+    step: int = 0  # updates made
+    tokens: int = 0  # tokens trained on
+    loss_sum: float = 0.0  # nats over the tokens since the last validation
+    loss_tokens: int = 0  # number of these tokens
+    validated_at_step: int = 0  # step of the last logged validation
+    best_loss: float | None = None  # smallest loss of a logged validation
+    triggered_at_step: int | None = None  # step at which averaging started
+    num_reductions: int = 0  # how often the trigger reduced the learning rate
+    stopped_at_step: int | None = None  # step at which the trigger ended the run
+    seconds: float = 0.0  # time spent in training, for display only
+
+    @classmethod
+    def initial(cls, model, config):
+        """Returns the state of a run before its first step."""
+        interval = 0 if config.trigger == "monotonic" else config.non_monotone_interval
+        return cls(model.initial_state(config.batch_size), NonMonotonicTrigger(interval))
+
+    def save(self, path, model, optimizer):
+        """Writes a checkpoint from which training resumes bit for bit."""
+        variables = _variables_by_name(model, optimizer, self.carried)
+        facts = {k: v for k, v in vars(self).items() if k not in ("carried", "trigger")}
+        arrays = {name: variable.numpy() for name, variable in variables.items()}
+        write_checkpoint(path, arrays, {"state": facts, "trigger": self.trigger.get_state()})
+
+    @classmethod
+    def load(cls, path, model, optimizer, config):
+        """Restores what `save` wrote, with the variables of the model and the optimizer.
+
+        Raises:
+            UserError: If the file is corrupt or belongs to another model.
+        """
+        arrays, facts = read_checkpoint(path)
+        carried = tf.nest.map_structure(tf.Variable, model.initial_state(config.batch_size))
+        try:
+            trigger = NonMonotonicTrigger(facts["trigger"]["non_monotone_interval"])
+            trigger.set_state(facts["trigger"])
+            state = cls(carried, trigger, **facts["state"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"The checkpoint {path} cannot be resumed: {error!r}.") from error
+        restore_variables(_variables_by_name(model, optimizer, carried), arrays, path)
+        state.carried = tf.nest.map_structure(tf.convert_to_tensor, carried)
+        return state
+
+
+def _variables_by_name(model, optimizer, carried):
+    # Keras's names of optimizer variables may repeat; their order is fixed.
+    slots = {f"optimizer/{i:04d}": variable for i, variable in enumerate(optimizer.variables)}
+    states = {f"carried/{i}": tensor for i, tensor in enumerate(tf.nest.flatten(carried))}
+    return {**weights_by_name(model), **slots, **states}

@@ -1,4 +1,4 @@
-"""Figures of runs: perplexity against epochs."""
+"""Figures of perplexity against epochs."""
 
 import math
 
@@ -6,24 +6,13 @@ from awd_keras.atomic_write import atomic_write
 from awd_keras.evaluation.evaluate import perplexity
 
 try:
+    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 except ImportError:  # an optional package
-    Figure = None
+    matplotlib = None
 
 _COLORS = ("#1f5f99", "#c2571a", "#3b7d3a", "#7a4fa0", "#a1303a", "#5f6b76")
-
-
-def draw_curves(path, rows, title, baseline=None):
-    """Draws the figure of one run as a PNG file.
-
-    Returns:
-        `True`, or `False` if matplotlib is not installed or there are no rows.
-    """
-    if Figure is None or not rows:
-        return False
-    save_figure(make_figure({"": rows}, title, baseline), path)
-    return True
 
 
 def save_figure(figure, path):
@@ -36,8 +25,7 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
     """Makes the figure of one or more runs. Requires matplotlib.
 
     Args:
-        runs: A dictionary of name to rows of `metrics.csv`, at least one row each. The name of a
-            single run is not shown.
+        runs: A dictionary of name to rows of `metrics.csv`, at least one row each.
         title: The title. Defaults to none.
         baseline: A tuple `(label, perplexity)` of a horizontal line. Defaults to none.
         size: Width and height in inches.

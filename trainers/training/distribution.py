@@ -1,4 +1,4 @@
-"""Training on several devices: strategies of `tf.distribute` by name, and what workers agree on."""
+"""Training on several devices with the strategies of `tf.distribute`."""
 
 import os
 
@@ -12,9 +12,8 @@ def make_strategy(name):
 
     Args:
         name: `"one"` for one device; `"mirrored"` for all GPUs of this machine, or all its logical
-            CPU devices if there is no GPU; `"multi_worker"` for the machines in the environment
-            variable `TF_CONFIG` and all their GPUs. The latter waits for all workers, and must be
-            created before TensorFlow runs anything.
+            CPU devices without a GPU; `"multi_worker"` for the machines in the environment variable
+            `TF_CONFIG`, which waits for all workers and must come before any other operation.
 
     Raises:
         UserError: If `TF_CONFIG` is missing.
@@ -46,10 +45,10 @@ def describe_devices():
 
 
 class Workers:
-    """The processes of a strategy, all of which run the same program on the same numbers.
+    """The processes of a strategy, all of which run the same program.
 
-    They share the run folder, which only the chief writes. So they exchange only what a process
-    cannot compute itself: a signal received by one of them, and the chief's validation losses.
+    They share the run folder, which only the chief writes, and exchange only signals received by
+    one of them and the chief's validation losses.
 
     Args:
         strategy: The `tf.distribute.Strategy`.

@@ -1,14 +1,14 @@
-"""Models and optimizers from settings, and trained models from run folders."""
+"""Corpora, models and optimizers from settings, and trained models from run folders."""
 
 import keras
 import tensorflow as tf
 
 from awd_keras.bundled_model import load_bundled_model
+from awd_keras.data.load import load_corpus
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from trainers.config import TrainingConfig
-from trainers.errors import UserError
 from trainers.training.checkpoint import load_weights
 from trainers.training.run_folder import RunFolder
 
@@ -17,6 +17,16 @@ _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
 # Instruction sets with bfloat16 products, as /proc/cpuinfo names them.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+def build_corpus(config, data_dir=None):
+    """Loads the `Corpus` of a `TrainingConfig`, from another folder if `data_dir` is given."""
+    return load_corpus(
+        config.corpus,
+        data_dir or config.data_dir,
+        config.max_vocabulary_size,
+        config.max_train_tokens,
+    )
 
 
 def resolve_dtype(dtype, recorded=None):
@@ -84,15 +94,12 @@ def load_run(workdir, dtype=None):
         dtype: `"float32"` or `"bfloat16"`. Defaults to the dtype of the run.
 
     Returns:
-        A tuple `(model, vocabulary, config)`: an `AWDLSTMLanguageModel`, a `Vocabulary` and a
-        `TrainingConfig`.
+        A tuple `(model, vocabulary, config)`.
 
     Raises:
-        UserError: If the folder is not a run folder or has no weights yet.
+        UserError: If there is no run in the folder or it has no weights yet.
     """
     folder = RunFolder(workdir)
-    if not folder.check():
-        raise UserError(f"There is no run in {workdir}. Train one first, or name another folder.")
     config, _ = folder.read_config()
     if dtype is not None:
         config = config.replace(dtype=dtype)

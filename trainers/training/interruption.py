@@ -1,4 +1,4 @@
-"""Ctrl-C as a request, not as an exception in the middle of a step."""
+"""Ctrl-C as a request instead of an exception in the middle of a step."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ import threading
 class Interruption:
     """A context in which the first SIGINT or SIGTERM sets `requested`; the second acts at once.
 
-    Outside the main thread, which alone receives signals in Python, it has no effect.
+    It has no effect outside the main thread.
 
     Example:
 

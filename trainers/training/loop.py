@@ -1,4 +1,4 @@
-"""The training loop: windows in order, validation, NT-ASGD, checkpoints, results."""
+"""The training loop: windows, validation, NT-ASGD, checkpoints, results."""
 
 import contextlib
 import dataclasses
@@ -13,16 +13,14 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.models.train_step import make_train_step
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import UserError
-from trainers.training.checkpoint import load_weights, save_weights
-from trainers.training.curves import draw_curves
+from trainers.training import curves
+from trainers.training.checkpoint import TrainingState, load_weights, save_weights
 from trainers.training.distribution import Workers
 from trainers.training.interruption import Interruption
 from trainers.training.losses import PendingLosses, check_weights, diverged
-from trainers.training.metrics_log import MetricsLog
-from trainers.training.progress import Progress
+from trainers.training.progress import MetricsLog, Progress
 from trainers.training.run_folder import RunFolder
 from trainers.training.schedule import learning_rate, momentum
-from trainers.training.training_state import TrainingState
 
 # Steps between the exchanges in which workers agree on whether to stop.
 _AGREEMENT_STEPS = 10
@@ -41,10 +39,10 @@ class TrainingResult:
 
     def to_dict(self):
         """Returns the content of `results.json`."""
+        texts = {"validation": self.validation, "test": self.test}
         return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "validation": self.validation and self.validation.to_dict(),
-            "test": self.test and self.test.to_dict(),
+            **vars(self),
+            **{text: result and result.to_dict() for text, result in texts.items()},
         }
 
 
@@ -62,22 +60,15 @@ def training_windows(config, num_steps, epoch=0, position=0):
     """Generates the `Window`s of a run, epoch after epoch.
 
     Args:
-        config: `TrainingConfig`.
-        num_steps: Time steps of the text in an epoch.
-        epoch: Epochs completed.
-        position: Time steps of the text completed in the current epoch.
+        config: A `TrainingConfig`.
+        num_steps: Time steps of the text.
+        epoch: Epochs already completed.
+        position: Time steps already completed in the current epoch.
     """
+    names = ("bptt_std", "bptt_min", "bptt_max", "bptt_full_probability")
+    options = {name: getattr(config, name) for name in names}
     for current in range(epoch, config.epochs):
-        lengths = bptt_windows(
-            num_steps,
-            config.bptt,
-            config.seed,
-            current,
-            bptt_std=config.bptt_std,
-            bptt_min=config.bptt_min,
-            bptt_max=config.bptt_max,
-            bptt_full_probability=config.bptt_full_probability,
-        )
+        lengths = bptt_windows(num_steps, config.bptt, config.seed, current, **options)
         start = 0
         for length in lengths:
             if current > epoch or start >= position:
@@ -99,19 +90,19 @@ def train_and_evaluate(
 ):
     """Trains a model, or resumes its training, and evaluates the best weights.
 
-    In the scope of a `tf.distribute` strategy, which must also be that of the model and the
-    optimizer, the columns of the batch are split among its replicas. SIGINT and SIGTERM save a
+    In the scope of a `tf.distribute` strategy, in which the model and the optimizer must have been
+    created, the columns of the batch are split among its replicas. SIGINT and SIGTERM save a
     checkpoint and return without evaluating anything.
 
     Args:
         model: A new `AWDLSTMLanguageModel`.
         optimizer: An `NTASGD`, built for the model.
-        corpus: `Corpus`.
-        config: `TrainingConfig`.
-        folder: The `RunFolder` of this run, or an empty one.
-        baseline: A tuple `(label, perplexity)` to compare with in `curves.png`. Defaults to none.
-        stream: Text stream for the progress. Defaults to standard output.
-        header: Lines that are printed and logged first.
+        corpus: A `Corpus`.
+        config: A `TrainingConfig`.
+        folder: The `RunFolder`, empty or of the run to resume.
+        baseline: A tuple `(label, perplexity)` to draw in `curves.png`. Defaults to none.
+        stream: A text stream for the progress. Defaults to standard output.
+        header: Lines to print and log first.
         evaluate_test: Whether to evaluate the best weights on the test text. Defaults to `True`.
 
     Returns:
@@ -120,8 +111,8 @@ def train_and_evaluate(
     Raises:
         UserError: If the texts are too short, or the folder, a checkpoint or `initial_run` cannot
             be used.
-        NonFiniteLossError: If training diverged; the last checkpoint remains.
-        OSError: If something cannot be written; existing files remain.
+        NonFiniteLossError: If training diverged. The last checkpoint remains.
+        OSError: If a file cannot be written. Existing files remain.
     """
     columns = _columns(corpus, config)
     workers = Workers(tf.distribute.get_strategy())
@@ -140,59 +131,56 @@ def train_and_evaluate(
         result = run.train(evaluate_test)
         if workers.is_chief and result.reason == "finished":
             folder.write_results(result.to_dict())
-            if config.plot:
+            rows = folder.read_metrics()
+            if config.plot and rows and curves.matplotlib is not None:
                 title = f"{corpus.name}, {config.num_layers} layers, {config.dtype}"
-                is_drawn = draw_curves(folder.curves_file, folder.read_metrics(), title, baseline)
-                missing = "not drawn (no validation yet, or matplotlib is missing)"
-                progress.line(f"curves: {folder.curves_file if is_drawn else missing}")
+                curves.save_figure(
+                    curves.make_figure({"": rows}, title, baseline), folder.curves_file
+                )
+                progress.line(f"curves: {folder.curves_file}")
         workers.wait()  # a worker that leaves early is an error for the others
     return result
 
 
 def _columns(corpus, config):
-    """Splits the training text into columns, once all three texts are known to be long enough."""
-    needs = (
+    """Splits the training text into columns; raises `UserError` if a text is too short."""
+    for split, batch_size, timesteps in (
         ("train", config.batch_size, config.bptt),
         ("validation", config.validation_batch_size, 1),
         ("test", config.test_batch_size, 1),
-    )
-    for split, batch_size, timesteps in needs:
+    ):
         num_tokens = len(getattr(corpus, split))
         if num_tokens // batch_size < timesteps + 1:
             raise UserError(
-                f"The {split} text of {corpus.name} is too short: {num_tokens:,} tokens in "
-                f"{batch_size} columns, expected at least {timesteps + 1} tokens a column. Choose "
-                f"a smaller batch size{' or bptt' if split == 'train' else ''}."
+                f"The {split} text of {corpus.name} must have at least {timesteps + 1} tokens per "
+                f"column. Received: {num_tokens:,} tokens in {batch_size} columns. Choose a "
+                f"smaller batch size{' or bptt' if split == 'train' else ''}."
             )
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if config.batch_size % num_replicas:
         raise UserError(
-            f"batch_size must be a multiple of the number of replicas, {num_replicas}. Received: "
+            f"batch_size must be a multiple of {num_replicas}, the number of replicas. Received: "
             f"batch_size={config.batch_size}"
         )
     return batchify(corpus.train, config.batch_size)
 
 
 def _load_initial_weights(path, model, corpus):
-    """Loads the best weights of another run, whose folder is not changed."""
     folder = RunFolder(path)
-    if not folder.check():
-        raise UserError(f"There is no run in {path} to start from. Train one first.")
-    _, facts = folder.read_config()
-    if facts.get("vocabulary_digest") != corpus.vocabulary.digest:
+    if folder.read_config()[1].get("vocabulary_digest") != corpus.vocabulary.digest:
         raise UserError(
-            f"The run in {path} has another vocabulary than {corpus.name} ({corpus.source}), which "
-            f"has {len(corpus.vocabulary):,} words. Use the text that it was trained on."
+            f"The run in {path} has another vocabulary than {corpus.name} ({corpus.source}). Use "
+            "the text that it was trained on."
         )
     load_weights(folder.best_checkpoint, model)
 
 
 class _Interrupted(Exception):
-    """Ends the work in progress, whose state is consistent."""
+    """Ends the work in progress; the state is consistent."""
 
 
 class _Run:
-    """One call of `train_and_evaluate`; its methods are the parts of the loop."""
+    """One call of `train_and_evaluate`."""
 
     def __init__(self, model, optimizer, corpus, columns, config, folder, progress, workers):
         self.model, self.optimizer = model, optimizer
@@ -214,24 +202,23 @@ class _Run:
             self.state = TrainingState.load(folder.last_checkpoint, model, optimizer, config)
         else:
             self.state = TrainingState.initial(model, config)
-        self.log = MetricsLog(config, folder, progress, self._num_steps, self.state)
-        self.saved = time.monotonic()
-
-    @property
-    def _num_steps(self):
-        return self.columns.shape[1] - 1
+        self.num_steps = columns.shape[1] - 1
+        self.log = MetricsLog(config, folder, progress, self.num_steps, self.state)
+        self.saved, self.is_trained = time.monotonic(), False
 
     def train(self, evaluate_test):
         with self.interruption, contextlib.closing(self.progress):
             try:
                 self._train()
-            except _Interrupted:
-                self._save()
-                return self._interrupted()
-            try:
                 return self._finish(evaluate_test)
             except _Interrupted:
-                return self._interrupted()
+                if not self.is_trained:
+                    self._save()
+            self.progress.line(
+                f"interrupted after step {self.state.step:,}; saved. Run the same command again to "
+                "resume."
+            )
+            return self._result("interrupted")
 
     def _train(self):
         state = self.state
@@ -243,7 +230,7 @@ class _Run:
         if state.step:
             epochs = self.log.epochs(state)
             self.progress.line(f"resuming after step {state.step:,} ({epochs:.2f} epochs)")
-            self._after_step()  # a validation that was interrupted
+            self._after_step()  # the validation may have been interrupted
         if self.config.initial_run is not None and state.best_loss is None:
             result = self._evaluate_validation()
             state.best_loss = result.loss
@@ -254,8 +241,7 @@ class _Run:
             )
         if self.config.trigger == "start":
             self._start_averaging("as requested, before the first step")
-        windows = training_windows(self.config, self._num_steps, state.epoch, state.position)
-        for window in windows:
+        for window in training_windows(self.config, self.num_steps, state.epoch, state.position):
             if state.stopped_at_step is not None:
                 break
             if self._any_worker(self.interruption.requested):
@@ -264,7 +250,7 @@ class _Run:
             self._after_step(window.is_last)
 
     def _any_worker(self, flag):
-        # Workers must act at the same step; asking at every step would take time.
+        # Workers must act at the same step, and asking at every step would take time.
         if self.workers.num_workers > 1 and self.state.step % _AGREEMENT_STEPS:
             return False
         return self.workers.any(flag)
@@ -273,7 +259,7 @@ class _Run:
         config, state = self.config, self.state
         start, end = window.start, window.start + window.length
         if config.momentum_min is not None:
-            self.optimizer.optimizer.assign_momentum(momentum(config, state, self._num_steps))
+            self.optimizer.optimizer.assign_momentum(momentum(config, state, self.num_steps))
         loss, norm, carried = self.train_step(
             tf.constant(self.columns[:, start:end]),
             tf.constant(self.columns[:, start + 1 : end + 1]),
@@ -305,7 +291,7 @@ class _Run:
             self._save()
 
     def _learning_rate(self):
-        return learning_rate(self.config, self.state, self._num_steps)
+        return learning_rate(self.config, self.state, self.num_steps)
 
     def _validate(self):
         state = self.state
@@ -326,11 +312,8 @@ class _Run:
 
     def _update_trigger(self, loss, averaging):
         state, config = self.state, self.config
-        if averaging:
-            is_in_effect = config.stop == "non_monotonic"
-        else:
-            is_in_effect = config.trigger in ("non_monotonic", "monotonic")
-        if not is_in_effect or not state.trigger.update(loss):
+        setting = config.stop if averaging else config.trigger
+        if setting not in ("non_monotonic", "monotonic") or not state.trigger.update(loss):
             return
         reason = state.trigger.reason
         if averaging:
@@ -341,7 +324,7 @@ class _Run:
         else:
             before = self._learning_rate()
             state.num_reductions += 1
-            # Losses at the old rate would fire a trigger with the same record at once.
+            # With the losses at the old rate on record, it would fire again at once.
             state.trigger = NonMonotonicTrigger(state.trigger.non_monotone_interval)
             self.progress.line(
                 f"learning rate {before:g} -> {self._learning_rate():g} at step "
@@ -392,19 +375,11 @@ class _Run:
             self.state.save(self.folder.last_checkpoint, self.model, self.optimizer)
         self.saved = time.monotonic()
 
-    def _interrupted(self):
-        self.progress.line(
-            f"interrupted after step {self.state.step:,}; saved. Run the same command again to "
-            "resume."
-        )
-        return self._result("interrupted")
-
     def _finish(self, evaluate_test):
         """Evaluates the best weights."""
-        state = self.state
+        self.is_trained, state = True, self.state  # which the last step has saved
         if state.validated_at_step != state.step:
-            # These weights may be the best, but their validation is not logged: a run extended
-            # from here must not know of it.
+            # These weights may be the best, but an extended run must not know of this validation.
             with self.optimizer.averaged_weights():
                 current = self._evaluate_validation()
                 if state.best_loss is None or current.loss < state.best_loss:
@@ -418,14 +393,13 @@ class _Run:
         if evaluate_test:
             batch_size = self.config.test_batch_size
             self.progress.line(
-                f"best weights: step {facts['step']:,}. Evaluating on the test text, batch size "
-                f"{batch_size} ..."
+                f"evaluating the best weights, of step {facts['step']:,}, on the test text ..."
             )
             test = self._evaluate("testing", self.corpus.test, batch_size)
-        return self._result("finished", validation=validation, test=test)
+        return self._result("finished", validation, test)
 
-    def _result(self, reason, **results):
+    def _result(self, reason, *results):
         state, epochs = self.state, self.log.epochs(self.state)
         return TrainingResult(
-            reason, epochs, state.triggered_at_step, state.stopped_at_step, **results
+            reason, epochs, state.triggered_at_step, state.stopped_at_step, *results
         )

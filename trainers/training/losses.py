@@ -1,4 +1,4 @@
-"""The losses of the training steps, and the error that ends a run whose loss is not finite."""
+"""Losses of training steps, and the error raised when one is not finite."""
 
 import math
 import time
@@ -7,8 +7,8 @@ import numpy as np
 
 from trainers.errors import NonFiniteLossError
 
-# Reading a loss from a GPU waits for its step, so losses are read together: after this many steps,
-# or after this many seconds if steps are slow, so that the display stays current.
+# Reading a loss from a GPU waits for its step, so several are read at once. The limit in seconds
+# keeps the display current when steps are slow.
 _READ_INTERVAL = 16
 _READ_SECONDS = 1.0
 
@@ -44,17 +44,15 @@ class PendingLosses:
 
 
 def check_weights(config, model, step):
-    """Raises `NonFiniteLossError` unless all weights are finite, which no loss shows yet."""
+    """Raises `NonFiniteLossError` unless all weights are finite."""
     for variable in model.weights:
         if not np.all(np.isfinite(variable.numpy())):
             raise diverged(config, f"by step {step:,}: {variable.path} is not finite")
 
 
 def diverged(config, where):
-    """Returns the error that says where training diverged, and with which settings."""
+    """Returns the error of a run that diverged."""
     return NonFiniteLossError(
-        f"Training diverged {where}. Settings: optimizer={config.optimizer}, "
-        f"learning_rate={config.learning_rate}, global_clipnorm={config.global_clipnorm}, "
-        f"dtype={config.dtype}, seed={config.seed}. Try a smaller learning rate. The last "
-        "checkpoint, if there is one, is from before."
+        f"Training diverged {where}. Try a smaller learning rate than {config.learning_rate:g}. "
+        "The last checkpoint, if there is one, is from before."
     )

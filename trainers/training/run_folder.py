@@ -1,4 +1,4 @@
-"""Folders of runs, searches and ablations: to whom they belong, and whether they may be resumed."""
+"""Folders of runs, searches and ablations: what they contain, and whether they may be resumed."""
 
 import contextlib
 import csv
@@ -7,11 +7,10 @@ import json
 import os
 import pathlib
 
-from awd_keras.atomic_write import PARTIAL, atomic_folder, atomic_write
+from awd_keras.atomic_write import PARTIAL, atomic_write
 from awd_keras.data.vocabulary import Vocabulary
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
-from trainers.training.checkpoint import save_weights
 
 try:
     import fcntl
@@ -25,17 +24,10 @@ METRICS_COLUMNS = (
 )
 
 
-def write_text(path, text):
-    """Writes a text file atomically."""
-    with atomic_write(path, encoding="utf-8") as file:
-        file.write(text)
-
-
 class RecordedFolder:
-    """A folder identified by a JSON record of the settings and the text it was started with.
+    """A folder with a JSON record of the settings and the text it was started with.
 
-    Work in it may be resumed only with the same text and the same settings, except those that may
-    change (see `TrainingConfig.differences`).
+    Work in it may be resumed only with the same text and settings, except settings that may change.
 
     Args:
         path: The folder.
@@ -50,20 +42,21 @@ class RecordedFolder:
         self.record_file = self.path / (record_name or f"{kind}.json")
         self._may_change = frozenset(may_change)
 
-    def check(self, config=None, options=None, corpus=None):
+    def check(self, config=None, options=None, corpus=None, resume=True):
         """Returns whether the folder has something to resume.
 
         Args:
             config: The `TrainingConfig` to resume with. Defaults to any.
             options: A dictionary of further settings, such as those of a search. Defaults to any.
             corpus: The `Corpus` to resume with. Defaults to any.
+            resume: Whether resuming is allowed. Defaults to `True`.
 
         Returns:
             `True` if there is a record, `False` if the folder is missing or empty.
 
         Raises:
-            UserError: If the folder contains something else, or was started with other settings
-                or another text.
+            UserError: If the folder contains something else, was started with other settings or
+                another text, or must not be resumed.
         """
         if not self.path.exists():
             return False
@@ -85,14 +78,19 @@ class RecordedFolder:
         ]
         if differences:
             raise UserError(
-                f"{self.path} contains a {self.kind} with other settings "
-                f"({'; '.join(differences)}). Resume it with its own, or choose another folder."
+                f"The {self.kind} in {self.path} has other settings ({'; '.join(differences)}). "
+                "Resume it with its own settings, or choose another folder."
             )
         facts = {} if corpus is None else _facts(corpus)
         if any(recorded_facts.get(name, fact) != fact for name, fact in facts.items()):
             raise UserError(
                 f"The {self.kind} in {self.path} was started with another text: {recorded_facts}. "
-                f"Received: {facts}. Name its own by --data_dir, or choose another folder."
+                f"Received: {facts}. Set --data_dir to its text, or choose another folder."
+            )
+        if not resume:
+            raise UserError(
+                f"{self.path} is already a {self.kind} folder. Omit --noresume to resume "
+                "it, or choose another folder."
             )
         return True
 
@@ -104,13 +102,22 @@ class RecordedFolder:
 
     def write_record(self, config, facts, options=None):
         """Writes the record: the settings, facts about the corpus and further options."""
-        record = {"settings": config.to_dict(), "corpus": facts}
-        if options is not None:
-            record["options"] = options
-        write_text(self.record_file, json.dumps(record, indent=2) + "\n")
+        record = {"settings": config.to_dict(), "corpus": facts, "options": options or {}}
+        self.write(self.record_file.name, json.dumps(record, indent=2) + "\n")
+
+    def write(self, name, text):
+        """Writes a text file in the folder atomically."""
+        with atomic_write(self.path / name, encoding="utf-8") as file:
+            file.write(text)
 
     def read_config(self):
-        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`."""
+        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`.
+
+        Raises:
+            UserError: If there is no record, or it cannot be read.
+        """
+        if not self.check():
+            raise UserError(f"There is no {self.kind} in {self.path}.")
         return self._read()[:2]
 
     def _read(self):
@@ -119,15 +126,14 @@ class RecordedFolder:
             config = TrainingConfig.from_dict(record["settings"])
             return config, record["corpus"], record.get("options", {})
         except (OSError, ValueError, TypeError, KeyError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(f"{self.record_file} cannot be read ({reason}).") from error
+            raise UserError(f"{self.record_file} cannot be read ({error!r}).") from error
 
     @contextlib.contextmanager
     def lock(self):
         """Locks the folder for this process, where the file system has locks.
 
         Raises:
-            UserError: If another process has locked the folder.
+            UserError: If another process has locked it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
@@ -135,14 +141,15 @@ class RecordedFolder:
             return
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            with contextlib.suppress(OSError):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(
-                        f"Another process is working in {self.path}. Wait for it, or choose "
-                        "another folder."
-                    ) from None
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(
+                f"Another process is working in {self.path}. Wait for it, or choose another folder."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        try:
             yield
         finally:
             os.close(descriptor)
@@ -163,9 +170,8 @@ class RunFolder(RecordedFolder):
     It contains `config.json`, `vocabulary.txt`, `metrics.csv`, `results.json`, `curves.png`,
     `log.txt`, `events/` and `checkpoints/{last,best}/`.
 
-    A resumed run repeats what a killed one did after its last checkpoint. Therefore `metrics.csv`
-    is truncated to that checkpoint first; `events/` is not, and TensorBoard shows the repeated
-    steps twice.
+    A resumed run repeats the steps after the last checkpoint. Their rows are removed from
+    `metrics.csv` first, but not from `events/`, so TensorBoard may show steps twice.
 
     Args:
         path: The folder.
@@ -194,12 +200,12 @@ class RunFolder(RecordedFolder):
         except (OSError, ValueError) as error:
             raise UserError(f"{self.vocabulary_file} cannot be read: {error}") from error
         recorded = self.read_config()[1].get("vocabulary_digest")
-        # Another vocabulary of this size would fit the weights and make every result wrong.
+        # Another vocabulary of this size would fit the weights, but make every result wrong.
         if recorded not in (None, vocabulary.digest):
             raise UserError(
                 f"{self.vocabulary_file} is not the vocabulary of the run: expected sha256 "
-                f"{recorded[:12]}, from {self.record_file.name}. Received: {len(vocabulary):,} "
-                f"words, sha256 {vocabulary.digest[:12]}. Restore the original file."
+                f"{recorded[:12]}. Received: {len(vocabulary):,} words, sha256 "
+                f"{vocabulary.digest[:12]}. Restore the original file."
             )
         return vocabulary
 
@@ -208,7 +214,7 @@ class RunFolder(RecordedFolder):
         if not self.metrics_file.exists():
             return []
         text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
-        # A killed run may have written half of the last row: skip one without its newline.
+        # A killed run may have written half of the last row.
         rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
         return [row for row in rows if None not in row.values()]
 
@@ -218,16 +224,16 @@ class RunFolder(RecordedFolder):
         writer = csv.DictWriter(text, METRICS_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(row for row in self.read_metrics() if int(row["step"]) <= step)
-        write_text(self.metrics_file, text.getvalue())
+        self.write(self.metrics_file.name, text.getvalue())
 
-    def append_metrics(self, row):
-        """Appends a row to `metrics.csv`, with all digits of its floats."""
+    def append_metrics(self, **row):
+        """Appends a row to `metrics.csv`."""
         with open(self.metrics_file, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, METRICS_COLUMNS, lineterminator="\n").writerow(row)
 
     def write_results(self, results):
         """Writes `results.json`."""
-        write_text(self.results_file, json.dumps(results, indent=2) + "\n")
+        self.write(self.results_file.name, json.dumps(results, indent=2) + "\n")
 
     def read_results(self):
         """Returns what `write_results` wrote, or `None` for a run without results."""
@@ -248,30 +254,6 @@ class RunFolder(RecordedFolder):
             file.write(content)
 
     def restore_best(self):
-        """Undoes `stash_best`, so that the run resumes as if it had never stopped."""
+        """Undoes `stash_best`."""
         if self._stashed_best.exists():
             os.replace(self._stashed_best, self.best_checkpoint)
-
-
-def write_trained_run(workdir, model, vocabulary, config, corpus_name, source):
-    """Writes a run folder whose best weights are those of a model, such as an imported one.
-
-    The folder has no metrics and no results, since nothing was trained. The record in `config.json`
-    names the corpus, for the labels of results, and the source of the weights.
-
-    Raises:
-        UserError: If the folder is not empty.
-    """
-    path = pathlib.Path(workdir)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} must be a new or an empty folder; nothing was changed.")
-    facts = {
-        "name": corpus_name,
-        "vocabulary_digest": vocabulary.digest,
-        "weights_from": source,
-    }
-    with atomic_folder(path) as temporary:
-        folder = RunFolder(temporary)
-        folder.write_record(config, facts)
-        vocabulary.save(folder.vocabulary_file)
-        save_weights(folder.best_checkpoint, model, {"step": 0, "weights_from": source})

@@ -1,7 +1,4 @@
-"""The language model against numbers that plain PyTorch computed in float64.
-
-`reference/README.md` describes the vectors.
-"""
+"""The language model against the vectors of `reference/README.md`."""
 
 import pathlib
 
@@ -18,8 +15,7 @@ _FILE = pathlib.Path(__file__).parent / "reference" / "awd_lstm.npz"
 
 def read_vectors():
     """Reads the reference vectors, a dictionary of arrays."""
-    with np.load(_FILE, allow_pickle=False) as file:
-        return dict(file)
+    return dict(np.load(_FILE))
 
 
 def make_model(vectors, dtype):
@@ -40,14 +36,7 @@ def make_model(vectors, dtype):
 
 
 def compare_model(dtype):
-    """Compares logits, losses, final states and all gradients of one window.
-
-    Args:
-        dtype: `"float64"` or `"float32"`.
-
-    Returns:
-        List of (name, actual, expected).
-    """
+    """Returns (name, actual, expected) of logits, losses, final states and all gradients."""
     vectors = read_vectors()
     model, variables = make_model(vectors, dtype)
     tokens, targets = (tf.constant(vectors[name].T) for name in ("tokens", "targets"))

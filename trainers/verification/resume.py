@@ -1,4 +1,4 @@
-"""A tiny run that was interrupted and resumed against an unbroken one, bit by bit."""
+"""A tiny run that is interrupted and resumed, against an unbroken one."""
 
 import io
 import pathlib
@@ -11,27 +11,13 @@ from awd_keras.data import Corpus
 from trainers.config import TrainingConfig
 from trainers.training import RunFolder, factory, read_checkpoint, train_and_evaluate
 
-CONFIG = TrainingConfig(
-    corpus="text",
-    embedding_dim=6,
-    hidden_dim=8,
-    num_layers=2,
-    learning_rate=10.0,
-    epochs=2,
-    batch_size=4,
-    validation_batch_size=3,
-    test_batch_size=2,
-    bptt=10,
-    logging_interval=4,
-    trigger="epoch:1",
-    dtype="float32",
-    tensorboard=False,
-    plot=False,
-)
+_SIZES = {"embedding_dim": 6, "hidden_dim": 8, "num_layers": 2, "batch_size": 4, "bptt": 10}
+_RUN = {"corpus": "text", "dtype": "float32", "epochs": 2, "logging_interval": 4}
+CONFIG = TrainingConfig(**_SIZES, **_RUN, trigger="epoch:1", tensorboard=False, plot=False)
 
 
 class _InterruptingStream(io.StringIO):
-    """Receives the progress of a run and sends SIGINT with the n-th line."""
+    """Sends SIGINT with a certain line of the progress."""
 
     def __init__(self, line):
         super().__init__()
@@ -45,16 +31,10 @@ class _InterruptingStream(io.StringIO):
 
 
 def compare_runs():
-    """Trains a tiny model twice, once without and once with two interruptions.
-
-    Returns:
-        List of (name, resumed, unbroken): all arrays of the last checkpoints.
-    """
-    generator = np.random.default_rng(5)
-    texts = {
-        split: [" ".join(f"w{i}" for i in generator.integers(10, size=8)) for _ in range(lines)]
-        for split, lines in (("train", 60), ("validation", 14), ("test", 12))
-    }
+    """Returns (name, resumed, unbroken) of all arrays of the last checkpoints of two runs."""
+    words = np.random.default_rng(5).integers(10, size=(60, 8)).astype(str)
+    lines = [" ".join(line) for line in words]
+    texts = {"train": lines, "validation": lines[:14], "test": lines[:12]}
     corpus = Corpus.from_texts("synthetic", texts)
 
     def train(path, line=None):

@@ -90,13 +90,13 @@ def test_one_run():
         baseline=("trigram", {"validation": 153.7, "test": 152.7}),
         results={"epochs": 3, "triggered_at_step": 1500},
     )
-    page = Page(render_page([run], curves_missing="no reason"))
+    page = Page(render_page([run]))
     assert page.has("24,210,800", "3", "1:15", "step 1,500")
     assert page.has("trigram", "153.7", "152.7", "–")
     assert page.has("fine-tuned", "–", "–", "60.0 / 57.3")
     assert page.has("cache", HOSTILE, "–", "1,234.50", "53.9 / 52.8")
     assert page.has("Differences between the preset ptb and run: epochs 750 → 2.")
-    assert page.has("Not drawn: no reason.")
+    assert page.has("Curves need a validated run and matplotlib.")
     assert page.has(HOSTILE, "3", "4.00", "12.0") and page.has(HOSTILE, "3", "−1.5")
     assert page.has("input_dropout", "0.4")
     assert not page.tags & {"b", "script"}

@@ -4,8 +4,8 @@ import keras_tuner
 import pytest
 
 from trainers.config import TrainingConfig
+from trainers.config_flags import flags_of
 from trainers.errors import UserError
-from trainers.search.flags_of import flags_of
 from trainers.search.spaces import GROUPS, SPACES, expand
 
 

@@ -306,7 +306,7 @@ class TestRefused:
         ],
     )
     def test_a_text_too_short(self, tmp_path, split, changes):
-        with pytest.raises(UserError, match=f"The {split} text of tiny is too short"):
+        with pytest.raises(UserError, match=f"The {split} text of tiny must have at least"):
             run(tmp_path / "run", make_config(**changes))
         assert not (tmp_path / "run").exists()
 

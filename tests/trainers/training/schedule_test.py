@@ -16,8 +16,8 @@ from tests.trainers.training.tiny import (
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training import RunFolder
+from trainers.training.checkpoint import TrainingState
 from trainers.training.schedule import learning_rate, momentum
-from trainers.training.training_state import TrainingState
 
 ONE_CYCLE = TrainingConfig(
     learning_rate_schedule="one_cycle",

@@ -2,7 +2,8 @@
 
 from unittest import mock
 
-from trainers.verification import relative_error, resume
+from trainers.commands.verify import relative_error
+from trainers.verification import resume
 
 
 def test_the_runs_are_equal_and_two_were_interrupted():
