@@ -14,10 +14,7 @@ from awd_keras.ops.sampling import sample, sample_seeds
 # Samples per batch, and words of the prompt per call. Neither changes the texts.
 _BATCH_SIZE = 64
 _PROMPT_WINDOW = 256
-_sample_seeds = tf.function(
-    sample_seeds,
-    input_signature=[tf.TensorSpec((2,), tf.int32), tf.TensorSpec((None,), tf.int32)],
-)
+_sample_seeds = tf.function(sample_seeds, reduce_retracing=True)
 
 
 class GeneratedText(NamedTuple):

@@ -10,11 +10,10 @@ from awd_keras.errors import InputError
 CORPORA = ("ptb", "wikitext2", "sotu", "text")
 _TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2"}
 # The numbers of tokens, with an `<eos>` per line, and of words in the published texts.
-_TOKEN_COUNTS = {
-    "ptb": {"train": 929_589, "validation": 73_760, "test": 82_430},
-    "wikitext2": {"train": 2_088_628, "validation": 217_646, "test": 245_569},
+_PUBLISHED = {
+    "ptb": ({"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000),
+    "wikitext2": ({"train": 2_088_628, "validation": 217_646, "test": 245_569}, 33_278),
 }
-_VOCABULARY_SIZES = {"ptb": 10_000, "wikitext2": 33_278}
 
 
 def load_corpus(
@@ -75,19 +74,18 @@ def is_published(name, token_counts, vocabulary_size):
     >>> is_published("ptb", {"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000)
     True
     """
-    published = _TOKEN_COUNTS.get(name), _VOCABULARY_SIZES.get(name)
-    return (token_counts, vocabulary_size) == published
+    return (token_counts, vocabulary_size) == _PUBLISHED.get(name)
 
 
 def _difference(corpus, max_vocabulary_size):
     """Describes the difference between a corpus and the published one, if there is one."""
+    size = len(corpus.vocabulary)
+    token_counts, published_size = _PUBLISHED.get(corpus.name, ({}, size))
     differences = [
         f"{corpus.token_counts[split]:,} {split} tokens instead of {count:,}"
-        for split, count in _TOKEN_COUNTS.get(corpus.name, {}).items()
+        for split, count in token_counts.items()
         if corpus.token_counts[split] != count
     ]
-    size = len(corpus.vocabulary)
-    published = _VOCABULARY_SIZES.get(corpus.name, size)
-    if max_vocabulary_size is None and size != published:
-        differences.append(f"{size:,} words instead of {published:,}")
+    if max_vocabulary_size is None and size != published_size:
+        differences.append(f"{size:,} words instead of {published_size:,}")
     return ", ".join(differences)

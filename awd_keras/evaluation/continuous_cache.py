@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import numbers
 
 import tensorflow as tf
 
@@ -22,14 +21,13 @@ class ContinuousCache:
     its probability. The authors of AWD-LSTM wait until the window is full.
 
     Args:
-        window: Number of states to remember. The authors of AWD-LSTM use 500 for Penn Treebank and
-            3785 for WikiText-2 (`window` in their code).
-        theta: Scale of the similarities; 0 weights all states equally. They use 1.0 and 0.662
-            (`theta`).
-        lambda_: Weight of the cache. They use 0.1 and 0.1279 (`lambdasm`).
+        window: Number of states to remember. The authors use 500 for Penn Treebank and 3785 for
+            WikiText-2.
+        theta: Scale of the similarities; 0 weights all states equally. They use 1.0 and 0.662.
+        lambda_: Weight of the cache (their `lambdasm`). They use 0.1 and 0.1279.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
 
     Example:
 
@@ -47,12 +45,11 @@ class ContinuousCache:
     lambda_: float
 
     def __post_init__(self):
-        if not isinstance(self.window, numbers.Integral) or self.window < 1:
-            raise ValueError(f"`window` must be an integer >= 1. Received: window={self.window!r}")
-        if not 0 <= self.theta < math.inf:
-            raise ValueError(f"`theta` must be finite and >= 0. Received: theta={self.theta!r}")
-        if not 0 <= self.lambda_ < 1:
-            raise ValueError(f"`lambda_` must be in [0, 1). Received: lambda_={self.lambda_!r}")
+        if self.window < 1 or not (0 <= self.theta < math.inf and 0 <= self.lambda_ < 1):
+            raise ValueError(
+                "`window` must be >= 1, `theta` finite and >= 0, and `lambda_` in [0, 1). "
+                f"Received: {self}"
+            )
 
     def initial_state(self, batch_size, features, dtype=tf.float32):
         """Returns an empty cache for each of `batch_size` columns of a text.
@@ -62,7 +59,7 @@ class ContinuousCache:
         """
         return tf.zeros((batch_size, 0, features), dtype), tf.zeros((batch_size, 0), tf.int32)
 
-    def mix(self, log_probabilities, hidden, targets, state):
+    def mix(self, log_probabilities, hidden, targets, state, lambda_=None):
         """Mixes the cache into the log-probabilities of the target words.
 
         Args:
@@ -71,37 +68,31 @@ class ContinuousCache:
                 layer.
             targets: Integer tensor of shape `(batch_size, timesteps)`, the word after each output.
             state: As returned by `initial_state` or by the previous call.
+            lambda_: Array of shape `(n, 1, 1)`, the weights of n caches that are otherwise equal.
+                The result then has shape `(n, batch_size, timesteps)`. Defaults to `self.lambda_`.
 
         Returns:
             `(log_probabilities, state)` in the dtype of the state.
         """
-        cached, used, state = self.log_probabilities(hidden, targets, state)
-        return mix_log_probabilities(log_probabilities, cached, used, self.lambda_), state
-
-    def log_probabilities(self, hidden, targets, state):
-        """Computes the log-probabilities of the target words in the cache alone.
-
-        Args:
-            hidden, targets, state: As for `mix`.
-
-        Returns:
-            `(log_probabilities, used, state)`: a tensor of shape `(batch_size, timesteps)`, minus
-            infinity for words not in the cache; a boolean tensor of shape `(timesteps,)`, false
-            where the cache is empty; and the new state.
-        """
         batch_size, timesteps, _ = hidden.shape
+        used = tf.range(timesteps) + state[0].shape[1] > 0
         # t steps and n states have t * (t + n) similarities: t > n would be a waste.
         most = _MAX_SIMILARITIES // (batch_size * (self.window + timesteps))
         length = max(1, min(most, max(self.window, 100)))
         pieces = []
         for start in range(0, timesteps, length):
             end = start + length
-            *piece, state = self._piece(hidden[:, start:end], targets[:, start:end], state)
+            piece, state = self._look_up(hidden[:, start:end], targets[:, start:end], state)
             pieces.append(piece)
-        log_probabilities, used = zip(*pieces)
-        return tf.concat(log_probabilities, axis=1), tf.concat(used, axis=0), state
+        cached = tf.concat(pieces, axis=1)
+        lambda_ = tf.constant(self.lambda_ if lambda_ is None else lambda_, cached.dtype)
+        log_probabilities = tf.cast(log_probabilities, cached.dtype)
+        parts = [tf.math.log1p(-lambda_) + log_probabilities, tf.math.log(lambda_) + cached]
+        mixed = tf.reduce_logsumexp(tf.stack(parts), axis=0)
+        return tf.where(used, mixed, log_probabilities), state
 
-    def _piece(self, hidden, targets, state):
+    def _look_up(self, hidden, targets, state):
+        """Returns the log-probabilities of the targets in the cache alone, and the new state."""
         hidden = tf.cast(hidden, state[0].dtype)
         targets = tf.cast(targets, tf.int32)
         keys = tf.concat([state[0], hidden], axis=1)
@@ -116,20 +107,7 @@ class ContinuousCache:
         largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
         scores = tf.where(visible, self.theta * (similarities - largest), -math.inf)
         matches = words[:, tf.newaxis, :] == targets[:, :, tf.newaxis]
+        matching = tf.reduce_logsumexp(tf.where(matches, scores, -math.inf), axis=-1)
         # The largest score is 0, so the sum neither overflows nor vanishes.
         log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
-        matching = tf.reduce_logsumexp(tf.where(matches, scores, -math.inf), axis=-1)
-        state = keys[:, -self.window :], words[:, -self.window :]
-        return matching - log_sum, now[:, 0] > 0, state
-
-
-def mix_log_probabilities(log_probabilities, cached, used, lambda_):
-    """Computes `log((1 - lambda) * p + lambda * p_cache)`, and `log(p)` where the cache is empty.
-
-    `lambda_` is a number, or an array of shape `(n, 1, 1)` for n results at once. The other
-    arguments are as in `ContinuousCache`.
-    """
-    lambda_ = tf.constant(lambda_, cached.dtype)
-    log_probabilities = tf.cast(log_probabilities, cached.dtype)
-    parts = [tf.math.log1p(-lambda_) + log_probabilities, tf.math.log(lambda_) + cached]
-    return tf.where(used, tf.reduce_logsumexp(tf.stack(parts), axis=0), log_probabilities)
+        return matching - log_sum, (keys[:, -self.window :], words[:, -self.window :])

@@ -33,7 +33,7 @@ class DynamicEvaluation:
         bptt: Tokens per segment in each column. Defaults to 5.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
 
     Example:
 

@@ -61,7 +61,7 @@ class Scorer:
             lambda inputs, targets, states: predict_window(model, inputs, targets, states),
             input_signature=window_signature(model),
         )
-        self._rank = tf.function(_rank, reduce_retracing=True) if ranks else None
+        self._ranks = ranks
 
     def score(self, token_ids, batch_size=1):
         """Scores every token of a text except the first one of each column.
@@ -94,7 +94,7 @@ class Scorer:
                 mixed = log_probabilities
                 if self._cache:
                     mixed, cache_state = self._cache.mix(mixed, hidden, targets, cache_state)
-                ranks = self._rank(logits, targets).numpy() if self._rank else None
+                ranks = _rank(logits, targets).numpy() if self._ranks else None
                 without_cache = log_probabilities.numpy()
                 yield TokenScores(targets, mixed.numpy(), without_cache, ranks, hidden)
 

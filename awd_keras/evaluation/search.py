@@ -4,9 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
-import tensorflow as tf
 
-from awd_keras.evaluation.continuous_cache import mix_log_probabilities
 from awd_keras.evaluation.evaluate import EvaluationResult
 from awd_keras.evaluation.scorer import Scorer
 
@@ -59,14 +57,15 @@ def search(
         for scores in Scorer(model, None, dynamic_evaluation).score(token_ids, batch_size):
             losses[None] -= float(np.sum(scores.without_cache, dtype=np.float64))
             for group, members in groups.items():
-                cached, used, cache_states[group] = group.log_probabilities(
-                    scores.hidden, scores.targets, cache_states[group]
+                mixed, cache_states[group] = group.mix(
+                    scores.without_cache,
+                    scores.hidden,
+                    scores.targets,
+                    cache_states[group],
+                    np.reshape([cache.lambda_ for cache in members], (-1, 1, 1)),
                 )
-                lambdas = np.reshape([cache.lambda_ for cache in members], (-1, 1, 1))
-                mixed = mix_log_probabilities(scores.without_cache, cached, used, lambdas)
-                sums = tf.reduce_sum(tf.cast(mixed, tf.float64), axis=(1, 2)).numpy()
-                for cache, log_probability in zip(members, sums.tolist(), strict=True):
-                    losses[cache] -= log_probability
+                for cache, values in zip(members, mixed.numpy(), strict=True):
+                    losses[cache] -= float(np.sum(values, dtype=np.float64))
             num_read += scores.targets.size
             if on_window is not None:
                 on_window(num_read, num_tokens * len(dynamic_evaluations))

@@ -35,13 +35,6 @@ def infer_sizes(state_dict):
 
     Raises:
         InputError: If the embedding or the first LSTM is missing.
-
-    Example:
-
-    >>> from awd_keras.models import AWDLSTMLanguageModel
-    >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
-    >>> infer_sizes(to_pytorch(model, "fastai"))["hidden_dim"]
-    16
     """
     weights = _canonical(state_dict)
     encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
@@ -77,7 +70,10 @@ def from_pytorch(model, state_dict):
 
     >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
-    >>> from_pytorch(model, to_pytorch(model, "authors"))
+    >>> state_dict = to_pytorch(model, "authors")
+    >>> state_dict["rnns.1.module.weight_ih_l0"].shape
+    (32, 16)
+    >>> from_pytorch(AWDLSTMLanguageModel(**infer_sizes(state_dict)), state_dict)
     """
     weights = _canonical(state_dict)
     if model.backbone.tie_weights and "encoder.weight" in weights:
@@ -122,13 +118,6 @@ def to_pytorch(model, model_format):
     Raises:
         InputError: If fastai has no such model: its last LSTM always has `embedding_dim` units,
             while the last one of our untied model has `hidden_dim`.
-
-    Example:
-
-    >>> from awd_keras.models import AWDLSTMLanguageModel
-    >>> model = AWDLSTMLanguageModel(100, embedding_dim=8, hidden_dim=16, num_layers=2)
-    >>> to_pytorch(model, "authors")["rnns.1.module.weight_ih_l0"].shape
-    (32, 16)
     """
     if model_format not in FORMATS:
         raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")

@@ -35,14 +35,13 @@ def read_state_dict(path):
     >>> read_state_dict(path)
     {'decoder.bias': array([0., 0., 0.], dtype=float32)}
     """
-    path = _checked(path)
-    if path.suffix == ".safetensors":
+    path, torch = _path_and_torch(path)
+    if torch is None:
         try:
             with safetensors.safe_open(path, framework="np") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}
         except safetensors.SafetensorError as error:
             raise InputError(f"{path} cannot be read: {error!r}") from error
-    torch = _import_torch(path)
     try:
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -74,8 +73,7 @@ def write_state_dict(path, arrays):
         InputError: If the suffix is unknown, or PyTorch is not installed.
         OSError: If the file cannot be written.
     """
-    path = _checked(path)
-    torch = None if path.suffix == ".safetensors" else _import_torch(path)
+    path, torch = _path_and_torch(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
         if torch is None:
@@ -100,16 +98,15 @@ def to_array(name, value):
     return array
 
 
-def _checked(path):
+def _path_and_torch(path):
+    """Returns a path, and PyTorch if the file needs it."""
     path = pathlib.Path(path)
     if path.suffix not in _SUFFIXES:
         raise InputError(f"The suffix must be one of {', '.join(_SUFFIXES)}. Received: {path}")
-    return path
-
-
-def _import_torch(path):
+    if path.suffix == ".safetensors":
+        return path, None
     try:
         import torch
     except ImportError:
         raise InputError(f"{path} needs PyTorch. Install it, or use a .safetensors file.") from None
-    return torch
+    return path, torch

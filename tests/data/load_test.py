@@ -32,8 +32,7 @@ def no_network(monkeypatch):
 def tiny_is_published(monkeypatch):
     """Makes the tiny text the published one."""
     for name in ("ptb", "wikitext2"):
-        monkeypatch.setitem(load._TOKEN_COUNTS, name, TOKEN_COUNTS)
-        monkeypatch.setitem(load._VOCABULARY_SIZES, name, 5)
+        monkeypatch.setitem(load._PUBLISHED, name, (TOKEN_COUNTS, 5))
 
 
 def test_your_own_text(tmp_path):

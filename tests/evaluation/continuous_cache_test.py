@@ -48,9 +48,9 @@ def test_memory_is_bounded(monkeypatch):
     text, cache = make_text(), ContinuousCache(9, 1.0, 0.2)
     # Two steps at a time.
     monkeypatch.setattr(continuous_cache, "_MAX_SIMILARITIES", 2 * BATCH * (9 + TIME))
-    calls, piece = [], ContinuousCache._piece
+    calls, look_up = [], ContinuousCache._look_up
     monkeypatch.setattr(
-        ContinuousCache, "_piece", lambda *args: calls.append(args[1].shape[1]) or piece(*args)
+        ContinuousCache, "_look_up", lambda *args: calls.append(args[1].shape[1]) or look_up(*args)
     )
     assert_close(np.exp(stream(cache, text)), brute_force(cache, *text), 1e-5)
     assert calls == [2] * 11 + [1]
@@ -106,15 +106,8 @@ def test_bfloat16_outputs_are_compared_in_float32():
 
 
 @pytest.mark.parametrize(
-    "settings, message",
-    [
-        ((0, 1.0, 0.1), "`window` must be an integer >= 1. Received: window=0"),
-        ((2.0, 1.0, 0.1), "`window` must be an integer"),
-        ((5, -1.0, 0.1), "`theta` must be finite and >= 0"),
-        ((5, math.nan, 0.1), "`theta` must be"),
-        ((5, 1.0, 1.0), r"`lambda_` must be in \[0, 1\). Received: lambda_=1.0"),
-    ],
+    "settings", [(0, 1.0, 0.1), (5, -1.0, 0.1), (5, math.nan, 0.1), (5, 1.0, 1.0)]
 )
-def test_settings_out_of_range(settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_out_of_range(settings):
+    with pytest.raises(ValueError, match=rf"Received: ContinuousCache\(window={settings[0]}"):
         ContinuousCache(*settings)
