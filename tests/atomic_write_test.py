@@ -31,17 +31,6 @@ def test_the_file_survives_an_exception(path, error):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_file_survives_a_full_disk(path, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="space"), atomic_write(path) as file:
-        file.write("after")
-    assert path.read_text() == "before"
-    assert os.listdir(path.parent) == [path.name]
-
-
 def test_concurrent_writers_do_not_corrupt_each_other(path):
     texts = [letter * 10_000 for letter in "abcd"]
     barrier = threading.Barrier(len(texts))

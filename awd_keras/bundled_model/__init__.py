@@ -17,7 +17,7 @@ from awd_keras.models.language_model import AWDLSTMLanguageModel
 FOLDER = pathlib.Path(__file__).parent
 _FACTS, _VOCABULARY, _WEIGHTS = "config.json", "vocabulary.txt", "weights.npz"
 _SIZES = ("embedding_dim", "hidden_dim", "num_layers", "tie_weights")
-_RATES = ("input", "hidden", "output", "embedding", "weight")
+_RATES = tuple(f"{name}_dropout" for name in ("input", "hidden", "output", "embedding", "weight"))
 
 
 def load_bundled_model(dtype=None):
@@ -39,12 +39,11 @@ def load_bundled_model(dtype=None):
     """
     facts = _read_facts()
     settings = facts["settings"]
-    rates = {f"{name}_dropout": settings[f"{name}_dropout"] for name in _RATES}
     vocabulary = Vocabulary.load(FOLDER / _VOCABULARY)
     model = AWDLSTMLanguageModel(
         len(vocabulary),
         **{name: settings[name] for name in _SIZES},
-        **{name: rate * settings["dropout_multiplier"] for name, rate in rates.items()},
+        **{name: settings[name] * settings["dropout_multiplier"] for name in _RATES},
         dtype=dtype,
     )
     with np.load(FOLDER / _WEIGHTS) as arrays:

@@ -7,7 +7,6 @@ from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
 from awd_keras.data.text_files import read_text_folder
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
 from awd_keras.data.windows import WindowSchedule, window_dataset
-from awd_keras.errors import InputError
 
 __all__ = [
     "CORPORA",
@@ -15,7 +14,6 @@ __all__ = [
     "KNESER_NEY_TRIGRAM",
     "UNK",
     "Corpus",
-    "InputError",
     "Vocabulary",
     "WindowSchedule",
     "batchify",

@@ -7,11 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.evaluation.windows import read_windows, window_signature
+from awd_keras.evaluation.windows import read_windows, window_length, window_signature
 
-# Maximum numbers of words (matmuls get no faster with more) and of logits (256 MiB) in a window.
-_WINDOW_WORDS = 4096
-_WINDOW_LOGITS = 64 * 2**20
 _PADDING = -1
 
 
@@ -97,8 +94,8 @@ class LineScorer:
         for row, line in zip(columns, lines, strict=True):
             row[: len(line) + 2] = self._vocabulary.encode(["<eos>", *line, "<eos>"])
         states = self._model.initial_state(len(lines))
-        num_words = min(_WINDOW_WORDS, _WINDOW_LOGITS // len(self._vocabulary))
-        windows = read_windows(self._step, columns, states, max(1, num_words // len(lines)))
+        length = window_length(len(lines), len(self._vocabulary))
+        windows = read_windows(self._step, columns, states, length)
         return sum(sums.numpy() for _, sums in windows)
 
     def _score_window(self, inputs, targets, states):

@@ -39,16 +39,15 @@ def rerank(lines, scorer, lm_weight):
         raise ValueError(f"`lm_weight` must be in [0, 1]. Received: lm_weight={lm_weight}")
     hypotheses, to_score = itertools.tee(_parse(lines))
     scores = scorer.score(text for _, text, _ in to_score)
-
-    def rescored():
-        for (id_, text, score), line_score in zip(hypotheses, scores, strict=True):
+    pairs = zip(hypotheses, scores, strict=True)
+    for id_, group in itertools.groupby(pairs, key=lambda pair: pair[0][0]):
+        rescored = []
+        for (_, text, score), line_score in group:
             score *= 1 - lm_weight
             if lm_weight:  # 0 * -inf would be NaN
                 score += lm_weight * line_score.log_probability
-            yield id_, text, score
-
-    for _, group in itertools.groupby(rescored(), key=lambda hypothesis: hypothesis[0]):
-        yield from sorted(group, key=lambda hypothesis: hypothesis[2], reverse=True)
+            rescored.append((id_, text, score))
+        yield from sorted(rescored, key=lambda hypothesis: hypothesis[2], reverse=True)
 
 
 def _parse(lines):

@@ -7,11 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.data import batchify
-from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
-
-# Maximum numbers of tokens and of logits (256 MiB in float32) in a window.
-_WINDOW_TOKENS = 2000
-_WINDOW_LOGITS = 64 * 2**20
+from awd_keras.evaluation.windows import (
+    predict_window,
+    read_windows,
+    window_length,
+    window_signature,
+)
 
 
 class TokenScores(NamedTuple):
@@ -82,11 +83,9 @@ class Scorer:
         vocabulary_size, features = self._model.decoder.matrix.shape
         if self._cache:
             cache_state = self._cache.initial_state(batch_size, features)
+        length, adapting = window_length(batch_size, vocabulary_size), nullcontext(self._predict)
         if self._dynamic_evaluation:
             length, adapting = self._dynamic_evaluation.bptt, self._dynamic_evaluation.adapting()
-        else:
-            num_tokens = min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size)
-            length, adapting = max(1, num_tokens // batch_size), nullcontext(self._predict)
         with adapting as step:
             states = self._model.initial_state(batch_size)
             windows = read_windows(step, columns, states, length)

@@ -2,6 +2,15 @@
 
 import tensorflow as tf
 
+# Maximum numbers of tokens (matmuls get no faster with more) and of logits (256 MiB) in a window.
+_WINDOW_TOKENS = 4096
+_WINDOW_LOGITS = 64 * 2**20
+
+
+def window_length(batch_size, vocabulary_size):
+    """Returns the number of time steps in a window whose logits are stored."""
+    return max(1, min(_WINDOW_TOKENS, _WINDOW_LOGITS // vocabulary_size) // batch_size)
+
 
 def read_windows(step, columns, states, length):
     """Calls a function on each window of a text and carries the states along.

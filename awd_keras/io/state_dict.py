@@ -44,14 +44,11 @@ def read_state_dict(path):
             raise InputError(f"{path} cannot be read: {error!r}") from error
     try:
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(
-            f"{path} must contain only tensors. Received: a pickle that could run any code. If you "
-            "trust it, load it with torch.load(..., weights_only=False) and save the state_dict() "
-            "of the model."
+            f"{path} is damaged or contains more than tensors. If it is a pickled model that you "
+            "trust, load it with torch.load(..., weights_only=False) and save its state_dict()."
         ) from error
-    except (RuntimeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error!r}") from error
     for key in ("model", "state_dict"):  # fastai's and PyTorch Lightning's checkpoints
         if isinstance(state_dict, dict) and isinstance(state_dict.get(key), dict):
             state_dict = state_dict[key]

@@ -55,7 +55,7 @@ def test_scores(model, batch_size, block_lines):
 
 
 def test_long_lines_are_read_in_windows(model, monkeypatch):
-    monkeypatch.setattr("awd_keras.evaluation.line_scorer._WINDOW_WORDS", 6)
+    monkeypatch.setattr("awd_keras.evaluation.windows._WINDOW_TOKENS", 6)
     lines = [" ".join((WORDS * 3)[:length]) for length in (50, 3, 49, 0, 12)]
     scorer = LineScorer(model, VOCABULARY)
     shapes = []

@@ -27,7 +27,7 @@ def dynamic_evaluation(model):
 @pytest.fixture
 def short_windows(monkeypatch):
     """Several windows per text, shorter than the cache."""
-    monkeypatch.setattr("awd_keras.evaluation.scorer._WINDOW_TOKENS", 8)
+    monkeypatch.setattr("awd_keras.evaluation.windows._WINDOW_TOKENS", 8)
 
 
 def score(scorer, batch_size=1):
@@ -76,16 +76,6 @@ def test_cache(model, batch_size, short_windows):
     assert_close(without_cache, of_targets(expected, targets), 1e-5)
     mixed = brute_force(CACHE, without_cache, hidden, targets)
     assert_close(np.exp(log_probabilities), mixed, 1e-5)
-
-
-def test_windows_do_not_matter(model, monkeypatch):
-    scorer = Scorer(model, CACHE)
-    (_, whole, *_), num_windows = score(scorer)
-    assert num_windows == 1
-    monkeypatch.setattr("awd_keras.evaluation.scorer._WINDOW_TOKENS", 5)
-    (_, log_probabilities, *_), num_windows = score(scorer)
-    assert num_windows == 14
-    assert_close(log_probabilities, whole, 1e-5)
 
 
 def test_dynamic_evaluation_and_cache(model, dynamic_evaluation):

@@ -54,7 +54,7 @@ def test_checkpoints_that_contain_a_state_dict(path):
 def test_pickles_are_not_loaded(path, tmp_path):
     trace = tmp_path / "trace"
     torch.save({"a": torch.zeros(1), "b": RunsCode(trace)}, path)
-    with pytest.raises(InputError, match="must contain only tensors"):
+    with pytest.raises(InputError, match="contains more than tensors"):
         io.read_state_dict(path)
     assert not trace.exists()
 
@@ -71,5 +71,5 @@ def test_a_damaged_file(path, fraction):
     torch.save({"a": torch.zeros(100)}, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(InputError, match=r"weights\.pt (cannot be read|must contain)"):
+    with pytest.raises(InputError, match=r"weights\.pt is damaged"):
         io.read_state_dict(path)

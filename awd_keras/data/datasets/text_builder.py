@@ -14,6 +14,7 @@ class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The files in the manual folder are used instead of a download."
 
     def _info(self):
         return self.dataset_info_from_configs(

@@ -4,17 +4,10 @@ from awd_keras.data.datasets.text_builder import TextBuilder
 
 
 class Builder(TextBuilder):
-    """Builds WikiText-2 as a corpus for word-level language models.
+    """Builds WikiText-2 for word-level language models: `tfds.load("wikitext2")`.
 
     The checksum of the archive is not registered; `load_corpus` checks the numbers of tokens and
     words instead. Empty lines are examples, since they count as one `<eos>` each.
-
-    Example:
-
-    ```python
-    from awd_keras.data.datasets.wikitext2 import wikitext2_dataset_builder
-    lines = tfds.load("wikitext2", split="train", shuffle_files=False)
-    ```
     """
 
     FILES = {
@@ -24,10 +17,6 @@ class Builder(TextBuilder):
     }
     HOMEPAGE = "https://wikitext.smerity.com"
     URL = "https://wikitext.smerity.com/wikitext-2-v1.zip"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The archive is downloaded. If that fails, put wiki.train.tokens, wiki.valid.tokens and "
-        "wiki.test.tokens from wikitext-2-v1.zip in the manual folder."
-    )
 
     def download(self, dl_manager):
         folder = dl_manager.download_and_extract(self.URL) / "wikitext-2"
