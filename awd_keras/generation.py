@@ -57,17 +57,11 @@ class TextGenerator:
         self._vocabulary = vocabulary
         self._unk_id = -1 if vocabulary.unk_id is None else vocabulary.unk_id
         token_ids, _, states = window_signature(model)
-        seeds, step = tf.TensorSpec((None, 2), tf.int32), tf.TensorSpec((), tf.int32)
-        options = {
-            "temperature": tf.TensorSpec((), tf.float32),
-            "top_k": tf.TensorSpec((), tf.int32),
-            "top_p": tf.TensorSpec((), tf.float32),
-            "unknown": tf.TensorSpec((), tf.bool),
-            "repeat_unknown": tf.TensorSpec((), tf.bool),
-        }
+        dtypes = (tf.int32, tf.float32, tf.int32, tf.float32, tf.bool, tf.bool)
+        scalars = [tf.TensorSpec((), dtype) for dtype in dtypes]
         self._next_words = tf.function(
             self._sample_next_words,
-            input_signature=[token_ids, states, seeds, step, options],
+            input_signature=[token_ids, states, tf.TensorSpec((None, 2), tf.int32), *scalars],
         )
 
     def generate(
@@ -117,13 +111,7 @@ class TextGenerator:
             if not is_valid:
                 raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
         prompt_ids = self._vocabulary.encode(["<eos>", *prompt.split()])
-        options = {
-            "temperature": temperature,
-            "top_k": min(top_k, len(self._vocabulary)),
-            "top_p": top_p,
-            "unknown": unknown,
-            "repeat_unknown": repeat_unknown,
-        }
+        options = temperature, min(top_k, len(self._vocabulary)), top_p, unknown, repeat_unknown
         samples = range(num_samples)
         batches = [samples[i : i + _BATCH_SIZE] for i in samples[::_BATCH_SIZE]]
         return itertools.chain.from_iterable(
@@ -136,26 +124,28 @@ class TextGenerator:
         states = self._model.initial_state(len(samples))
         for start in range(0, len(prompt_ids), _PROMPT_WINDOW):
             window = np.tile(prompt_ids[start : start + _PROMPT_WINDOW], (len(samples), 1))
-            words, states = self._next_words(window, states, seeds, 0, options)
+            words, states = self._next_words(window, states, seeds, 0, *options)
         columns = [words.numpy()]
         finished = columns[0] == eos_id
         while len(columns) < max_words and not finished.all():
             last = words[:, tf.newaxis]
-            words, states = self._next_words(last, states, seeds, len(columns), options)
+            words, states = self._next_words(last, states, seeds, len(columns), *options)
             columns.append(words.numpy())
             finished |= columns[-1] == eos_id
         for ids in np.stack(columns, axis=1).tolist():
             end = ids.index(eos_id) if eos_id in ids else None
             yield GeneratedText(tuple(self._vocabulary.decode(ids[:end])), end is not None)
 
-    def _sample_next_words(self, token_ids, states, seeds, step, options):
+    def _sample_next_words(
+        self, token_ids, states, seeds, step, temperature, top_k, top_p, unknown, repeat_unknown
+    ):
         """Reads at least one word per row and samples the next one."""
         _, outputs, states = self._model.backbone(token_ids, states, training=False)
         logits = self._model.decoder(outputs[:, -1])
         follows_unknown = token_ids[:, -1:] == self._unk_id
-        excluded = ~options["unknown"] | (follows_unknown & ~options["repeat_unknown"])
+        excluded = ~unknown | (follows_unknown & ~repeat_unknown)
         is_unknown = tf.range(tf.shape(logits)[1]) == self._unk_id
         logits = tf.where(excluded & is_unknown, -math.inf, logits)
         rows = tf.shape(logits)[:1]
-        settings = [tf.fill(rows, options[name]) for name in ("temperature", "top_k", "top_p")]
+        settings = [tf.fill(rows, value) for value in (temperature, top_k, top_p)]
         return sample(logits, *settings, seeds, step), states

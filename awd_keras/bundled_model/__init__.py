@@ -91,8 +91,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _WEIGHTS).exists():
         raise InputError(
-            f"{folder} must be missing, empty or the folder of a bundled model. "
-            "Received: a folder that contains other files."
+            f"{folder} must be missing, empty or a bundled model. Received: a folder with other files."
         )
     arrays = {}
     for variable in model.weights:

@@ -40,14 +40,10 @@ def load_corpus(
     """
     if name not in CORPORA:
         raise InputError(f"The corpus must be one of {CORPORA}. Received: {name!r}")
-    if name == "text" and data_dir is None:
+    if (name == "text" and data_dir is None) or (name == "sotu" and data_dir is not None):
         raise InputError(
-            "The corpus 'text' needs data_dir, a folder with train.txt, valid.txt and test.txt."
-        )
-    if name == "sotu" and data_dir is not None:
-        raise InputError(
-            "The corpus 'sotu' takes no data_dir; use the corpus 'text' for your own files. "
-            f"Received: data_dir={data_dir}"
+            "The corpus 'text' needs data_dir, a folder with train.txt, valid.txt and test.txt; "
+            f"'sotu' takes no data_dir. Received: {name!r} with data_dir={data_dir}"
         )
     if name == "sotu":
         corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE)
@@ -63,7 +59,7 @@ def load_corpus(
     if difference := _difference(corpus, max_vocabulary_size):
         message = f"{corpus.source} is not the published {_TITLES[name]}: {difference}."
         if data_dir is None:
-            raise InputError(f"{message} Delete it and the files in the manual folder. Try again.")
+            raise InputError(f"{message} Delete it and any files in the manual folder.")
         warnings.warn(f"{message} Perplexities are not comparable with the paper's.", stacklevel=2)
     return corpus if max_train_tokens is None else corpus.truncated(max_train_tokens)
 

@@ -37,7 +37,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
     lower case, without punctuation and with `N` for numbers.
 
     Args:
-        max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`.
+        max_vocabulary_size: Maximum number of words, with `<unk>` and `<eos>`. Defaults to 10,000.
 
     Returns:
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.

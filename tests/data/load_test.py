@@ -49,9 +49,9 @@ def test_your_own_text(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["text"], "needs data_dir"),
+        (["text"], "needs data_dir.*Received: 'text' with data_dir=None"),
         (["ptp"], r"one of \('ptb', 'wikitext2', 'sotu', 'text'\). Received: 'ptp'"),
-        (["sotu", "folder"], "takes no data_dir"),
+        (["sotu", "folder"], "takes no data_dir. Received: 'sotu' with data_dir=folder"),
     ],
 )
 def test_invalid_arguments(arguments, message):
