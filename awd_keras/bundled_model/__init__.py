@@ -91,7 +91,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _WEIGHTS).exists():
         raise InputError(
-            f"{folder} must be missing, empty or a bundled model. Received: a folder with other files."
+            f"{folder} must be missing, empty or a bundled model. Received: a non-empty folder."
         )
     arrays = {}
     for variable in model.weights:
