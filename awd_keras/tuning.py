@@ -1,4 +1,4 @@
-"""Hyperparameter search with KerasTuner: a hypermodel, and the search spaces as data.
+"""Hyperparameter search with KerasTuner: a hypermodel and its search spaces.
 
 `import awd_keras` does not import this module, because importing KerasTuner is slow.
 """
@@ -27,7 +27,7 @@ DROPOUT_RATES = (
 class Space:
     """The values that a search may try for one setting.
 
-    The default of the setting always belongs to its space, even outside these bounds.
+    The space is extended to include the default of the setting.
 
     Args:
         low: Smallest value.
@@ -35,7 +35,7 @@ class Space:
         sampling: `"linear"` or `"log"`.
         step: Distance between integer values. `None` (the default) for floats.
         relative: Whether `low`, `high` and `step` are multiples of the default.
-        choices: Tuple of the values to choose from. Replaces all of the above.
+        choices: Tuple of values to choose from. Replaces all of the above.
 
     Example:
 
@@ -67,8 +67,7 @@ class Space:
         return hp.Float(name, low, high, sampling=self.sampling, default=float(default))
 
 
-# Layer sizes range from half to twice the default, the learning rate from a tenth to three times
-# the default, whatever the optimizer.
+# The learning rate depends on the optimizer, so its range is relative, as are those of layer sizes.
 SPACES = types.MappingProxyType(
     {
         "learning_rate": Space(0.1, 3.0, "log", relative=True),
@@ -115,9 +114,9 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
     Args:
         vocabulary_size: Number of words.
         tune: Names of the settings to tune, from `SPACES`. Defaults to the five that matter most
-            for a given size of model.
-        **settings: Values of settings that replace the paper's, see `DEFAULTS`. A tuned setting
-            starts from this value.
+            for a model of a given size.
+        **settings: Values of settings, which replace those of the paper in `DEFAULTS`. They are
+            also the defaults of tuned settings.
 
     Raises:
         ValueError: If a name is not in `SPACES`.

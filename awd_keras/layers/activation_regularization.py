@@ -10,7 +10,7 @@ from awd_keras.losses.activation_regularization import (
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class ActivationRegularization(keras.layers.Layer):
-    """Adds AR and TAR of an LSTM's outputs to the loss, and returns the outputs after dropout.
+    """Adds AR and TAR of the outputs of an LSTM to the loss, and returns the dropped outputs.
 
     Masked time steps do not count.
 

@@ -12,10 +12,9 @@ from awd_keras.ops.random import dropout_mask
 class EmbeddingDropout(StochasticLayer, SharedEmbeddingLayer, keras.layers.Layer):
     """Looks up words in an embedding after dropping whole rows of its matrix.
 
-    Each training call draws one mask over the rows of the matrix: a dropped word is zero at all
-    its occurrences in the batch, and the other words are scaled by `1 / (1 - rate)`. The mask
-    applies to the lookup only. A `TiedDecoder` of the same embedding can still predict a dropped
-    word.
+    Each training call draws one mask over the rows of the matrix: a dropped word is zero wherever
+    it occurs in the batch, and the other words are scaled by `1 / (1 - rate)`. The mask applies to
+    the lookup only, so a `TiedDecoder` of the same embedding can still predict a dropped word.
 
     The layer has no weights of its own. Setting its `trainable` to `False` freezes the embedding.
 
@@ -23,7 +22,8 @@ class EmbeddingDropout(StochasticLayer, SharedEmbeddingLayer, keras.layers.Layer
         embedding: A `keras.layers.Embedding`.
         rate: Float in the range `[0, 1)`, the probability of dropping a word (`dropoute` in the
             authors' code; 0.1 in the paper).
-        seed: Integer or `None` (default), the seed used when the call gets none, as in `fit`.
+        seed: Integer or `None` (the default), the seed of the masks of calls without `seed`, as in
+            `fit`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -51,7 +51,7 @@ class EmbeddingDropout(StochasticLayer, SharedEmbeddingLayer, keras.layers.Layer
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
-        # Half precision cannot represent the ids, should they come as floats.
+        # Half precision cannot represent ids that are passed as floats.
         self.autocast = False
 
     def build(self, input_shape):

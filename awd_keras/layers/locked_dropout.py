@@ -12,22 +12,23 @@ from awd_keras.ops.replicas import num_replicas, replica_rows
 class LockedDropout(StochasticLayer, keras.layers.SpatialDropout1D):
     """Dropout with one mask per sequence and feature, shared by all time steps.
 
-    Each call draws a new mask. Entries that are kept are scaled by `1 / (1 - rate)`. At inference
-    the layer returns its inputs. It is a `keras.layers.SpatialDropout1D` whose seed can be passed
-    to the call.
+    This is `keras.layers.SpatialDropout1D` with a `seed` in its call. Each training call draws a
+    mask; entries that are kept are scaled by `1 / (1 - rate)`. At inference, the layer returns its
+    inputs.
 
     Args:
         rate: Float in the range `[0, 1)`, the probability of dropping a feature of a sequence
             (`dropouti`, `dropouth` and `dropout` in the authors' code; Gal and Ghahramani, 2016).
-        seed: Integer or `None` (default), the seed used when the call gets none, as in `fit`.
+        seed: Integer or `None` (the default), the seed of the masks of calls without `seed`, as in
+            `fit`.
         **kwargs: Passed to `keras.layers.SpatialDropout1D`: `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor of shape `(batch_size, timesteps, features)`.
         training: Whether to apply dropout.
         seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
-        time_major: Whether the inputs have shape `(timesteps, batch_size, features)`. The mask of
-            each sequence is the same either way. Defaults to `False`.
+        time_major: Whether the inputs have shape `(timesteps, batch_size, features)`, which does
+            not change the masks. Defaults to `False`.
 
     Raises:
         ValueError: If the rate is not in the range `[0, 1)`.

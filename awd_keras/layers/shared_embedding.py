@@ -1,4 +1,4 @@
-"""What the layers around an existing embedding have in common."""
+"""What layers around an existing embedding have in common."""
 
 import keras
 
@@ -17,8 +17,8 @@ class SharedEmbeddingLayer:
     """Mixin for Keras layers with an `embedding` that other layers may share."""
 
     def get_config(self):
-        # Keras marks an object as shared when it serializes it for the second time. Serializing
-        # twice marks it in the configuration of its first owner too.
+        # Keras marks an object as shared when it is serialized for the second time. Serializing it
+        # twice also marks it in the configuration of its first owner.
         keras.saving.serialize_keras_object(self.embedding)
         embedding = keras.saving.serialize_keras_object(self.embedding)
         return {**super().get_config(), "embedding": embedding}

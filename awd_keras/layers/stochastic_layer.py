@@ -1,4 +1,4 @@
-"""What all layers with a random mask have in common: their rate and their seeds."""
+"""What layers with a random mask have in common: rates and seeds."""
 
 import math
 import numbers
@@ -23,15 +23,15 @@ class StochasticLayer:
     """Mixin for Keras layers that draw a mask and have a `seed_generator`.
 
     A mask is a pure function of an int32 seed of shape `(2,)`. A training loop passes the seed to
-    `call`, so there is no random state to save. Without it, as in `fit`, the layer takes the next
-    seed of its own generator, whose state is saved with the weights. (Keras does not save it for
-    its own layers.)
+    `call`, so that there is no random state to save. In a call without `seed`, as in `fit`, the
+    layer takes the next seed of its own generator, whose state it saves with the weights. (Keras
+    does not save the state of its own layers.)
     """
 
     seed_generator = None
 
     def mask_seed(self, seed):
-        """Returns the seed passed to `call`, or else the next one of the layer's generator."""
+        """Returns the seed passed to `call`, or the next one of the layer's generator."""
         return tf.cast(self.seed_generator.next(), tf.int32) if seed is None else seed
 
     def save_own_variables(self, store):

@@ -10,26 +10,26 @@ from awd_keras.layers.shared_embedding import SharedEmbeddingLayer, validated_em
 class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
     """Computes logits over the vocabulary with the matrix of an embedding, and a bias of its own.
 
-    `.keras` files keep the two layers tied. Copies made by `keras.models.clone_model`,
-    `Model.from_config` or `keras.models.model_from_json`, and models loaded from legacy `.h5`
-    files, are not tied: Keras gives them two matrices. If you need them tied, use one
-    `keras.layers.ReversibleEmbedding` instead of the two layers; it has no bias.
+    The layers stay tied in `.keras` files. They are no longer tied in copies made by
+    `keras.models.clone_model`, `Model.from_config` or `keras.models.model_from_json`, nor in models
+    loaded from legacy `.h5` files. If you need those, use one `keras.layers.ReversibleEmbedding`,
+    which has no bias, instead of the two layers.
 
-    Setting `trainable` to `False` freezes the shared embedding as well. To freeze the bias only,
-    use `decoder.bias.trainable = False`.
+    Setting `trainable` to `False` also freezes the shared embedding. To freeze only the bias, set
+    `decoder.bias.trainable` to `False`.
 
     Args:
-        embedding: A `keras.layers.Embedding`. Its matrix remains one variable, shared by both
-            layers. Pass an embedding used nowhere else for an untied decoder.
+        embedding: A `keras.layers.Embedding`, whose matrix both layers share. For an untied
+            decoder, pass an embedding that is used nowhere else.
         use_bias: Whether to add a bias, initialized to zeros. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        inputs: Tensor of shape `(batch_size, timesteps, features)`, or any other that ends in
-            `features`, the `output_dim` of the embedding.
+        inputs: Tensor of shape `(batch_size, timesteps, features)`, or of any other shape that
+            ends in `features`, the `output_dim` of the embedding.
 
     Returns:
-        Logits of shape `(batch_size, timesteps, input_dim)`, float32 under mixed precision as well.
+        Logits of shape `(batch_size, timesteps, input_dim)`, float32 under mixed precision too.
 
     Raises:
         ValueError: If `embedding` is not an `Embedding`, or `features` is not its `output_dim`.
@@ -53,8 +53,8 @@ class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
         if input_shape[-1] != self.embedding.output_dim:
             raise ValueError(
                 f"The inputs of TiedDecoder must have {self.embedding.output_dim} features, the "
-                "output_dim of its embedding. Give the layer before it as many units, or the "
-                f"decoder an embedding of its own. Received: input_shape={tuple(input_shape)}"
+                "output_dim of its embedding. Change the units of the layer before it, or pass "
+                f"another embedding. Received: input_shape={tuple(input_shape)}"
             )
         if not self.embedding.built:
             self.embedding.build((None,))

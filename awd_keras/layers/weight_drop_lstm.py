@@ -17,41 +17,41 @@ _IMPLEMENTATIONS = {"auto": "auto", True: "cudnn", False: "portable"}
 class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
     """A `keras.layers.LSTM` that drops entries of its recurrent matrix during training.
 
-    Each training call draws one mask over the entries of `recurrent_kernel`, shared by all time
-    steps and all rows of the batch. Entries that are kept are scaled by
-    `1 / (1 - weight_dropout)`. (Keras's `recurrent_dropout` is something else: it drops units of
-    the state.) With `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`,
-    and its weights and configuration can be exchanged with it.
+    Each training call draws one mask over the entries of `recurrent_kernel`, which all time steps
+    and all rows of the batch share. Entries that are kept are scaled by `1 / (1 - weight_dropout)`.
+    (Keras's `recurrent_dropout` is different: it drops units of the state.) With
+    `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`. The two can load
+    each other's weights and configurations.
 
-    The fast kernels, including cuDNN's, support weight dropout and any mask. Other activations
-    than tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and `implementation=1`
-    fall back to the loop of Keras. `compile` ignores `jit_compile=True` for models with this
-    layer, because XLA can use neither cuDNN nor oneDNN. `tf.function(jit_compile=True)` works.
+    The fast kernels, including that of cuDNN, support weight dropout and any mask. Activations
+    other than tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and
+    `implementation=1` fall back to the loop of Keras. `compile` ignores `jit_compile=True` for
+    models with this layer, because XLA uses neither cuDNN nor oneDNN;
+    `tf.function(jit_compile=True)` works.
 
     Args:
         units: Positive integer, dimensionality of the output.
         weight_dropout: Float in the range `[0, 1)`, the probability of dropping an entry of the
             recurrent matrix (`wdrop` in the authors' code; 0.5 in the paper). Defaults to 0.
-        **kwargs: All other arguments of `keras.layers.LSTM`, by keyword. `seed` is also the seed
-            of the weight dropout masks when the call gets none.
+        **kwargs: All other arguments of `keras.layers.LSTM`, by keyword. `seed` also determines
+            the masks of weight dropout in calls without `seed`.
 
     Call arguments:
         sequences: Tensor of shape `(batch_size, timesteps, features)`.
         initial_state: `[h, c]`, tensors of shape `(batch_size, units)`. Defaults to `None`: zeros,
             or the last state if the layer is stateful.
         mask: Boolean tensor of shape `(batch_size, timesteps)`. Steps where it is `False` are
-            skipped. Keras passes on the mask of an `Embedding` layer only to calls without
+            skipped. Keras passes the mask of an `Embedding` layer only to calls without
             `initial_state` and `seed`.
         training: Whether to apply dropout.
-        seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask over the
-            recurrent matrix.
+        seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
         time_major: Whether time is the first axis of `sequences`, `mask` and the outputs, which
             saves transpositions. Defaults to `False`.
 
     Returns:
-        As `keras.layers.LSTM`, but the states are float32 under mixed precision as well (float64
-        in float64), so that they keep their precision when passed from window to window. (The
-        state of a stateful layer is rounded to half precision, as in Keras.)
+        As `keras.layers.LSTM`, except that states are float32 under mixed precision too (float64
+        in float64), so that they are not rounded from window to window. (A stateful layer rounds
+        its state to half precision, as in Keras.)
 
     Raises:
         ValueError: If `weight_dropout` is not in the range `[0, 1)`, or `initial_state` is not
@@ -71,7 +71,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
             self.seed_generator = self.cell.seed_generator
         # Keras would cast the float32 states to half precision.
         self.autocast = False
-        # Otherwise `fit` would choose XLA, which can use neither cuDNN nor oneDNN.
+        # Otherwise `fit` might use XLA, which uses neither cuDNN nor oneDNN.
         self.supports_jit = False
 
     @property
@@ -84,7 +84,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         return [zeros, zeros]
 
     def dropped_recurrent_kernel(self, seed):
-        """Returns the recurrent matrix with the entries dropped that `seed` determines."""
+        """Returns the recurrent matrix without the entries that `seed` drops."""
         kernel = tf.cast(tf.convert_to_tensor(self.cell.recurrent_kernel), self.compute_dtype)
         return kernel * dropout_mask(kernel.shape, self.weight_dropout, seed, kernel.dtype)
 

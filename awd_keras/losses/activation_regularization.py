@@ -1,7 +1,7 @@
 """AR and TAR, the penalties on activations (section 4.6 of the paper).
 
-The paper prints an L2 norm. The authors' code takes the mean of squares over all elements, to
-which the weights 2 and 1 belong, and so do these functions.
+The paper writes an L2 norm. These functions compute the mean of squares, as the authors' code does;
+the weights 2 and 1 of the paper belong to it.
 """
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ def activation_regularization(dropped, alpha, mask=None):
             after dropout.
         alpha: Weight of the penalty, 2 in the paper (`--alpha` in the authors' code).
         mask: `None`, or a boolean tensor of shape `(batch_size, timesteps)`. Steps where it is
-            False, such as padding, do not count.
+            False, such as padding, are ignored.
 
     Returns:
         `alpha * mean(dropped ** 2)`, a scalar in float32 (float64 for float64 inputs).
@@ -37,7 +37,7 @@ def temporal_activation_regularization(raw, beta, time_major=False, mask=None):
         beta: Weight of the penalty, 1 in the paper (`--beta` in the authors' code).
         time_major: Whether `raw` and `mask` have time as their first axis. Defaults to False.
         mask: `None`, or a boolean tensor of shape `(batch_size, timesteps)`. Changes from or to a
-            step where it is False do not count.
+            step where it is False are ignored.
 
     Returns:
         `beta * mean((raw[:, 1:] - raw[:, :-1]) ** 2)`, a scalar in float32 (float64 for float64

@@ -8,13 +8,12 @@ import tensorflow as tf
 class Perplexity(keras.metrics.Mean):
     """Exponential of the total loss in nats divided by the number of predicted tokens.
 
-    The interface is that of `keras_hub.metrics.Perplexity`. The total and the count are summed over
-    all updates and divided once, so that batches count by their tokens. Steps that a Keras mask
-    excludes (such as padding, with `mask_zero=True`) do not count.
+    The interface is that of `keras_hub.metrics.Perplexity`. Batches are weighted by their number of
+    tokens. Steps that a Keras mask excludes, such as padding with `mask_zero=True`, are ignored.
 
     Args:
         from_logits: Whether `y_pred` contains logits instead of probabilities. Defaults to False.
-        mask_token_id: Id of a target to exclude, such as that of padding, or `None` (the default).
+        mask_token_id: Id of a target to ignore, such as padding, or `None` (the default).
         dtype: Dtype of the sums. Defaults to `"float32"`, which counts up to 16.7 million tokens
             exactly; use `"float64"` for more.
         name: Name of the metric. Defaults to `"perplexity"`.
@@ -51,14 +50,14 @@ class Perplexity(keras.metrics.Mean):
         if self.mask_token_id is not None:
             counts = tf.not_equal(y_true, tf.cast(self.mask_token_id, y_true.dtype))
             weights *= tf.cast(counts, self.dtype)
-            y_true = tf.where(counts, y_true, 0)  # the masked id may be no class at all
+            y_true = tf.where(counts, y_true, 0)  # the masked id may not be a valid class
         if sample_weight is not None:
             sample_weight = tf.cast(sample_weight, self.dtype)
             weights *= tf.reshape(sample_weight, (tf.shape(sample_weight)[0], -1))
         losses = keras.losses.sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits
         )
-        # Flat, since the mean of Keras gives rows the same weight, whatever their lengths.
+        # Flattened, since the mean of Keras weights all rows equally.
         super().update_state(tf.reshape(losses, (-1,)), tf.reshape(weights, (-1,)))
 
     def result(self):

@@ -1,4 +1,4 @@
-"""The backbone: from word ids to the outputs of the last LSTM."""
+"""The backbone, from word ids to the outputs of the last LSTM."""
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,7 @@ from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
 from awd_keras.ops.lstm import transposed_ids
 from awd_keras.ops.random import fold_in
 
-# Folded into the seed of a call, so that every layer has masks of its own.
+# Folded into the seed of a call, so that each layer has its own masks.
 _EMBEDDING, _INPUT, _OUTPUT, _HIDDEN, _WEIGHT = 0, 1, 2, 100, 200
 _SIZES = ("vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 _RATES = ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout")
@@ -38,8 +38,8 @@ class AWDLSTM(keras.Model):
             0.4.
         embedding_dropout: Rate of the dropout of whole words (`--dropoute`). Defaults to 0.1.
         weight_dropout: Rate of the dropout of recurrent weights (`--wdrop`). Defaults to 0.5.
-        seed: Integer or `None` (the default), the seed of the initial weights, and of the masks
-            when the call gets no `seed`.
+        seed: Integer or `None` (the default), the seed of the initial weights, and of the masks of
+            calls without `seed`.
         embedding: `None` (the default), or a `keras.layers.Embedding` to use instead of a new one.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
@@ -139,7 +139,7 @@ class AWDLSTM(keras.Model):
         ]
         self.output_locked_dropout = self._locked("output_dropout", output_dropout, _OUTPUT)
 
-        # The weights exist from here on: no input is needed to know their shapes.
+        # Create the weights now, since their shapes do not depend on the inputs.
         self.dropped_embedding.build((None, None))
         for layer, features in zip(self.lstm_layers, [embedding_dim, *units], strict=False):
             layer.build((None, None, features))
@@ -177,7 +177,7 @@ class AWDLSTM(keras.Model):
         token_ids = tf.cast(token_ids, tf.int32)
         if states is None:
             states = self.initial_state(tf.shape(token_ids)[1 if time_major else 0])
-        # The layers run in time-major order, and only ids and outputs are transposed.
+        # All layers run time-major; only ids and outputs are transposed.
         if not time_major:
             token_ids = transposed_ids(token_ids)
         x = self.dropped_embedding(token_ids, training=training, seed=layer_seed(_EMBEDDING))

@@ -14,18 +14,17 @@ from awd_keras.optimizers.nt_asgd import NTASGD
 class AWDLSTMLanguageModel(keras.Model):
     """AWD-LSTM with a softmax over the vocabulary, tied to the embedding or not.
 
-    `compile` without a loss prepares the training of the paper: `fit` takes the windows of
-    `Corpus.windows` and carries the state from each to the next, with the same arithmetic as
-    `trainers.ptb`. `compile` with a loss makes it an ordinary Keras model, which is trained on
-    independent sequences.
+    Compiled without a loss, the model is trained as in the paper: `fit` takes the windows of
+    `Corpus.windows`, carries the state from each window to the next, and does the same arithmetic
+    as `trainers.ptb`. Compiled with a loss, it is trained on independent sequences, like any Keras
+    model.
 
     Args:
         vocabulary_size: Number of words.
-        embedding_dim: Dimension of the embedding. This argument and all others up to
-            `weight_dropout` are passed to `AWDLSTM`. The defaults give the paper's model for Penn
-            Treebank, with 24,210,800 parameters.
+        embedding_dim, ..., weight_dropout: Arguments of `AWDLSTM`. The defaults are those of the
+            paper for Penn Treebank, a model with 24,210,800 parameters.
         seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
-            `fit`. An integer makes training reproducible.
+            `fit`. With an integer, training is reproducible.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
@@ -70,7 +69,7 @@ class AWDLSTMLanguageModel(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        # Otherwise `fit` might choose XLA, which can use neither cuDNN nor oneDNN.
+        # Otherwise `fit` might use XLA, which uses neither cuDNN nor oneDNN.
         self.supports_jit = False
         self.seed = seed
         self.backbone = AWDLSTM(
@@ -128,9 +127,9 @@ class AWDLSTMLanguageModel(keras.Model):
         Args:
             optimizer: Without a loss, an `NTASGD`; otherwise any Keras optimizer.
             loss: `None` (the default) to train on the windows of a text, as in the paper. Each
-                step minimizes the cross-entropy, AR and TAR, clips the gradient, and scales the
-                learning rate by the length of its window. With a loss, the model is trained like
-                any Keras model, and the next three arguments have no effect.
+                step minimizes the sum of cross-entropy, AR and TAR, clips the gradient, and scales
+                the learning rate by the length of its window. With a loss, the model is trained
+                like any Keras model, and the next three arguments have no effect.
             ar_alpha: Weight of AR. Defaults to 2, as in the paper.
             tar_beta: Weight of TAR. Defaults to 1, as in the paper.
             global_clipnorm: Maximum global norm of the gradient. Defaults to 0.25, as in the paper.
@@ -139,7 +138,7 @@ class AWDLSTMLanguageModel(keras.Model):
 
         Raises:
             ValueError: If there is no loss, and the optimizer is not an `NTASGD` (under
-                `mixed_float16` Keras wraps it; use `mixed_bfloat16`), metrics are given, or the
+                `mixed_float16`, Keras wraps it; use `mixed_bfloat16`), there are metrics, or the
                 model was created under a strategy with several replicas.
         """
         super().compile(optimizer, loss, **kwargs)
@@ -192,7 +191,7 @@ class AWDLSTMLanguageModel(keras.Model):
         """Trains the model; see `keras.Model.fit`.
 
         Without a loss in `compile`, `x` must be a dataset returned by `Corpus.windows` with
-        `bptt`, without further transformations. Each epoch draws its own windows.
+        `bptt`, without further transformations. The windows differ from epoch to epoch.
 
         Raises:
             ValueError: If there is no loss and `x` is anything else.
@@ -209,8 +208,8 @@ class AWDLSTMLanguageModel(keras.Model):
 
         if self._window_training is not None:
             self._window_training.bptt.assign(schedule.bptt)
-        # Keras takes the number of batches in the first epoch for that in all epochs. The number
-        # of windows varies, so announce the largest; an epoch ends when its windows run out.
+        # Keras expects as many batches in each epoch as in the first. The number of windows varies,
+        # so report the largest one; an epoch ends when its windows run out.
         most = max(len(schedule.lengths(epoch)) for epoch in range(epochs))
         x = x.take(-1)
         x.cardinality = lambda: most
@@ -263,7 +262,3 @@ class AWDLSTMLanguageModel(keras.Model):
         config = self.backbone.get_config()
         config.pop("embedding")
         return {**config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)

@@ -1,4 +1,4 @@
-"""One training step: a window of the text, its gradient, and an update."""
+"""One training step: the gradient on a window of the text, and an update."""
 
 import tensorflow as tf
 
@@ -15,9 +15,9 @@ from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, r
 def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, seed):
     """Returns a `tf.function` that trains on one window of any length, traced once.
 
-    Under a `tf.distribute` strategy the rows of the batch are split among its replicas. The
-    arguments and results still describe the whole batch, and the gradient is clipped once, after
-    the mean over replicas.
+    Under a `tf.distribute` strategy, each replica takes its share of the rows. Arguments and
+    results still describe the whole batch, and the gradient is clipped once, after averaging it
+    over replicas.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
@@ -25,7 +25,7 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         ar_alpha: Weight of AR, applied to the dropped outputs of the last layer.
         tar_beta: Weight of TAR, applied to the raw outputs of the last layer.
         global_clipnorm: Maximum global norm of the gradient.
-        seed: Non-negative integer. Together with the step it determines the masks.
+        seed: Non-negative integer. It determines the masks, together with the step.
 
     Returns:
         A function `train_step(inputs, targets, states, learning_rate, step)` that returns `(loss,
@@ -74,15 +74,15 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
                 + temporal_activation_regularization(raw, tar_beta, time_major=True)
             )
         gradients = tape.gradient(objective, variables)
-        # The gradient of an untied embedding has one slice per occurrence of a word. The norm must
-        # be that of their sum.
+        # The gradient of an untied embedding has one slice per occurrence of a word. The norm is
+        # that of their sum.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        # Replicas have equally many tokens, so the mean of their means is that of the batch.
+        # Replicas have the same number of tokens, so this is the mean over the batch.
         loss, *gradients = mean_over_replicas([loss, *gradients])
         norm = tf.linalg.global_norm(gradients)
-        # A NaN norm makes the scale NaN, so that a diverged gradient is not hidden.
+        # A NaN norm makes the scale NaN, so that it does not go unnoticed.
         scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
-        # Keras sums the gradients over replicas, and they are equal by now.
+        # Keras sums the gradients over replicas, where they are equal by now.
         scale /= num_replicas()
         optimizer.apply([scale * gradient for gradient in gradients], variables)
         return loss, norm, tf.nest.map_structure(all_rows, states)

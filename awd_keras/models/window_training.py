@@ -13,10 +13,7 @@ from awd_keras.ops.lstm import transposed_ids
 class WindowTraining:
     """The steps of `fit` and `evaluate` that carry the state from window to window.
 
-    Args:
-        model: An `AWDLSTMLanguageModel`.
-        optimizer: An `NTASGD` built for the model.
-        ar_alpha, tar_beta, global_clipnorm: Arguments of `make_train_step`.
+    The arguments are those of `make_train_step`.
     """
 
     def __init__(self, model, optimizer, ar_alpha, tar_beta, global_clipnorm):
@@ -40,12 +37,12 @@ class WindowTraining:
         )
 
     def reset(self):
-        """Begins an epoch with a state of zeros."""
+        """Starts an epoch with a state of zeros."""
         self._starting.assign(True)
 
     def train(self, inputs, targets):
         """Trains on a window, with a learning rate proportional to its length; returns logs."""
-        # At the end of the data, no variable may change before the window turns out to be missing.
+        # At the end of the data, no variable may change before the window is found to be missing.
         with tf.control_dependencies([inputs]):
             learning_rate = tf.identity(self._optimizer.learning_rate)
             length = tf.cast(tf.shape(inputs)[1], tf.float64)

@@ -2,12 +2,11 @@
 
 import tensorflow as tf
 
-# The logits in memory at once: 838 tokens of the 10,000 words of Penn Treebank, but at least 128
-# tokens. Each chunk adds to the gradient of the whole matrix, so a few large chunks are fastest.
+# Number of logits in memory at once: 838 tokens with the 10,000 words of Penn Treebank. Each chunk
+# adds to the gradient of the whole matrix, so a few large chunks are fastest.
 _CHUNK_ELEMENTS = 8 * 2**20
 _MIN_CHUNK = 128
-# Above it the logarithm of a probability is exact to float32; below it the probability has lost
-# its digits.
+# Probabilities below it have lost digits, and with them their logarithms.
 _MIN_PROBABILITY = 1e-30
 
 
@@ -16,20 +15,20 @@ def sequence_cross_entropy(
 ):
     """Computes the total cross-entropy of a softmax over the vocabulary.
 
-    The logits `hidden @ embedding^T + bias` are computed in chunks of tokens and never stored all
-    at once. The gradient of each chunk is computed together with its loss.
+    The logits `hidden @ embedding^T + bias` are computed in chunks of tokens, so that they are
+    never in memory all at once. The gradient of each chunk is computed together with its loss.
 
     Args:
         hidden: Tensor of shape `(..., features)`, the inputs of the decoder.
         embedding: Tensor of shape `(vocabulary_size, features)`, the softmax matrix.
         bias: Tensor of shape `(vocabulary_size,)`, or `None`.
         targets: Integer tensor of shape `(...)`, the words to predict.
-        weights: Tensor of shape `(...)`, the weight of each token (0 for padding), or `None`
-            (default) for ones.
-        chunk_size: Maximum number of tokens per chunk. Defaults to `None`: as many as have 8 Mi
-            logits, but at least 128.
-        training: If `False`, gradients are not computed together with the loss. They can still be
-            taken, but the logits are then computed again. Defaults to `True`.
+        weights: Tensor of shape `(...)`, the weight of each token (0 for padding), or `None` (the
+            default) for ones.
+        chunk_size: Maximum number of tokens per chunk, or `None` (the default) to limit a chunk to
+            8 Mi logits or 128 tokens, whichever is larger.
+        training: Whether to compute the gradient together with the loss. Otherwise, taking the
+            gradient computes the logits again. Defaults to `True`.
 
     Returns:
         `(total_loss, num_tokens)`, scalars in float32 (float64 for float64 inputs): the weighted
@@ -82,12 +81,10 @@ def sequence_cross_entropy(
 
 
 def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, with_gradients):
-    """Computes loss and gradients chunk by chunk.
+    """Returns the total weighted loss and the loss of each token.
 
-    Returns:
-        List of the total weighted loss and the loss of each token. With `with_gradients`, also the
-        gradients of the total with respect to `hidden`, `embedding` and `bias`, in the dtype of
-        `bias`.
+    With `with_gradients`, also returns the gradients of the total with respect to `hidden`,
+    `embedding` and `bias`.
     """
     num_tokens = tf.shape(targets)[0]
     dtype, features = bias.dtype, hidden.shape[1]
@@ -151,10 +148,10 @@ def _softmax(hidden, embedding, bias, targets):
 
 
 def _softmax_gradient(hidden, embedding, targets, probabilities, upstream):
-    """Gradients with respect to hidden, embedding and bias.
+    """Returns the gradients with respect to `hidden`, `embedding` and `bias`.
 
-    `d_logits = (probabilities - one_hot(targets)) * upstream`. The factor `upstream` of each row
-    is moved to the other operand of each matmul, which has fewer columns.
+    `d_logits = (probabilities - one_hot(targets)) * upstream`. In each matmul, the factor
+    `upstream` is applied to the other operand, which has fewer columns.
     """
     rows = tf.range(tf.shape(targets)[0])
     indices = tf.stack([rows, targets], axis=1)

@@ -1,20 +1,19 @@
 """One LSTM layer over a sequence, with the weights as arguments.
 
-The weights are plain tensors, so weight dropout (DropConnect, section 2 of the paper) only means
-passing a masked recurrent matrix: any kernel can be used, and none needs to know about dropout.
+Since the weights are arguments, weight dropout (DropConnect, section 2 of the paper) amounts to
+passing a masked recurrent matrix. It works with any kernel, and no kernel knows about it.
 
     z[t] = x[t] @ kernel + h[t-1] @ recurrent_kernel + bias            (batch_size, 4 * units)
     i, f, g, o = sigmoid(z_i), sigmoid(z_f), tanh(z_g), sigmoid(z_o)   gates in Keras's order
     c[t] = f * c[t-1] + i * g
     h[t] = o * tanh(c[t])
 
-This module prepares the arguments and chooses the kernel: `lstm_portable` runs on any device,
+This module prepares the arguments and selects the kernel: `lstm_portable` runs on any device,
 `lstm_cudnn` on NVIDIA GPUs.
 """
 
 import contextlib
 import contextvars
-import functools
 
 import tensorflow as tf
 
@@ -27,7 +26,7 @@ _portable_only = contextvars.ContextVar("portable_only", default=False)
 
 @contextlib.contextmanager
 def portable_kernels():
-    """Context manager in which `implementation="auto"` selects the portable kernel.
+    """Makes `implementation="auto"` select the portable kernel inside a `with` block.
 
     Use it to trace graphs that must run on any device, such as a SavedModel exported on a machine
     with a GPU.
@@ -40,15 +39,8 @@ def portable_kernels():
 
 
 def transposed_ids(token_ids):
-    """Transposes word ids: batch-major to time-major, or back.
-
-    Args:
-        token_ids: Integer tensor of shape `(batch_size, timesteps)`.
-
-    Returns:
-        Tensor of shape `(timesteps, batch_size)`.
-    """
-    # On processors without AVX-512, tf.transpose of integers logs an error of oneDNN.
+    """Transposes ids of shape `(batch_size, timesteps)` to `(timesteps, batch_size)`, or back."""
+    # Without AVX-512, oneDNN logs an error when tf.transpose is given integers.
     return tf.einsum("ij->ji", token_ids)
 
 
@@ -70,28 +62,28 @@ def lstm(
     Args:
         inputs: Tensor of shape `(batch_size, timesteps, features)`, or
             `(timesteps, batch_size, features)` if `time_major`. Matrix products are computed in
-            its dtype.
+            this dtype.
         initial_h: Tensor of shape `(batch_size, units)`.
         initial_c: Tensor of shape `(batch_size, units)`.
         kernel: Tensor of shape `(features, 4 * units)`, gates in the order i, f, c, o.
         recurrent_kernel: Tensor of shape `(units, 4 * units)`.
         bias: Tensor of shape `(4 * units,)`.
         mask: Boolean tensor of shape `(batch_size, timesteps)`, or `(timesteps, batch_size)` if
-            `time_major`. Steps where it is `False` are skipped: the state does not change, and
-            the output repeats the previous one (zeros if there is none), as in Keras. Defaults to
-            `None`, no skipped steps.
+            `time_major`, or `None` (the default). Steps where it is `False` are skipped, as in
+            Keras: the state does not change, and the output repeats the previous one, or is zero
+            if there is none.
         time_major: Whether time is the first axis of `inputs`, `mask` and `outputs`. Defaults to
             `False`.
-        implementation: `"portable"`, `"cudnn"`, or `"auto"` (default), which selects cuDNN if
-            TensorFlow sees a GPU and the portable loop otherwise.
-        training: If `False`, intermediate values are not kept for the backward pass. Gradients
-            are still correct, but computing them repeats the forward pass. Defaults to `True`.
+        implementation: `"portable"`, `"cudnn"`, or `"auto"` (the default), which selects cuDNN
+            if TensorFlow sees a GPU and the portable loop otherwise.
+        training: Whether to keep intermediate values for the backward pass. Without them,
+            computing the gradient repeats the forward pass. Defaults to `True`.
 
     Returns:
-        `(outputs, final_h, final_c)`. `outputs` has shape `(batch_size, timesteps, units)`, time
-        first if `time_major`, and the dtype of `inputs`. The final states have shape
-        `(batch_size, units)` and dtype float32 (float64 for float64 inputs), so that a state
-        carried over many windows keeps its precision under mixed precision.
+        `(outputs, final_h, final_c)`. `outputs` has shape `(batch_size, timesteps, units)`, or
+        `(timesteps, batch_size, units)` if `time_major`, and the dtype of `inputs`. The states
+        have shape `(batch_size, units)` and are float32 under mixed precision too (float64 for
+        float64 inputs), so that they are not rounded from window to window.
 
     Raises:
         ValueError: If `implementation` is unknown, or `"cudnn"` without a GPU.
@@ -120,16 +112,13 @@ def lstm(
         if time_major:
             mask = tf.transpose(mask)
         inputs, lengths = _pack(inputs, mask)
+    arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
     if _use_cudnn(implementation):
-        run = lstm_cudnn
-    elif _portable_only.get() and not training:
-        # Loading a SavedModel with custom gradients logs warnings.
-        run = functools.partial(lstm_portable, custom_gradient=False)
+        outputs, final_h, final_c = lstm_cudnn(*arguments, training)
     else:
-        run = lstm_portable
-    outputs, final_h, final_c = run(
-        inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, bool(training)
-    )
+        # Loading a SavedModel with custom gradients logs warnings.
+        custom_gradient = training or not _portable_only.get()
+        outputs, final_h, final_c = lstm_portable(*arguments, training, custom_gradient)
     if mask is not None:
         outputs = _unpack(outputs, mask)
     if not time_major:
@@ -157,8 +146,7 @@ def _use_cudnn(implementation):
 def _pack(inputs, mask):
     """Moves the unmasked steps of each row to its beginning, since kernels skip only later ones.
 
-    Returns:
-        The packed inputs, and the number of unmasked steps of each row.
+    Returns the packed inputs, and the number of unmasked steps of each row.
     """
     timesteps = tf.shape(mask)[1]
     steps = tf.range(timesteps)
@@ -167,7 +155,7 @@ def _pack(inputs, mask):
 
 
 def _unpack(outputs, mask):
-    """Moves outputs back to the steps they belong to; masked steps repeat the previous one."""
+    """Moves outputs back to their steps; masked steps repeat the previous output."""
     seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1)
     unpacked = take_steps(tf.pad(outputs, [[1, 0], [0, 0], [0, 0]]), seen)
     unpacked.set_shape(outputs.shape)

@@ -1,21 +1,21 @@
 """The LSTM of cuDNN, with the weights as arguments.
 
 `keras.layers.LSTM` calls the same operation, but only with its own variables. Here the recurrent
-matrix is an argument, so it can be a masked one.
+matrix is an argument, so it can be masked.
 
-The operation is `CudnnRNNV3`, which takes the length of each row; since cuDNN 9 the two without
-lengths fail with "Sequence lengths for RNN are required". Its properties, most of them found in
-its source, and how this module deals with them:
+The operation is `CudnnRNNV3`, which takes the length of each row. (With cuDNN 9, the two older
+operations fail with "Sequence lengths for RNN are required".) Its pitfalls, most of them found in
+its source, and how this module avoids them:
 
 - Only a training call creates the reserve space that the gradient reads. Inference is a separate
   call.
-- In bfloat16 it casts to float32 and back, and loses the reserve space. The cast happens here
+- In bfloat16, it casts to float32 and back, and loses the reserve space. This module casts
   instead, which also keeps the states from being rounded.
-- A kernel caches its setup per input shape. With time-major inputs the setup depends on whether
-  the first rows were padded, with batch-major inputs it does not.
-- It does not accept rows of length 0. Such a row runs one step, whose result is discarded.
-- The gradient with respect to padded inputs is uninitialized memory (observed in float64). It is
-  masked.
+- It caches its setup per input shape. With time-major inputs, the setup depends on whether the
+  first rows were padded. Padded rows are therefore passed batch-major.
+- It does not accept rows of length 0. Such a row runs one step, and the result is discarded.
+- The gradient with respect to padded inputs is uninitialized memory (observed in float64), so it
+  is masked.
 """
 
 import tensorflow as tf
@@ -24,9 +24,9 @@ import tensorflow as tf
 def pack_parameters(kernel, recurrent_kernel, bias):
     """Packs the weights of an LSTM into the single vector that cuDNN takes.
 
-    It consists of the matrix of each gate, transposed and flattened (the input matrices, then the
-    recurrent ones), and of two biases per gate, of which the first is zero here. The order of the
-    gates is that of Keras.
+    It consists of the matrix of each gate, transposed and flattened (first the input matrices,
+    then the recurrent ones), and of two biases per gate, the first of which is zero here. The
+    gates are in the order of Keras.
     """
     # Gates are blocks of columns, so transposing the whole matrix transposes and orders them.
     flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in (kernel, recurrent_kernel)]
@@ -56,10 +56,7 @@ def lstm_cudnn(
 
 
 def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
-    """Calls the operation, which returns zeros for padded steps. Time-major.
-
-    Without `is_training` there is no reserve space, hence no gradient.
-    """
+    """Calls the operation. It outputs zeros for padded steps, and inference has no gradient."""
     time_major = lengths is None
     if time_major:
         timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
@@ -83,7 +80,7 @@ def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
 
 
 def _inference(*arguments):
-    """`_cudnn` without reserve space; taking the gradient calls it again."""
+    """Calls `_cudnn` without reserve space; taking the gradient calls it again."""
     *tensors, lengths = arguments
 
     @tf.custom_gradient

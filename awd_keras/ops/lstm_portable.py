@@ -10,7 +10,7 @@ What makes it fast:
   the processor's cache. Inference skips them.
 - The recurrent matrix is transposed once, before the loop that needs its transpose: the backward
   loop in float32, the forward loop in bfloat16, whose matmuls read rows faster than columns.
-- A single step without gradient runs no loop at all.
+- A single step without a gradient needs no loop.
 
 States are float32 regardless of the dtype of the matmuls (float64 for float64 inputs).
 """
@@ -37,7 +37,7 @@ def lstm_portable(
     The arguments are those of `ops.lstm`, with the weights in the dtype of the inputs and the
     states in float32 (float64 for float64 inputs). `lengths` is `None`, or an integer tensor of
     shape `(batch_size,)`: a row's state is final after this many steps, and its later outputs are
-    undefined. `custom_gradient=False` leaves the gradient to TensorFlow.
+    undefined. `custom_gradient=False` leaves the gradient to automatic differentiation.
     """
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
     timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
@@ -63,13 +63,13 @@ def lstm_portable(
 
 
 def take_steps(sequence, steps):
-    """Gathers `steps`, of shape `(batch_size, n)`, from each row of a time-major sequence."""
+    """Gathers `steps` of shape `(batch_size, n)` from the rows of a time-major sequence."""
     by_row = tf.transpose(sequence, (1, 0, 2))
     return tf.transpose(tf.gather(by_row, steps, batch_dims=1), (1, 0, 2))
 
 
 def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
-    """The sequential part of an LSTM; `projected` is `inputs @ kernel + bias`, time-major."""
+    """Runs the sequential part of an LSTM; `projected` is `inputs @ kernel + bias`."""
 
     @tf.custom_gradient
     def recurrence(*arguments):
@@ -87,16 +87,15 @@ def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
 def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
     """Runs the cell over all time steps.
 
-    Returns:
-        `(outputs, final_h, final_c)`, and the factors of the backward pass as TensorArrays over
-        time (an empty list unless `keep_factors`). With `dh` and `dc` the gradients with respect
-        to `h[t]` and `c[t]`:
+    Returns `(outputs, final_h, final_c)`, and the factors of the backward pass as TensorArrays over
+    time (an empty list unless `keep_factors`). With `dh` and `dc` the gradients with respect to
+    `h[t]` and `c[t]`:
 
-            dc += dh * through_h[t];  dz[t] = [dc, dc, dc, dh] * through_z[t];  dc[t-1] = dc * f[t]
+        dc += dh * through_h[t];  dz[t] = [dc, dc, dc, dh] * through_z[t];  dc[t-1] = dc * f[t]
     """
     dtype, state_dtype = projected.dtype, initial_c.dtype
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
-    # In inference the transpose is not worth its time: there may be few steps.
+    # At inference there may be too few steps to make up for the transpose.
     multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
 
     def cell(x, h, c):
@@ -149,7 +148,7 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
 
 
 def _backward(projected, initial_h, initial_c, recurrent_kernel, outputs, factors, upstream):
-    """Gradients with respect to the first four arguments."""
+    """Returns the gradients with respect to the first four arguments."""
     dtype, state_dtype = projected.dtype, initial_c.dtype
     timesteps = tf.shape(projected)[0]
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]

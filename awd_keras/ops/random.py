@@ -1,13 +1,12 @@
 """Random masks and numbers as pure functions of a seed.
 
-Seeds are int32 tensors of shape `(2,)`. There is no random state: a resumed run draws the same
-masks as an uninterrupted one, and all replicas that fold the same numbers into a seed draw the
-same mask.
+Seeds are int32 tensors of shape `(2,)`. Without a random state, a resumed run draws the same masks
+as an uninterrupted one, and replicas with the same seed draw the same mask.
 """
 
 import tensorflow as tf
 
-# Explicit, so that masks do not depend on the default generator of a device.
+# Named, so that masks do not depend on the default generator of a device.
 ALGORITHM = "philox"
 
 
@@ -46,15 +45,15 @@ def dropout_mask(shape, rate, seed, dtype):
 
     Args:
         shape: Shape of the mask.
-        rate: Probability of dropping an entry, in the range `[0, 1)`, rounded to a multiple of
-            1/65536.
+        rate: Probability of dropping an entry, in the range `[0, 1)`. It is rounded to a multiple
+            of 1/65536.
         seed: Int32 tensor of shape `(2,)`.
-        dtype: Dtype of the mask. A seed drops the same entries in every dtype.
+        dtype: Dtype of the mask. It does not affect which entries are dropped.
 
     Returns:
         Tensor of the given shape and dtype, with expectation 1.
     """
-    # Drawing takes half of the time, so each entry uses 8 or 16 bits of a 32-bit number.
+    # Random numbers take half of the time, so each entry uses only 8 or 16 bits of one.
     bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
     num_words = -(-num_entries // (32 // bits))

@@ -1,7 +1,7 @@
 """Splitting a batch over the replicas of a `tf.distribute` strategy.
 
-Everything random is drawn for the whole batch, and each replica takes its own rows. Therefore the
-result of a run does not depend on the number of replicas, except for the order of summation.
+Masks are drawn for the whole batch, and each replica takes its own rows. Therefore the result of a
+run does not depend on the number of replicas, except for the order of summation.
 """
 
 import tensorflow as tf

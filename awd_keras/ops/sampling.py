@@ -6,24 +6,24 @@ import tensorflow as tf
 
 from awd_keras.ops.random import ALGORITHM, fold_in
 
-# Replaces positive settings that are 0 in float32.
+# Replaces positive settings that round to 0 in float32.
 _TINY = 1e-30
 # Number of candidates in the first search, and the factor by which it grows.
 _FIRST, _GROWTH = 64, 8
 
 
 def filter_logits(logits, temperature, top_k, top_p):
-    """Applies temperature, top-k and top-p, with settings of its own for each row.
+    """Applies temperature, top-k and top-p sampling settings, which may differ between rows.
 
-    The `top_k` most probable words are kept, and of these the most probable ones whose
+    Keeps the `top_k` most probable words, and of these the most probable ones until their
     probabilities sum to `top_p`. At least one word is kept.
 
     Args:
         logits: Float tensor of shape `(batch_size, vocabulary_size)`.
-        temperature: Float tensor of shape `(batch_size,)`, what the logits are divided by. 0 keeps
-            the most probable word only.
-        top_k: Integer tensor of shape `(batch_size,)`, or 0 to keep all words.
-        top_p: Float tensor of shape `(batch_size,)`, in the range `(0, 1]`; 1 keeps all words.
+        temperature: Float tensor of shape `(batch_size,)`, the divisor of the logits. 0 keeps only
+            the most probable word.
+        top_k: Integer tensor of shape `(batch_size,)`. 0 keeps all words.
+        top_p: Float tensor of shape `(batch_size,)`, in the range `(0, 1]`. 1 keeps all words.
 
     Returns:
         Float32 tensor of shape `(batch_size, vocabulary_size)`, minus infinity for removed words.
@@ -40,11 +40,11 @@ def filter_logits(logits, temperature, top_k, top_p):
 
 
 def sample_seeds(seed, samples):
-    """Derives the seeds of samples from their numbers.
+    """Derives one seed per sample.
 
     Args:
         seed: Int32 tensor of shape `(2,)`, such as `run_seed(7)`.
-        samples: Integer tensor of shape `(batch_size,)`, the number of each sample.
+        samples: Integer tensor of shape `(batch_size,)`, the indices of the samples.
 
     Returns:
         Int32 tensor of shape `(batch_size, 2)`.
@@ -53,7 +53,7 @@ def sample_seeds(seed, samples):
 
 
 def categorical(logits, seeds, step):
-    """Samples one word per row. A row's word depends on its own arguments only.
+    """Samples one word per row, which depends only on the arguments of this row.
 
     Args:
         logits: Float tensor of shape `(batch_size, vocabulary_size)`. Words at minus infinity are
@@ -76,7 +76,7 @@ def categorical(logits, seeds, step):
         return tf.random.stateless_uniform((), seed, dtype=tf.float64, alg=ALGORITHM)
 
     numbers = tf.map_fn(draw, seeds, fn_output_signature=tf.float64)
-    # float64, so that the rarest words of a large vocabulary can be sampled.
+    # In float64, so that the rarest words of a large vocabulary can be sampled.
     sums = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float64)), axis=1)
     thresholds = (numbers * sums[:, -1])[:, tf.newaxis]
     return tf.searchsorted(sums, thresholds, side="right")[:, 0]
@@ -117,7 +117,7 @@ def _prepare(logits, temperature, top_k, top_p):
     vocabulary_size = tf.shape(logits)[1]
     top_k = tf.where(temperature > 0, top_k, 1)
     top_k = tf.where(top_k > 0, tf.minimum(top_k, vocabulary_size), vocabulary_size)
-    # With a largest logit of 0, no temperature makes a NaN.
+    # With a largest logit of 0, no temperature leads to NaN.
     logits -= tf.reduce_max(logits, axis=1, keepdims=True)
     logits /= tf.maximum(tf.where(temperature > 0, temperature, 1.0), _TINY)
     return logits, top_k, top_p

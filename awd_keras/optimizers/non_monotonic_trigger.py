@@ -1,4 +1,4 @@
-"""The non-monotonic test that decides when averaging starts (algorithm 1 of the paper)."""
+"""The non-monotonic trigger, which decides when averaging starts (algorithm 1 of the paper)."""
 
 import math
 import numbers
@@ -7,15 +7,14 @@ import numbers
 class NonMonotonicTrigger:
     """Fires when the validation loss has stopped improving.
 
-    With `n = non_monotone_interval`, a loss fires the trigger if more than `n` losses are on
-    record and the loss is greater than the smallest of them, the last `n` left out. The loss
-    itself goes on record afterwards. This is the rule of the authors' code; the text of the paper
-    differs by a misprint. A NaN goes on record but is never the smallest loss and never fires.
+    With `n = non_monotone_interval`, a loss fires the trigger if it is greater than the smallest
+    earlier loss, not counting the last `n`. This is the rule of the authors' code; the paper has a
+    misprint. NaN is never the smallest loss and never fires the trigger.
 
     Args:
-        non_monotone_interval: Number of most recent losses to leave out. Defaults to 5, as in the
-            paper (`--nonmono` in the authors' code). With 0, the test is monotonic: it fires when
-            the loss first exceeds its best value.
+        non_monotone_interval: Number of most recent losses to leave out (`--nonmono` in the
+            authors' code). Defaults to 5, as in the paper. With 0, the trigger fires when the loss
+            first exceeds its best value.
 
     Attributes:
         record: List of the losses so far.
@@ -45,10 +44,7 @@ class NonMonotonicTrigger:
         self.reason = None
 
     def update(self, loss):
-        """Tests a validation loss, puts it on record, and returns whether it fires the trigger.
-
-        The trigger fires once.
-        """
+        """Records a validation loss, and returns whether it fires the trigger (at most once)."""
         loss = float(loss)
         earlier = self.record[: max(0, len(self.record) - self.non_monotone_interval)]
         smallest = min((x for x in earlier if not math.isnan(x)), default=math.inf)
@@ -66,7 +62,7 @@ class NonMonotonicTrigger:
         return fires
 
     def get_state(self):
-        """Returns everything that `update` depends on, as a dictionary that JSON can store."""
+        """Returns the state of the trigger, a dictionary that JSON can store."""
         return {
             "non_monotone_interval": self.non_monotone_interval,
             "record": list(self.record),

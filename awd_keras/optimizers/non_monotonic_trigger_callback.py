@@ -11,10 +11,9 @@ from awd_keras.optimizers.nt_asgd import find_nt_asgd
 class NonMonotonicTriggerCallback(keras.callbacks.Callback):
     """Triggers the averaging of a compiled `NTASGD` when the validation loss stops improving.
 
-    Each `fit` starts a new record of losses, unless it resumes training (its first epoch is not
-    epoch 0, as with `keras.callbacks.BackupAndRestore` or `initial_epoch`). The record is saved
-    with the optimizer. Epochs without the monitored value, as with `validation_freq=2`, are
-    skipped.
+    Each `fit` starts a new record of losses, unless it resumes training at a later epoch, as with
+    `keras.callbacks.BackupAndRestore` or `initial_epoch`. The record is saved with the optimizer.
+    Epochs without the monitored value, as with `validation_freq=2`, are skipped.
 
     By default, `fit` leaves the raw weights in the model; use
     `awd_keras.optimizers.averaged_weights(model)` to evaluate, save or export the average. With
@@ -22,8 +21,8 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
 
     - validation uses the averaged weights,
     - callbacks listed after this one, such as `ModelCheckpoint` and
-      `EarlyStopping(restore_best_weights=True)`, see the averaged weights when an epoch ends.
-      List `BackupAndRestore` before this callback, since it must save the raw weights,
+      `EarlyStopping(restore_best_weights=True)`, see the averaged weights when an epoch ends
+      (list `BackupAndRestore` before this one, since it must save the raw weights),
     - after `fit`, the model keeps the averaged weights, or those that `EarlyStopping` restored, and
       a later `fit` starts a new average from them.
 
@@ -59,7 +58,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self._swap = None
 
     def set_model(self, model):
-        self._swap_out()  # an exception may have ended the last `fit` during validation
+        self._swap_out()  # the last `fit` may have failed during validation
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
@@ -80,8 +79,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         self._swap_out()
-        # Here rather than when the epoch ends, so that BackupAndRestore saves the loss, whatever
-        # the order of the callbacks.
+        # Not in `on_epoch_end`, so that BackupAndRestore saves the loss in any order of callbacks.
         if self.monitor.startswith("val_"):
             self._update(logs, self.monitor.removeprefix("val_"))
 

@@ -13,11 +13,11 @@ class NTASGD(keras.optimizers.Optimizer):
 
     This is the averaging half of NT-ASGD (algorithm 1 of the paper); `NonMonotonicTrigger` decides
     when it starts. Before that, the average equals the weights. The first step after `trigger()`
-    sets the average to the new weights `w`, and the k-th step adds `(w - average) / k`. The
-    wrapped optimizer always continues from the weights themselves. The same graph serves before
-    and after the trigger.
+    sets the average to the new weights `w`, and the k-th step adds `(w - average) / k` to it. The
+    wrapped optimizer always continues from the weights themselves. `trigger()` does not retrace
+    functions.
 
-    Every step uses the current learning rate. (The ASGD of PyTorch uses that of the step before.)
+    Each step uses the current learning rate. (The ASGD of PyTorch uses that of the previous step.)
 
     Args:
         optimizer: A Keras optimizer, or any identifier that `keras.optimizers.get` accepts. The
@@ -27,8 +27,8 @@ class NTASGD(keras.optimizers.Optimizer):
 
     Attributes:
         optimizer: The wrapped optimizer.
-        record: List of validation losses kept for `NonMonotonicTriggerCallback`. It is saved with
-            the variables, so that `fit` can be resumed.
+        record: List of the validation losses seen by `NonMonotonicTriggerCallback`. It is saved
+            with the variables, so that `fit` can be resumed.
 
     Raises:
         ValueError: If `optimizer` is a `LossScaleOptimizer`, or unknown to Keras.
@@ -63,8 +63,8 @@ class NTASGD(keras.optimizers.Optimizer):
     def build(self, variables):
         if self.built:
             return
-        # The initial zeros are never read: the first averaged step overwrites them. (The weights
-        # may have no values yet, and a checkpoint restored before `build` must win.)
+        # Averages start from zeros, which the first averaged step overwrites. (The weights may have
+        # no values yet, or a checkpoint may be restored later.)
         self._averages = self.add_optimizer_variables(variables, "average")
         self._triggered = self.add_variable(
             (),
@@ -86,8 +86,8 @@ class NTASGD(keras.optimizers.Optimizer):
         self.optimizer.apply(gradients, trainable_variables)
         # While the wrapped optimizer accumulates gradients, there is nothing to average.
         averaging = tf.convert_to_tensor(self._triggered) & (self.optimizer.iterations > iterations)
-        # Where a dataset ends, `fit` runs a step until its data turn out to be missing. The count
-        # must wait for the gradients, or it would include that step.
+        # At the end of a dataset, `fit` starts a step before it finds that no data are left. The
+        # count waits for the gradients, so that it does not include this step.
         with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
             count = tf.convert_to_tensor(self._num_averaged)
@@ -98,8 +98,8 @@ class NTASGD(keras.optimizers.Optimizer):
         for variable in variables or self._trainable_variables:
             average = self._averages[self._get_variable_index(variable)]
             mean = tf.convert_to_tensor(average)
-            # The first step is 1, from zeros, so that it sets the average exactly. In one pass:
-            # average -= step * (average - variable). Replicas could not assign in a condition.
+            # average -= (average - variable) / count, in one pass. The first step, from zeros, is
+            # exact. (Replicas cannot use `assign_sub` inside a condition.)
             tf.raw_ops.ResourceApplyGradientDescent(
                 var=average.value.handle,
                 alpha=1 / tf.cast(count, mean.dtype),
@@ -108,7 +108,7 @@ class NTASGD(keras.optimizers.Optimizer):
         return count
 
     def trigger(self):
-        """Starts the averaging with the next step. Works before `build` too."""
+        """Starts averaging with the next step. Can be called before `build`."""
         self._starts_triggered = True
         if self.built:
             self._triggered.assign(True)
@@ -124,7 +124,7 @@ class NTASGD(keras.optimizers.Optimizer):
         return int(self._num_averaged.numpy()) if self.built else 0
 
     def adopt_average(self):
-        """Sets the weights to their averages, and starts a new average with the next step."""
+        """Sets the weights to their averages. The next step starts a new average."""
         if self.num_averaged:
             for variable, average in zip(self._trainable_variables, self._averages, strict=True):
                 variable.assign(average)
@@ -148,7 +148,7 @@ class NTASGD(keras.optimizers.Optimizer):
         saved = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
         self._swapped = True
         try:
-            # Before the first averaged step, the average is the weights, whoever set them.
+            # Before the first averaged step, the weights are their own average.
             if self.num_averaged:
                 for variable, average in zip(variables, self._averages, strict=True):
                     variable.assign(average)
@@ -166,7 +166,7 @@ class NTASGD(keras.optimizers.Optimizer):
         return self._variables + self.optimizer.variables
 
     def set_weights(self, weights):
-        """Sets the values of `variables`, those of the wrapped optimizer included."""
+        """Sets the values of `variables`, including those of the wrapped optimizer."""
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
 
@@ -212,11 +212,7 @@ class NTASGD(keras.optimizers.Optimizer):
 
 
 def find_nt_asgd(model):
-    """Returns the `NTASGD` that a model was compiled with, also inside a `LossScaleOptimizer`.
-
-    Raises:
-        ValueError: If the model was compiled with another optimizer.
-    """
+    """Returns the `NTASGD` of a compiled model, or raises a `ValueError` if it has none."""
     optimizer = model.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
