@@ -1,1 +1,1 @@
-"""From a trained run to answered requests: export, client, and a server for development."""
+"""Exports of trained models, a client, and a development server."""

@@ -1,14 +1,14 @@
-"""Checks of requests, inside the graph.
+"""Validation of requests, inside the graph.
 
-An invalid row fails the whole request with INVALID_ARGUMENT and the index of the row. If the server
-batches requests, it also fails the other requests of the batch.
+An invalid row makes the whole request fail with INVALID_ARGUMENT and the index of the row. If the
+server batches requests, all requests of the batch fail.
 """
 
 import tensorflow as tf
 
 
 class RequestChecks:
-    """Checks of the inputs of signatures. Methods return their inputs once the checks have passed.
+    """Validates the inputs of the signatures. Each method returns the inputs that it has checked.
 
     Args:
         limits: `Limits`.
@@ -20,8 +20,8 @@ class RequestChecks:
         self._max_id = vocabulary_size - 1
 
     def batch(self, *inputs):
-        """Checks that inputs have the rank of the signature and the same number of rows."""
-        # Servers do not check inputs against the signature.
+        """Checks the ranks of all inputs of a signature, and that they have equally many rows."""
+        # Servers do not check the shapes of inputs.
         inputs = [tf.ensure_shape(value, value.shape) for value in inputs]
         sizes = [tf.shape(value)[0] for value in inputs]
         most = self._limits.max_batch_size
@@ -38,7 +38,7 @@ class RequestChecks:
         return _after([check], text)[0]
 
     def words(self, name, token_ids, lengths, num_unknown):
-        """Checks texts after they are split. `num_unknown` must be 0, unless it is `None`."""
+        """Checks texts that were split into words. `num_unknown` must be 0, unless it is `None`."""
         most = self._limits.max_text_words
         checks = [_check_rows(lengths <= most, f"`{name}` may have at most {most} words", lengths)]
         if num_unknown is not None:
@@ -47,7 +47,7 @@ class RequestChecks:
         return _after(checks, token_ids, lengths)
 
     def padded_ids(self, token_ids, lengths):
-        """Checks rows of ids and replaces their padding, which may have any value, with 0."""
+        """Checks rows of ids, and replaces their padding with 0."""
         width, most = tf.shape(token_ids)[1], self._limits.max_text_words
         message = f"`token_ids` may have at most {most} columns. Received:"
         checks = [
@@ -81,7 +81,7 @@ class RequestChecks:
             _check_range("temperature", temperature, 0, tf.float32.max),
             _check_range("top_k", top_k, 0, tf.int32.max),
             _check_rows((top_p > 0) & (top_p <= 1), message, top_p),
-            # Split into two non-negative int32.
+            # Seeds are split into two non-negative int32.
             _check_range("seed", seed, 0, 2**62 - 1),
         ]
         return _after(checks, max_words, temperature, top_k, top_p, seed)
@@ -92,14 +92,14 @@ def _check(condition, *data):
 
 
 def _check_rows(condition, message, received=None):
-    """A check of each row that reports the first invalid one."""
+    """Checks each row, and reports the first invalid one."""
     invalid = tf.where(tf.logical_not(condition))[:1, 0]
     data = [] if received is None else ["Received:", tf.gather(received, invalid)]
     return _check(tf.reduce_all(condition), f"{message}. Row:", invalid, *data)
 
 
 def _check_range(name, values, low, high, high_name=None):
-    # False for NaN.
+    # NaN fails both comparisons.
     message = f"`{name}` must be from {low} to {high_name or high}"
     return _check_rows((values >= low) & (values <= high), message, values)
 

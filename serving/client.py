@@ -5,8 +5,8 @@
   python -m serving.client generate "the president" --max_words=20
 
 `score` prints the log-probability, number of tokens, number of unknown words and perplexity of each
-text, separated by tabs; `next` the most likely next words; `generate` the continued text. Requests
-wait for the server to start, until --deadline.
+text, separated by tabs. `next` prints the most likely next words, and `generate` the text and its
+continuation. Requests wait for the server to start, until --deadline.
 """
 
 from absl import flags
@@ -29,10 +29,12 @@ def main():
         flags.DEFINE_integer("k", 5, "number of words", 1)
     with cli.section("generate"):
         flags.DEFINE_integer("max_words", 100, "maximum number of words to add", 1)
-        flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: greedy", 0)
-        flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0: all", 0)
-        flags.DEFINE_float("top_p", 1.0, "sample from the likeliest words with this total", 0, 1)
-        flags.DEFINE_integer("seed", 0, "seed of the samples", 0)
+        flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: the most likely word", 0)
+        flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0: all words", 0)
+        flags.DEFINE_float(
+            "top_p", 1.0, "sample from the fewest words that sum to this value", 0, 1
+        )
+        flags.DEFINE_integer("seed", 0, "random seed", 0)
     cli.main("serving.grpc_client", __doc__, max_arguments=None)
 
 

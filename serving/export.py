@@ -1,13 +1,13 @@
-"""Exports a trained run as a SavedModel for TensorFlow Serving, or for LiteRT.
+"""Exports a trained run as a SavedModel for TensorFlow Serving, or as a LiteRT model.
 
   python -m serving.export --workdir=runs/ptb --output=exported    # writes exported/ptb/1
   python -m serving.export --output=exported                       # the bundled model
   python -m serving.export --output=exported --format=litert       # writes exported/bundled.tflite
 
 Exports the best weights of the run (averaged, if averaging had started) and its vocabulary. A
-SavedModel has the signatures score, score_tokens, next_word, step and generate; each export is a
-new version. A LiteRT model has the signatures step and score, for one text at a time; an existing
-file is replaced.
+SavedModel has the signatures score, score_tokens, next_word, step and generate, and each export is
+a new version. A LiteRT model has the signatures step and score, reads one text at a time, and
+replaces an existing file.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ from trainers import cli
 def main():
     """Parses the command line and exports."""
     flags.DEFINE_string("workdir", None, "run folder (default: the bundled model)")
-    flags.DEFINE_string("output", None, "folder for all models", required=True)
-    flags.DEFINE_string("name", None, "name of the model (default: the name of the run folder)")
-    flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "litert"], "what to write")
+    flags.DEFINE_string("output", None, "folder to write to", required=True)
+    flags.DEFINE_string("name", None, "name of the model (default: that of the run folder)")
+    flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "litert"], "format of the export")
     with cli.section("LiteRT"):
         flags.DEFINE_bool("quantize", False, "store weights as int8 (dynamic-range quantization)")
     with cli.section("SavedModel"):

@@ -78,7 +78,7 @@ class Client:
         self._channel.close()
 
     def score(self, texts):
-        """Scores texts, each followed by an `<eos>`. Returns a list of `Score`."""
+        """Scores texts, each followed by an `<eos>`, and returns a list of `Score`."""
         outputs = self._predict("score", text=(texts, tf.string))
         return [Score(*row) for row in zip(*(outputs[name].tolist() for name in Score._fields))]
 
@@ -106,7 +106,7 @@ class Client:
         outputs = self._predict(
             "next_word", text=(texts, tf.string), k=([k] * len(texts), tf.int32)
         )
-        # If the server batches requests, there may be more columns than k.
+        # If the server batches requests, rows may have more than k columns.
         return [
             [(word.decode(), value) for word, value in zip(words[:k], values[:k]) if word]
             for words, values in zip(outputs["words"], outputs["log_probabilities"].tolist())
@@ -116,13 +116,13 @@ class Client:
         """Reads the next word of each text.
 
         Args:
-            token_ids: List of integers. A text begins with the id of `<eos>`.
+            token_ids: List of integers, one for each text. A text begins with the id of `<eos>`.
             state: Array of shape `(batch_size, state_size)`: zeros at the beginning of a text, then
                 the state returned by the previous call.
 
         Returns:
             `(log_probabilities, state)`: float32 arrays of shape `(batch_size, vocabulary_size)`,
-            for the word after this one, and `(batch_size, state_size)`.
+            for the next word, and `(batch_size, state_size)`.
         """
         outputs = self._predict("step", token_ids=(token_ids, tf.int32), state=(state, tf.float32))
         return outputs["log_probabilities"], outputs["next_state"]
@@ -131,7 +131,7 @@ class Client:
         """Continues prompts.
 
         Args:
-            prompts: List of texts. An empty text starts a new line.
+            prompts: List of texts, possibly empty.
             max_words: Maximum number of words to add. Defaults to 100.
             temperature: Divisor of the logits. 0 always selects the most likely word. Defaults to
                 1.
@@ -172,7 +172,7 @@ def main(action=None, *texts):
     actions = {"score": _score, "next": _next, "generate": _generate}
     if action not in actions:
         raise UserError(f"Expected one of {', '.join(actions)}. Received: {action}. See --help.")
-    # Not decoded: the server reports invalid UTF-8.
+    # Texts remain bytes: the server reports invalid UTF-8.
     lines = map(os.fsencode, texts) if texts else (s.rstrip(b"\r\n") for s in sys.stdin.buffer)
     credentials = grpc.ssl_channel_credentials() if FLAGS.tls else None
     arguments = FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.deadline, credentials

@@ -1,4 +1,4 @@
-"""Limits of a request."""
+"""Limits on a request."""
 
 import dataclasses
 
@@ -11,8 +11,8 @@ def _limit(default, meaning):
 class Limits:
     """The largest request that an exported model accepts.
 
-    The limits are part of the exported graph and bound its memory and time. Each is a positive
-    integer below 2**31.
+    The limits bound the memory and time of a request, and are part of the exported graph. Each is a
+    positive integer below 2**31.
     """
 
     max_batch_size: int = _limit(256, "maximum number of rows in a request")

@@ -14,8 +14,8 @@ from serving.network import Network
 def export_litert(model, vocabulary, output, name, quantize=False):
     """Writes `output/name.tflite`, and its words to `output/name.vocabulary.txt`.
 
-    The model needs only LiteRT's built-in operations, and reads one text at a time. It has two
-    signatures, which do not check their inputs:
+    The model uses only LiteRT's built-in operations, and reads one text at a time. It has two
+    signatures, which do not validate their inputs:
 
     - `step` is that of the SavedModel, with a batch size of 1.
     - `score` takes `token_ids`, int32 of shape `(1, timesteps)` with at least one time step, and
@@ -27,7 +27,7 @@ def export_litert(model, vocabulary, output, name, quantize=False):
         vocabulary: Its `Vocabulary`.
         output: Folder for all models.
         name: Name of the model.
-        quantize: Whether to store the weights as int8, and multiply in int8 (LiteRT's
+        quantize: Whether to store the weights as int8, and to compute matmuls in int8 (LiteRT's
             dynamic-range quantization). Defaults to `False`.
 
     Returns:

@@ -1,11 +1,11 @@
-"""The model that the signatures of an export call."""
+"""The model behind the exported signatures."""
 
 import keras
 import tensorflow as tf
 
 from awd_keras.ops.lstm import transposed_ids
 
-# Limits on the memory of a window: words over all rows, and logits (64 MiB).
+# Limits on the memory of a window: words in all rows, and logits (64 MiB).
 _MAX_WINDOW_WORDS = 2048
 _MAX_WINDOW_LOGITS = 2**24
 
@@ -13,11 +13,11 @@ _MAX_WINDOW_LOGITS = 2**24
 class Network:
     """A copy of a language model in the dtype of the export.
 
-    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. For export, trace the methods inside
-    `awd_keras.ops.portable_kernels()`.
+    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. When exporting, trace the methods
+    inside `awd_keras.ops.portable_kernels()`.
 
     Args:
-        model: An `AWDLSTMLanguageModel`, which is left unchanged.
+        model: An `AWDLSTMLanguageModel`. It is not changed.
         dtype: `"float32"` or `"bfloat16"`, the dtype of the weights and matmuls.
     """
 
@@ -44,15 +44,15 @@ class Network:
             self.variables.append(self._columns)
 
     def read(self, token_ids, states):
-        """Reads words. If the number of time steps is statically 1, the graph has no loop.
+        """Reads words. For a static number of 1 time step, the graph has no loop.
 
         Args:
             token_ids: int32 tensor of shape `(timesteps, batch_size)`, with at least one time step.
             states: The states before these words.
 
         Returns:
-            `(outputs, states)`: the inputs of `logits`, of shape `(timesteps, batch_size, units)`,
-            and the states after the last time step.
+            `(outputs, states)`: the arguments of `logits`, of shape
+            `(timesteps, batch_size, units)`, and the states after the last time step.
         """
         _, outputs, states = self._backbone(token_ids, states, time_major=True)
         return outputs, states
@@ -61,7 +61,7 @@ class Network:
         """Returns float32 logits of shape `(..., vocabulary_size)`."""
         if self._columns is None:
             return self._decoder(outputs)
-        # The decoder transposes its matrix, and the graph optimizer cancels both transpositions.
+        # The decoder transposes its matrix again; the graph optimizer removes both transposes.
         with keras.StatelessScope([(self._decoder.matrix, tf.transpose(self._columns))]):
             return self._decoder(outputs)
 
@@ -103,7 +103,7 @@ class Network:
         width = self._window_width(token_ids)
 
         def read_window(start, states):
-            # Windows end where a row ends, so that its final states can be kept.
+            # A window ends where the shortest active row ends, so that its states can be kept.
             is_active = start < lengths
             ends = tf.where(is_active, tf.minimum(lengths, start + width), start + width)
             end = tf.reduce_min(ends)
@@ -137,7 +137,7 @@ class Network:
 
         def read_window(start, states, scores):
             outputs, states = self.read(inputs[start : start + width], states)
-            # Skip the softmax for padding, which can be most of a batch.
+            # Padding can be most of a batch, so compute the softmax without it.
             steps = tf.range(start, tf.minimum(start + width, timesteps))
             positions = tf.cast(tf.where(steps[:, tf.newaxis] < lengths), tf.int32)
             logits = self.logits(tf.gather_nd(outputs, positions))

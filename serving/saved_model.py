@@ -89,9 +89,9 @@ def existing_versions(folder):
 
 
 def _write_warmup(path, name, functions):
-    """Writes a small request for each signature, because the first call of each is slow.
+    """Writes a small request for each signature, whose first call is slow.
 
-    TensorFlow Serving replays them before a version takes other requests.
+    TensorFlow Serving replays these requests before it serves the version.
     """
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, function in functions.items():

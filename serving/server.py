@@ -48,7 +48,7 @@ def main():
 
 
 class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """A context manager that serves one version of a model on this machine.
+    """A context manager that serves one version of a model on 127.0.0.1.
 
     Args:
         model_path: The folder of a model, whose highest version is served, or of a version.
@@ -97,7 +97,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         spec = request.model_spec
         try:
             if spec.name != self.name or spec.version.value not in (0, self.version):
-                raise _not_found(f"This server has version {self.version} of {self.name} only.")
+                raise _not_found(f"This server has only version {self.version} of {self.name}.")
             outputs = _call(self._signature(spec.signature_name), request.inputs, _parse)
         except tf.errors.OpError as error:
             context.abort(_GRPC_CODES[error.error_code], _message(error))
@@ -184,7 +184,7 @@ def _version_folder(path):
         return path
     versions = existing_versions(path)
     if not versions:
-        raise UserError(f"There is no exported model in {path}. Write one with serving.export.")
+        raise UserError(f"There is no exported model in {path}. Create one with serving.export.")
     return path / str(versions[-1])
 
 

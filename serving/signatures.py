@@ -1,8 +1,8 @@
 """The signatures of an exported model.
 
 The first dimension of all inputs and outputs is the batch, as batching in TensorFlow Serving
-requires, and rows are independent. As in the training text, a text follows an `<eos>`; the initial
-state is zero.
+requires, and rows are independent. Each text is read from a state of zeros, after an `<eos>`, as in
+the training text.
 """
 
 import math
@@ -16,7 +16,7 @@ from serving.vocabulary_table import ascii_spaces
 
 
 class Signatures:
-    """The exported functions. They are stateless: `step` takes and returns the state.
+    """The functions of an export. They are stateless: `step` takes and returns the state.
 
     Args:
         network: `Network`.
@@ -31,7 +31,7 @@ class Signatures:
         self._checks = RequestChecks(limits, network.vocabulary_size)
 
     def functions(self):
-        """Returns a dictionary of signature names and `tf.function`s."""
+        """Returns a dictionary from names of signatures to `tf.function`s."""
         text, integer, real, seed = (
             tf.TensorSpec((None,), dtype) for dtype in (tf.string, tf.int32, tf.float32, tf.int64)
         )
@@ -100,13 +100,14 @@ class Signatures:
         """Finds the most likely words after a text.
 
         Args:
-            text: String tensor of shape `(batch_size,)`, UTF-8. An empty text starts a new line.
+            text: String tensor of shape `(batch_size,)`, UTF-8. After an empty text comes the first
+                word of a line.
             k: int32 tensor of shape `(batch_size,)`, the number of words, at least 1.
 
         Returns:
             A dictionary with `words`, string, and `log_probabilities`, float32, both of shape
-            `(batch_size, largest k)`, most likely words first. Beyond the `k` of a row they are ''
-            and minus infinity. The words can include `<unk>` and `<eos>`.
+            `(batch_size, largest k)`, most likely words first. Rows with a smaller `k` are padded
+            with '' and minus infinity. The words can include `<unk>` and `<eos>`.
         """
         text, k = self._checks.batch(text, k)
         k = self._checks.next_word(k)
@@ -127,7 +128,7 @@ class Signatures:
         Args:
             token_ids: int32 tensor of shape `(batch_size,)`. A text begins with the id of `<eos>`.
             state: float32 tensor of shape `(batch_size, state_size)`: zeros at the beginning of a
-                text, then the `next_state` of the step before.
+                text, then the `next_state` of the previous step.
 
         Returns:
             A dictionary with `log_probabilities`, float32 of shape `(batch_size, vocabulary_size)`,
@@ -141,7 +142,7 @@ class Signatures:
         """Continues prompts until `<eos>` or the maximum number of words.
 
         Args:
-            prompt: String tensor of shape `(batch_size,)`, UTF-8. An empty one starts a new line.
+            prompt: String tensor of shape `(batch_size,)`, UTF-8, possibly empty.
             max_words: int32 tensor of shape `(batch_size,)`, the maximum number of words to add.
             temperature: float32 tensor of shape `(batch_size,)`, the divisor of the logits. 0
                 always selects the most likely word.
@@ -210,7 +211,7 @@ class Signatures:
         return tf.where(is_end, self._table.eos_id, padded)
 
     def _join(self, prompt, token_ids):
-        """Joins prompts and words. A negative id marks the end of a text."""
+        """Appends words to prompts. Negative ids are skipped."""
         words = tf.strings.join([" ", self._table.decode(token_ids)])
         words = tf.strings.reduce_join(tf.where(token_ids >= 0, words, ""), axis=1)
         prompt = tf.strings.regex_replace(ascii_spaces(prompt), r"[\s\v]+", " ")

@@ -1,4 +1,4 @@
-"""Words to ids and back, inside the graph."""
+"""Conversion of words to ids and back, inside the graph."""
 
 import tensorflow as tf
 
@@ -11,7 +11,7 @@ _WHITE_SPACE = (
 class VocabularyTable(tf.Module):
     """A vocabulary inside a graph.
 
-    It splits texts at the same characters as `str.split`, hence into the same words as in training.
+    It splits texts at the same characters as `str.split`, as training does.
 
     Args:
         vocabulary: A `Vocabulary` with `<eos>`.
@@ -39,7 +39,7 @@ class VocabularyTable(tf.Module):
             padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
             `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`.
         """
-        # An empty separator means any run of white space.
+        # An empty separator splits at any run of white space.
         words = tf.raw_ops.StringSplitV2(input=ascii_spaces(text), sep="", maxsplit=-1)
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
         rows = tf.cast(words.indices[:, 0], tf.int32)
