@@ -132,13 +132,11 @@ def _import(implementation):
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with hold_stderr() as release:
         module = importlib.import_module(implementation)
-        tensorflow = sys.modules.get("tensorflow")
-        is_gpu_unusable = False
-        if tensorflow is not None:
-            has_usable_gpu = bool(tensorflow.config.list_physical_devices("GPU"))
-            is_gpu_unusable = has_nvidia_gpu() and not has_usable_gpu
+        config, is_gpu_unusable = getattr(sys.modules.get("tensorflow"), "config", None), False
+        if config is not None:
+            is_gpu_unusable = has_nvidia_gpu() and not config.list_physical_devices("GPU")
             if "TF_CONFIG" not in os.environ:  # a multi-worker strategy must come first
-                tensorflow.config.list_logical_devices()
+                config.list_logical_devices()
         if is_gpu_unusable:
             release()
     if is_gpu_unusable:

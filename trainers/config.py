@@ -40,11 +40,6 @@ _trigger = (
 )
 
 
-def _optional(check):
-    is_valid, expected = check
-    return (lambda v: v is None or is_valid(v), f"{expected}, or None")
-
-
 def _setting(section, default, help, check=None, reference=None, choices=None, may_change=False):
     """Returns a field; `reference` is its name in the authors' code."""
     if choices:
@@ -86,19 +81,15 @@ class TrainingConfig:
         None,
         "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; default: TensorFlow "
         "Datasets prepares ptb and wikitext2",
-        _optional(_string),
+        _string,
         "data",
         may_change=True,
     )
     max_vocabulary_size: int | None = _data(
-        None,
-        "keep the N most frequent words and replace others by <unk>; default: all",
-        _optional(_positive_int),
+        None, "keep the N most frequent words; others become <unk>; default: all", _positive_int
     )
     max_train_tokens: int | None = _data(
-        None,
-        "train on the first N tokens, with the vocabulary of the whole text; default: all",
-        _optional(_positive_int),
+        None, "train on the first N tokens; default: all", _positive_int
     )
 
     embedding_dim: int = _model(400, "size of the word embeddings", _positive_int, "emsize")
@@ -126,18 +117,12 @@ class TrainingConfig:
         1.0, "strength of temporal activation regularization", _non_negative, "beta"
     )
     weight_decay: float = _regularization(
-        1.2e-6,
-        "weight decay: an L2 penalty with sgd, decoupled (AdamW) with adam",
-        _non_negative,
-        "wdecay",
+        1.2e-6, "L2 penalty with sgd, decoupled (AdamW) with adam", _non_negative, "wdecay"
     )
 
     optimizer: str = _optimization("sgd", "optimizer of each step", choices=("sgd", "adam"))
     learning_rate: float = _optimization(
-        30.0,
-        "learning rate of a window of length bptt; others are scaled by length / bptt",
-        _positive,
-        "lr",
+        30.0, "learning rate at length bptt; scaled by length / bptt for others", _positive, "lr"
     )
     learning_rate_drop_epochs: tuple[int, ...] = _optimization(
         (), "epochs after which the learning rate is divided by 10", _epochs, "when"
@@ -148,26 +133,22 @@ class TrainingConfig:
         choices=("constant", "one_cycle", "cosine"),
     )
     schedule_epochs: int | None = _optimization(
-        None,
-        "length of the schedule; default: --epochs, which then cannot change on resume",
-        _optional(_positive_int),
+        None, "length of the schedule; default: --epochs, then fixed on resume", _positive_int
     )
     warmup_fraction: float = _optimization(
         0.3, "fraction of one_cycle in which the learning rate rises", _open_fraction
     )
     div_factor: float = _optimization(
-        25.0, "one_cycle starts at learning_rate divided by this", _divisor
+        25.0, "one_cycle starts at learning_rate / div_factor", _divisor
     )
     final_div_factor: float = _optimization(
-        1e5, "one_cycle and cosine end at learning_rate divided by this", _divisor
+        1e5, "one_cycle and cosine end at learning_rate / final_div_factor", _divisor
     )
     momentum: float | None = _optimization(
-        None,
-        "momentum of sgd or beta_1 of adam; default: 0 for sgd, 0.9 for adam",
-        _optional(_rate),
+        None, "momentum of sgd or beta_1 of adam; default: 0 for sgd, 0.9 for adam", _rate
     )
     momentum_min: float | None = _optimization(
-        None, "momentum at the peak of one_cycle; default: constant momentum", _optional(_rate)
+        None, "momentum at the peak of one_cycle; default: constant momentum", _rate
     )
     global_clipnorm: float = _optimization(
         0.25, "gradients are clipped to this global norm", _positive, "clip"
@@ -199,9 +180,7 @@ class TrainingConfig:
     )
 
     initial_run: str | None = _run(
-        None,
-        "run folder with the initial weights; default: random weights",
-        _optional(_string),
+        None, "run folder with the initial weights; default: random weights", _string
     )
     epochs: int = _run(750, "total number of epochs", _positive_int, may_change=True)
     batch_size: int = _run(40, "columns that the training text is split into", _positive_int)
@@ -211,7 +190,7 @@ class TrainingConfig:
     bptt_std: float = _run(5.0, "standard deviation of the length of a window", _non_negative)
     bptt_min: int = _run(5, "length of the shortest window", _positive_int)
     bptt_max: int | None = _run(
-        None, "length of the longest window; default: no limit", _optional(_positive_int)
+        None, "length of the longest window; default: no limit", _positive_int
     )
     bptt_full_probability: float = _run(
         0.95, "probability that the base length is bptt instead of bptt / 2", _fraction
@@ -219,10 +198,7 @@ class TrainingConfig:
     seed: int = _run(141, "random seed of weights, masks and window lengths", _seed)
 
     checkpoint_minutes: float = _logging(
-        5.0,
-        "minutes between checkpoints, besides those at validations and epoch ends",
-        _non_negative,
-        may_change=True,
+        5.0, "longest time between checkpoints, in minutes", _non_negative, may_change=True
     )
     validate_raw: bool = _logging(
         False, "also validate the raw weights while averaging", _boolean, may_change=True
@@ -230,13 +206,13 @@ class TrainingConfig:
     tensorboard: bool = _logging(
         True, "write scalars for TensorBoard to events/", _boolean, may_change=True
     )
-    plot: bool = _logging(True, "draw curves.png", _boolean, may_change=True)
+    plot: bool = _logging(True, "draw curves.png, with matplotlib", _boolean, may_change=True)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             is_valid, expected = field.metadata["check"]
             value = getattr(self, field.name)
-            if not is_valid(value):
+            if not (is_valid(value) or value is None and field.default is None):
                 raise UserError(
                     f"{field.name} must be {expected}. Received: {field.name}={value!r}"
                 )
@@ -294,12 +270,8 @@ class TrainingConfig:
         """Returns the settings for fine-tuning a run that has these settings.
 
         As in the paper: averaged SGD from the first step, at a constant learning rate, until the
-        non-monotonic test fires on the losses of the average. A run trained with another optimizer
-        is fine-tuned at the paper's learning rate.
-
-        Args:
-            initial_run: Folder of the run whose best weights to start from.
-            **changes: Other settings.
+        non-monotonic test fires. A run trained with another optimizer is fine-tuned at the paper's
+        learning rate.
         """
         settings = {
             "initial_run": initial_run,
@@ -312,9 +284,7 @@ class TrainingConfig:
             "stop": "non_monotonic",
         }
         if self.optimizer != "sgd":
-            settings.update(
-                optimizer="sgd", learning_rate=TrainingConfig().learning_rate, momentum=None
-            )
+            settings |= {"optimizer": "sgd", "learning_rate": 30.0, "momentum": None}
         return self.replace(**{**settings, **changes})
 
     @property
@@ -326,10 +296,7 @@ class TrainingConfig:
 
     def to_dict(self):
         """Returns the settings as a dictionary that JSON can represent."""
-        return {
-            **dataclasses.asdict(self),
-            "learning_rate_drop_epochs": list(self.learning_rate_drop_epochs),
-        }
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, settings):

@@ -9,8 +9,7 @@ from absl import flags
 
 from trainers import cli
 from trainers.config import TrainingConfig
-from trainers.errors import UserError
-from trainers.presets import PRESETS, RECIPES, preset
+from trainers.presets import PRESETS, RECIPES
 
 _FLAGS = flags.FLAGS
 
@@ -45,7 +44,7 @@ def define_config_flags(default_preset):
     ):
         entries = "; ".join(f"{key}: {entry.description}" for key, entry in table.items())
         flags.DEFINE_enum(name, default, list(table), f"{help_text}. {entries}")
-    defaults = preset(default_preset).config
+    defaults = PRESETS[default_preset].config
     for field in dataclasses.fields(TrainingConfig):
         define_config_flag(field, getattr(defaults, field.name))
 
@@ -77,7 +76,7 @@ def define_config_flag(field, default):
 def config_from_flags():
     """Returns the `TrainingConfig`: the preset, changed by the recipe and the given flags."""
     changes = {**RECIPES[_FLAGS.recipe].changes, **given_settings()}
-    return preset(_FLAGS.preset).config.replace(**changes)
+    return PRESETS[_FLAGS.preset].config.replace(**changes)
 
 
 def given_settings():
@@ -89,12 +88,8 @@ def given_settings():
     }
     if "learning_rate_drop_epochs" in given:
         epochs = given["learning_rate_drop_epochs"]
-        try:
-            given["learning_rate_drop_epochs"] = tuple(int(epoch) for epoch in epochs)
-        except ValueError:
-            raise UserError(
-                f"learning_rate_drop_epochs must be integers. Received: {','.join(epochs)}"
-            ) from None
+        is_valid = all(map(str.isdecimal, epochs))
+        given["learning_rate_drop_epochs"] = tuple(map(int, epochs)) if is_valid else epochs
     return given
 
 
@@ -105,13 +100,7 @@ def default_workdir():
 
 
 def flags_of(config):
-    """Returns the flags of a training command for a `TrainingConfig`.
-
-    Example:
-
-    >>> flags_of(TrainingConfig(hidden_dim=400, learning_rate_drop_epochs=(3, 5)))
-    ['--preset=ptb', '--hidden_dim=400', '--learning_rate_drop_epochs=3,5']
-    """
+    """Returns the flags of a training command for a `TrainingConfig`."""
     given = ["--preset=ptb"]  # whose settings are the defaults
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

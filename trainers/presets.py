@@ -1,10 +1,8 @@
 """Presets: named settings, with the perplexities published for them."""
 
 import dataclasses
-import types
 
 from trainers.config import TrainingConfig
-from trainers.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,97 +28,80 @@ _AUTHORS = "README of the authors' code"
 _PTB = TrainingConfig()
 _WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.65)
 
-PRESETS = types.MappingProxyType(
-    {
-        "ptb": Preset(
-            "Penn Treebank, as described in the paper",
-            _PTB,
-            {"trained": (60.7, 58.8), "fine-tuned": (60.0, 57.3), "cache": (53.9, 52.8)},
-            _PAPER,
+PRESETS = {
+    "ptb": Preset(
+        "Penn Treebank, as described in the paper",
+        _PTB,
+        {"trained": (60.7, 58.8), "fine-tuned": (60.0, 57.3), "cache": (53.9, 52.8)},
+        _PAPER,
+    ),
+    "ptb_authors": Preset(
+        "Penn Treebank, as in the authors' command line",
+        _PTB.replace(batch_size=20, hidden_dropout=0.25, epochs=500),
+        {"trained": (61.2, 58.8), "fine-tuned": (58.8, 56.5), "cache": (53.2, 52.5)},
+        _AUTHORS,
+    ),
+    "ptb_small": Preset(
+        "Penn Treebank with two small layers, for CPUs",
+        _PTB.replace(
+            embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
         ),
-        "ptb_authors": Preset(
-            "Penn Treebank, as in the authors' command line",
-            _PTB.replace(batch_size=20, hidden_dropout=0.25, epochs=500),
-            {"trained": (61.2, 58.8), "fine-tuned": (58.8, 56.5), "cache": (53.2, 52.5)},
-            _AUTHORS,
+    ),
+    "wikitext2": Preset(
+        "WikiText-2, as described in the paper",
+        _WIKITEXT2,
+        {"trained": (69.1, 66.0), "fine-tuned": (68.6, 65.8), "cache": (53.8, 52.0)},
+        _PAPER,
+    ),
+    "wikitext2_authors": Preset(
+        "WikiText-2, as in the authors' command line",
+        _WIKITEXT2.replace(hidden_dropout=0.2, seed=1882),
+        {"trained": (68.7, 65.6), "fine-tuned": (67.4, 64.7), "cache": (52.2, 50.6)},
+        _AUTHORS,
+    ),
+    "demo": Preset(
+        "a small model of the State of the Union messages; takes minutes on a CPU",
+        TrainingConfig(
+            corpus="sotu",
+            embedding_dim=200,
+            hidden_dim=400,
+            num_layers=2,
+            # Few epochs need less regularization, and short windows make more steps.
+            dropout_multiplier=0.3,
+            ar_alpha=1.0,
+            tar_beta=0.5,
+            learning_rate=40.0,
+            batch_size=20,
+            validation_batch_size=80,
+            test_batch_size=10,
+            bptt=30,
+            epochs=2,
+            logging_interval=200,
+            non_monotone_interval=0,
         ),
-        "ptb_small": Preset(
-            "Penn Treebank with two small layers, for CPUs",
-            _PTB.replace(
-                embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
-            ),
-        ),
-        "wikitext2": Preset(
-            "WikiText-2, as described in the paper",
-            _WIKITEXT2,
-            {"trained": (69.1, 66.0), "fine-tuned": (68.6, 65.8), "cache": (53.8, 52.0)},
-            _PAPER,
-        ),
-        "wikitext2_authors": Preset(
-            "WikiText-2, as in the authors' command line",
-            _WIKITEXT2.replace(hidden_dropout=0.2, seed=1882),
-            {"trained": (68.7, 65.6), "fine-tuned": (67.4, 64.7), "cache": (52.2, 50.6)},
-            _AUTHORS,
-        ),
-        "demo": Preset(
-            "a small model of the State of the Union messages; takes minutes on a CPU",
-            TrainingConfig(
-                corpus="sotu",
-                embedding_dim=200,
-                hidden_dim=400,
-                num_layers=2,
-                # Few epochs need less regularization, and short windows make more steps.
-                dropout_multiplier=0.3,
-                ar_alpha=1.0,
-                tar_beta=0.5,
-                learning_rate=40.0,
-                batch_size=20,
-                validation_batch_size=80,
-                test_batch_size=10,
-                bptt=30,
-                epochs=2,
-                logging_interval=200,
-                non_monotone_interval=0,
-            ),
-        ),
-    }
-)
+    ),
+}
 
 
-RECIPES = types.MappingProxyType(
-    {
-        "paper": Recipe("no changes: SGD at a constant learning rate, then its average", {}),
-        # Few epochs need less regularization; short windows and few columns make more steps. The
-        # momentum cycles as in fast.ai's training of AWD-LSTMs.
-        "fast": Recipe(
-            "ten epochs of Adam with one cycle of learning rate and momentum, less regularization",
-            {
-                "optimizer": "adam",
-                "learning_rate": 0.005,
-                "learning_rate_schedule": "one_cycle",
-                "momentum": 0.8,
-                "momentum_min": 0.7,
-                "trigger": "never",
-                "dropout_multiplier": 0.5,
-                "ar_alpha": 1.0,
-                "tar_beta": 0.5,
-                "batch_size": 20,
-                "bptt": 35,
-                "epochs": 10,
-            },
-        ),
-    }
-)
-
-
-def preset(name):
-    """Returns the `Preset` of a name; raises `UserError` if there is none.
-
-    Example:
-
-    >>> preset("ptb").config.hidden_dim
-    1150
-    """
-    if name not in PRESETS:
-        raise UserError(f"preset must be one of {', '.join(PRESETS)}. Received: preset={name!r}")
-    return PRESETS[name]
+RECIPES = {
+    "paper": Recipe("no changes: SGD at a constant learning rate, then its average", {}),
+    # Few epochs need less regularization; short windows and few columns make more steps. The
+    # momentum cycles as in fast.ai's training of AWD-LSTMs.
+    "fast": Recipe(
+        "ten epochs of Adam with one cycle of learning rate and momentum, less regularization",
+        {
+            "optimizer": "adam",
+            "learning_rate": 0.005,
+            "learning_rate_schedule": "one_cycle",
+            "momentum": 0.8,
+            "momentum_min": 0.7,
+            "trigger": "never",
+            "dropout_multiplier": 0.5,
+            "ar_alpha": 1.0,
+            "tar_beta": 0.5,
+            "batch_size": 20,
+            "bptt": 35,
+            "epochs": 10,
+        },
+    ),
+}

@@ -15,12 +15,8 @@ def load_run_corpus(folder, data_dir=None):
         folder: The `RunFolder` of the run.
         data_dir: The folder of the corpus, if it has moved. Defaults to the one on record.
 
-    Returns:
-        A `Corpus`.
-
     Raises:
-        InputError: If the corpus cannot be loaded.
-        UserError: If it is not the text that the run was trained on.
+        UserError: If the corpus is not the text that the run was trained on.
     """
     config, facts = folder.read_config()
     corpus = factory.build_corpus(config, data_dir)
@@ -41,9 +37,6 @@ def read_text(path, vocabulary):
     Returns:
         A tuple `(token_ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line,
         and the number of words that are not in the vocabulary, not counting a literal `<unk>`.
-
-    Raises:
-        InputError: If the file cannot be read or encoded.
     """
     vocabulary.check_compatible(len(vocabulary))
     words = [word for line in read_lines(path) for word in (*line.split(), EOS)]

@@ -2,14 +2,7 @@
 
 
 def format_table(rows, left=(0,)):
-    """Aligns the columns of a table.
-
-    Args:
-        rows: Lists of strings of the same length. The first row is the heading.
-        left: Indices of the columns to align to the left; the others are aligned to the right.
-
-    Returns:
-        The lines of the table, joined by newlines.
+    """Aligns the columns of a table, those with an index in `left` to the left.
 
     Example:
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from trainers.errors import UserError
-from trainers.presets import PRESETS, RECIPES, preset
+from trainers.presets import PRESETS, RECIPES
 
 SHARED = {
     "embedding_dim": 400,
@@ -30,7 +29,7 @@ SHARED = {
     "validation_batch_size": 10,
     "test_batch_size": 1,
     "dropout_multiplier": 1.0,
-    "learning_rate_drop_epochs": [],
+    "learning_rate_drop_epochs": (),
     "max_vocabulary_size": None,
 }
 OWN = {
@@ -69,24 +68,19 @@ OWN = {
 
 @pytest.mark.parametrize("name", OWN)
 def test_published_settings(name):
-    settings = preset(name).config.to_dict()
+    settings = PRESETS[name].config.to_dict()
     expected = {**SHARED, **OWN[name]}
     assert {key: settings[key] for key in expected} == expected
-    assert set(preset(name).expected) == {"trained", "fine-tuned", "cache"}
+    assert set(PRESETS[name].expected) == {"trained", "fine-tuned", "cache"}
 
 
 def test_the_demo_needs_no_files():
-    config = preset("demo").config
+    config = PRESETS["demo"].config
     assert config.corpus == "sotu" and config.data_dir is None
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_recipe_fits_every_preset(name, recipe):
-    assert preset(name).config.replace(**RECIPES[recipe].changes)
+    assert PRESETS[name].config.replace(**RECIPES[recipe].changes)
     assert PRESETS[name].description and RECIPES[recipe].description
-
-
-def test_an_unknown_preset():
-    with pytest.raises(UserError, match="preset must be one of ptb, .*preset='penn'"):
-        preset("penn")

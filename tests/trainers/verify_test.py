@@ -38,6 +38,7 @@ def test_a_right_and_a_wrong_kernel(capfd, monkeypatch, factor):
 def test_relative_error():
     assert relative_error(np.ones(3), np.ones(2)) == math.inf
     assert relative_error([0.5], [0.0]) == 0.5
+    assert relative_error([1.0, 2.5], [1.0, 2.0]) == 0.25
     assert math.isnan(relative_error([math.nan, 5.0], [1.0, 1.0]))
 
 

@@ -9,7 +9,7 @@ from awd_keras import io
 from awd_keras.atomic_write import atomic_folder
 from awd_keras.data import EOS, UNK, Vocabulary
 from trainers.errors import UserError
-from trainers.presets import preset
+from trainers.presets import PRESETS
 from trainers.training import RunFolder, factory
 from trainers.training.checkpoint import save_weights
 
@@ -46,7 +46,7 @@ def _import():
             f"{FLAGS.vocabulary} must have one word for each of the {vocabulary_size:,} rows of "
             f"the embedding. Received: {len(vocabulary):,} words"
         )
-    settings = preset(FLAGS.preset).config
+    settings = PRESETS[FLAGS.preset].config
     corpus = FLAGS.corpus or settings.corpus
     settings = settings.replace(corpus=corpus, data_dir=FLAGS.data_dir, dtype="float32", **sizes)
     model = factory.build_model(settings, vocabulary_size)

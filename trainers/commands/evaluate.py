@@ -202,14 +202,11 @@ def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress)
     """Returns the trials that did not diverge, the best first."""
     num_trials = len(caches) * len(dynamic_evaluations)
     progress.line(f"searching {num_trials:,} settings on {len(token_ids):,} validation tokens ...")
-    trials = search(
-        model,
-        token_ids,
-        caches,
-        dynamic_evaluations,
-        batch_size,
-        lambda done, total: progress.live(lambda: f"searching: {done / total:.0%}"),
-    )
+
+    def show(done, total):
+        progress.live(lambda: f"searching: {done / total:.0%}")
+
+    trials = search(model, token_ids, caches, dynamic_evaluations, batch_size, show)
     trials = [trial for trial in trials if math.isfinite(trial[2].loss)]
     if not trials:
         raise NonFiniteLossError("The loss on the validation text is not finite with any settings.")
@@ -261,10 +258,7 @@ def _settings(cache, dynamic_evaluation):
 def _print_results(results, name):
     if "search" in results:
         trials = results["search"]
-        shown = trials[:_SHOWN_TRIALS]
-        # Show the model alone, too.
-        shown += [t for t in trials[_SHOWN_TRIALS:] if not (t["cache"] or t["dynamic_evaluation"])]
-        rows = [[_describe(trial), f"{trial['perplexity']:.2f}"] for trial in shown]
+        rows = [[_describe(t), f"{t['perplexity']:.2f}"] for t in trials[:_SHOWN_TRIALS]]
         print(f"best of {len(trials):,} settings:")
         print(format_table([["", "validation perplexity"], *rows]))
     print(
@@ -273,7 +267,7 @@ def _print_results(results, name):
         f"vocabulary; {results['num_unk']:,} of the predicted tokens are <unk>"
     )
     print(f"settings: {_describe(results)}")
-    columns = ["loss", "perplexity", "perplexity_without_unk", "bits_per_character"]
+    columns = ("loss", "perplexity", "perplexity_without_unk", "bits_per_character")
     columns = [column for column in columns if results.get(column) is not None]
     rows = [["", *(column.replace("_", " ") for column in columns)]]
     for stage, figures in results["stages"].items():

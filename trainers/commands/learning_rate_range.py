@@ -26,10 +26,8 @@ def main():
     lowest, highest = _DEFAULTS[config.optimizer]
     lowest, highest = FLAGS.lowest_learning_rate or lowest, FLAGS.highest_learning_rate or highest
     if lowest >= highest:
-        raise UserError(
-            "--lowest_learning_rate must be below --highest_learning_rate. Received: "
-            f"{lowest:g} and {highest:g}"
-        )
+        range_ = f"{lowest:g} and {highest:g}"
+        raise UserError(f"--lowest_learning_rate must be below --highest_learning_rate: {range_}")
     workdir = FLAGS.workdir or config_flags.default_workdir() + "-learning_rate_range"
     os.makedirs(workdir, exist_ok=True)
     corpus = factory.build_corpus(config)
@@ -49,7 +47,7 @@ def main():
         axes.axvline(best, color="C1", linestyle="--", label=f"lowest loss: {best:.3g}")
         axes.legend()
         curves.save_figure(figure, os.path.join(workdir, "learning_rate_range.png"))
-    print(f"ended after {len(rows)} steps, at learning rate {rates[-1]:.3g}; files in {workdir}")
+    print(f"{len(rows)} steps, up to learning rate {rates[-1]:.3g}; files in {workdir}")
     print(f"learning rate of the steepest fall: {steepest:.3g}")
     print(f"learning rate of the lowest loss: {best:.3g}")
 

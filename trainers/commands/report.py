@@ -10,9 +10,12 @@ from awd_keras.data import sotu
 from awd_keras.data.load import is_published
 from awd_keras.evaluation import ContinuousCache, Scorer, perplexity
 from awd_keras.generation import TextGenerator
-from trainers import reporting, run_text
+from trainers import run_text
 from trainers.errors import NonFiniteLossError, UserError
 from trainers.presets import PRESETS
+from trainers.reporting.page import curves_svg, render_page
+from trainers.reporting.stages import read_cache_settings, read_stages
+from trainers.reporting.word_losses import WordLosses
 from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
@@ -37,7 +40,7 @@ def main():
             f"compared. Received: --workdir={', '.join(FLAGS.workdir)}"
         )
     metrics = {run["name"]: run["metrics"] for run in runs if run["metrics"]}
-    page = reporting.render_page(runs, reporting.curves_svg(metrics) if metrics else None)
+    page = render_page(runs, curves_svg(metrics) if metrics else None)
     with atomic_write(output, encoding="utf-8") as file:
         file.write(page)
     print(f"report: {output}")
@@ -51,13 +54,13 @@ def _read_run(name, folder):
     samples = FLAGS.num_samples and generator.generate(
         num_samples=FLAGS.num_samples, max_words=FLAGS.max_words, seed=FLAGS.seed
     )
-    published, baseline = {}, None
-    if is_published(config.corpus, facts.get("num_tokens"), len(vocabulary)):
-        published = {
-            name: preset
-            for name, preset in PRESETS.items()
-            if preset.config.corpus == config.corpus and preset.expected
-        }
+    is_comparable = is_published(config.corpus, facts.get("num_tokens"), len(vocabulary))
+    published = {
+        name: preset
+        for name, preset in PRESETS.items()
+        if is_comparable and preset.expected and preset.config.corpus == config.corpus
+    }
+    baseline = None
     if (facts.get("name"), len(vocabulary)) == (sotu.NAME, sotu.VOCABULARY_SIZE):
         baseline = "Kneser-Ney trigram", sotu.KNESER_NEY_TRIGRAM
     return {
@@ -69,7 +72,7 @@ def _read_run(name, folder):
         "num_parameters": model.count_params(),
         "metrics": folder.read_metrics(),
         "results": folder.read_results(),
-        "stages": reporting.read_stages(folder),
+        "stages": read_stages(folder),
         "published": published,
         "baseline": baseline,
         "samples": list(samples or ()),
@@ -81,10 +84,10 @@ def _read_run(name, folder):
 def _read_words(model, vocabulary, folder):
     """Scores the beginning of the validation text, with and without the cache."""
     corpus = run_text.load_run_corpus(folder, FLAGS.data_dir)
-    settings = reporting.read_cache_settings(folder)
+    settings = read_cache_settings(folder)
     cache = ContinuousCache(**(settings or _DEFAULT_CACHE))
     token_ids = corpus.validation[: FLAGS.max_tokens]
-    words, progress = reporting.WordLosses(vocabulary), Progress()
+    words, progress = WordLosses(vocabulary), Progress()
     for scores in Scorer(model, cache).score(token_ids):
         words.add(scores.targets, scores.without_cache, scores.log_probabilities)
         progress.live(lambda: f"scored {words.num_tokens:,} of {len(token_ids) - 1:,} words")

@@ -29,13 +29,7 @@ def main():
 
 
 def train(config, workdir, strategy="one"):
-    """Trains or resumes a run, prints the results and returns the exit code.
-
-    Args:
-        config: A `TrainingConfig`.
-        workdir: The run folder.
-        strategy: The devices; see `make_strategy`.
-    """
+    """Trains or resumes a run, prints the results and returns the exit code."""
     if config.initial_run is not None:
         # The record must not depend on the current directory.
         config = config.replace(initial_run=os.path.abspath(config.initial_run))
@@ -51,8 +45,8 @@ def train(config, workdir, strategy="one"):
         if workers.num_workers == 1:
             raise
         raise UserError(
-            f"Worker {workers.index} of {workers.num_workers} cannot reach another worker. Start "
-            "all workers again to resume from the last checkpoint."
+            "Another worker cannot be reached. Start all workers again to resume from the last "
+            "checkpoint."
         ) from error
 
 

@@ -57,13 +57,7 @@ def largest_error(compare):
 
 
 def relative_error(actual, expected):
-    """Computes `max|actual - expected| / max|expected|`, or the absolute error if all are zero.
-
-    Example:
-
-    >>> relative_error([1.0, 2.5], np.array([1.0, 2.0]))
-    0.25
-    """
+    """Computes `max|actual - expected| / max|expected|`, or the absolute error if all are zero."""
     actual, expected = (
         keras.ops.convert_to_numpy(values).astype("float64") for values in (actual, expected)
     )

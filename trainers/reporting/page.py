@@ -21,14 +21,8 @@ def render_page(runs, curves=None):
     """Renders the report, one HTML page without references to other files.
 
     Args:
-        runs: List of dictionaries with the keys `name`, `config` (a `TrainingConfig`), `corpus`
-            (its name), `vocabulary_size`, `num_parameters`, `metrics`, `results`, `stages`,
-            `published` (`Preset`s by name), `baseline` (`None` or a name and its perplexities),
-            `samples`, `seed` and `words` (`None` or a dictionary).
+        runs: A list of dictionaries, as read by `trainers.commands.report`.
         curves: SVG of the curves. Defaults to none.
-
-    Returns:
-        The HTML, a string.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
@@ -37,8 +31,7 @@ def render_page(runs, curves=None):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["setting"] = _setting
-    environment.filters["duration"] = duration
+    environment.filters.update(setting=_setting, duration=duration)
     return environment.get_template("report.html.j2").render(
         runs=runs,
         kinds=KINDS,
@@ -55,11 +48,7 @@ def render_page(runs, curves=None):
 
 
 def curves_svg(runs):
-    """Draws perplexity against epochs as an `<svg>`; returns `None` without matplotlib.
-
-    Args:
-        runs: A dictionary of run names to rows of `metrics.csv`, at least one row each.
-    """
+    """Draws perplexity against epochs as an `<svg>`; returns `None` without matplotlib."""
     if figures.matplotlib is None:
         return None
     figure = figures.make_figure(runs, size=(9, 4.6 + 0.15 * len(runs)), training=True)

@@ -22,17 +22,7 @@ class Stage:
 
 
 def read_stages(folder):
-    """Reads the results of a run, its evaluations, and those of fine-tuned runs beside it.
-
-    Args:
-        folder: A `RunFolder`.
-
-    Returns:
-        A list of `Stage` in the order of `KINDS`, without those that were not measured.
-
-    Raises:
-        UserError: If a file cannot be read.
-    """
+    """Returns the measured `Stage`s of a run, and of fine-tuned runs in folders beside it."""
     stages = _read_own_stages(folder)
     digest = folder.read_config()[1].get("vocabulary_digest")
     for file in sorted(folder.path.resolve().parent.glob("*/config.json")):

@@ -4,19 +4,7 @@ import numpy as np
 
 
 class WordLosses:
-    """Sums the nats of each word of a text.
-
-    Args:
-        vocabulary: `Vocabulary` of the text.
-
-    Example:
-
-    >>> from awd_keras.data import Vocabulary
-    >>> words = WordLosses(Vocabulary(["<eos>", "rare", "common"]))
-    >>> words.add([[2, 2, 1, 2]], [[-1.0, -1.5, -3.0, -1.5]], [[-0.5, -1.0, -3.5, -1.5]])
-    >>> words.largest("total", 1)
-    [{'word': 'common', 'count': 3, 'total': 4.0, 'mean': 1.333..., 'gain': 1.0}]
-    """
+    """Sums the nats of each word of a text."""
 
     def __init__(self, vocabulary):
         self._words = vocabulary.words

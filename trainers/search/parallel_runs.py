@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -10,30 +9,21 @@ import threading
 
 from trainers.errors import NonFiniteLossError, UserError
 
-_ROOT = pathlib.Path(__file__).parents[2]
-
 
 def parallel_runs(jobs, num_processes, on_end):
     """Runs jobs, each a sequence of commands that ends at the first failure.
 
-    An interruption is passed on to the processes, which save their runs before it is raised.
+    An interruption is passed on to the processes, which save their runs before it is raised, and so
+    is the failure of a command, unless its run diverged.
 
     Args:
         jobs: A dictionary of name to a list of commands, such as `["trainers.ptb", "--epochs=1"]`.
         num_processes: Number of processes at a time.
         on_end: A function of `(name, diverged)` that is called after each job.
-
-    Raises:
-        UserError: If a command failed for another reason than divergence.
     """
     processes, stopping = set(), threading.Event()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {
-        "TF_NUM_INTRAOP_THREADS": str(max(1, cores // num_processes)),
-        **os.environ,
-        "PYTHONPATH": path,
-    }
+    threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, cores // num_processes))}
 
     def run(commands):
         for command in commands:
@@ -43,7 +33,7 @@ def parallel_runs(jobs, num_processes, on_end):
                 [sys.executable, "-m", *command],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=environment,
+                env={**threads, **os.environ},
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
             )

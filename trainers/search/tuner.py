@@ -27,18 +27,16 @@ class _StartingFromDefaults:
         return {"status": "RUNNING", "values": values}
 
 
-class RandomSearchOracle(_StartingFromDefaults, keras_tuner.oracles.RandomSearchOracle):
-    """Random search; the first trial has the default of each hyperparameter."""
+class _RandomSearch(_StartingFromDefaults, keras_tuner.oracles.RandomSearchOracle):
+    pass
 
 
-class BayesianOptimizationOracle(
-    _StartingFromDefaults, keras_tuner.oracles.BayesianOptimizationOracle
-):
-    """Bayesian search; the first trial has the default of each hyperparameter."""
+class _BayesianOptimization(_StartingFromDefaults, keras_tuner.oracles.BayesianOptimizationOracle):
+    pass
 
 
 def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations=1):
-    """Makes the oracle of a search.
+    """Makes the `keras_tuner.Oracle` of a search.
 
     Args:
         kind: `"random"`, `"bayesian"` or `"hyperband"`.
@@ -48,13 +46,6 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
         max_trials: Number of trials, except for Hyperband.
         factor: Hyperband continues one in `factor` trials, for `factor` times the epochs.
         iterations: Number of times that Hyperband is run.
-
-    Returns:
-        A `keras_tuner.Oracle`.
-
-    Raises:
-        UserError: If a space does not include the default.
-        ImportError: If scikit-learn or SciPy is missing for `"bayesian"`.
     """
     hyperparameters = keras_tuner.HyperParameters()
     try:
@@ -74,10 +65,10 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
             max_epochs=config.epochs, factor=factor, hyperband_iterations=iterations, **arguments
         )
     if kind == "random":
-        return RandomSearchOracle(max_trials=max_trials, **arguments)
+        return _RandomSearch(max_trials=max_trials, **arguments)
     # KerasTuner's default, three random trials per hyperparameter, exceeds most searches.
     num_initial_points = max(3, min(3 * len(tune), max_trials // 3))
-    return BayesianOptimizationOracle(
+    return _BayesianOptimization(
         max_trials=max_trials, num_initial_points=num_initial_points, **arguments
     )
 
@@ -87,12 +78,7 @@ class RunFolderTuner(keras_tuner.Tuner):
 
     A search resumes from KerasTuner's project folder, and its interrupted trial from the run
     folder. A trial that diverges, runs out of memory or has invalid settings counts as failed.
-
-    Args:
-        oracle: A `keras_tuner.Oracle`.
-        config: The `TrainingConfig` of what is not tuned.
-        workdir: The folder of the search.
-        on_trial_end: A function that is called after each trial of this process.
+    `on_trial_end` is called after each trial of this process.
     """
 
     def __init__(self, oracle, config, workdir, on_trial_end):
@@ -105,11 +91,7 @@ class RunFolderTuner(keras_tuner.Tuner):
         return RunFolder(pathlib.Path(self.get_trial_dir(trial_id), "run"))
 
     def run_trial(self, trial, corpus):
-        """Trains or resumes a trial.
-
-        Returns:
-            The validation perplexity of the best weights, by the name of the objective; NaN for a
-            failed trial.
+        """Trains or resumes a trial and returns its objective, NaN if it failed.
 
         Raises:
             KeyboardInterrupt: If the run was interrupted. It can be resumed.
@@ -153,12 +135,7 @@ class RunFolderTuner(keras_tuner.Tuner):
 
 
 def trial_results(oracle, epochs):
-    """Returns the trials of a search as dictionaries, the best one first and failed ones last.
-
-    Args:
-        oracle: A `keras_tuner.Oracle`.
-        epochs: Epochs of a trial, unless Hyperband chooses them.
-    """
+    """Returns the trials as dictionaries, the best first; `epochs` are those without Hyperband."""
     results = []
     for trial in oracle.trials.values():
         values = trial.hyperparameters.values

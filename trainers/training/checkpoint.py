@@ -29,14 +29,7 @@ def write_checkpoint(path, arrays, facts):
 
 
 def read_checkpoint(path):
-    """Reads what `write_checkpoint` wrote.
-
-    Returns:
-        A tuple `(arrays, facts)`.
-
-    Raises:
-        UserError: If the file is missing, corrupt or has another format.
-    """
+    """Returns the `(arrays, facts)` of a checkpoint; raises `UserError` if it is corrupt."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -50,24 +43,12 @@ def read_checkpoint(path):
             "copy, or move it away to start from the beginning."
         ) from error
     if version != FORMAT_VERSION:
-        raise UserError(
-            f"The checkpoint {path} has format {version}, expected {FORMAT_VERSION}: it was "
-            "written by another version."
-        )
+        raise UserError(f"The checkpoint {path} has format {version}, expected {FORMAT_VERSION}.")
     return arrays, facts
 
 
 def restore_variables(variables, arrays, path):
-    """Assigns arrays to the variables of the same names, all or none.
-
-    Args:
-        variables: A dictionary of name to variable.
-        arrays: A dictionary of name to array.
-        path: The checkpoint, for messages.
-
-    Raises:
-        UserError: If an array is missing or has another shape.
-    """
+    """Assigns arrays to the variables of the same names, or raises `UserError` and assigns none."""
     for name, variable in variables.items():
         shape = arrays[name].shape if name in arrays else "none"
         if shape != tuple(variable.shape):
@@ -91,11 +72,7 @@ def save_weights(path, model, facts):
 
 
 def load_weights(path, model):
-    """Restores the weights of a checkpoint and returns its facts.
-
-    Raises:
-        UserError: If the file is corrupt or belongs to another model.
-    """
+    """Restores the weights of a checkpoint and returns its facts; raises `UserError`."""
     arrays, facts = read_checkpoint(path)
     restore_variables(weights_by_name(model), arrays, path)
     return facts
@@ -139,11 +116,7 @@ class TrainingState:
 
     @classmethod
     def load(cls, path, model, optimizer, config):
-        """Restores what `save` wrote, with the variables of the model and the optimizer.
-
-        Raises:
-            UserError: If the file is corrupt or belongs to another model.
-        """
+        """Restores a checkpoint, with the variables of the model and the optimizer."""
         arrays, facts = read_checkpoint(path)
         carried = tf.nest.map_structure(tf.Variable, model.initial_state(config.batch_size))
         try:

@@ -22,7 +22,7 @@ def save_figure(figure, path):
 
 
 def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
-    """Makes the figure of one or more runs. Requires matplotlib.
+    """Returns the matplotlib figure of one or more runs.
 
     Args:
         runs: A dictionary of name to rows of `metrics.csv`, at least one row each.
@@ -30,9 +30,6 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
         baseline: A tuple `(label, perplexity)` of a horizontal line. Defaults to none.
         size: Width and height in inches.
         training: Whether to draw the training perplexity too. Defaults to `False`.
-
-    Returns:
-        A `matplotlib.figure.Figure`, which needs no display.
     """
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -45,9 +42,9 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
     if title is not None:
         axes.set_title(title, parse_math=False)
     low, high = axes.get_ylim()
-    # Round numbers, several of them whatever the range.
-    near, far = MaxNLocator(8, steps=(1, 2, 2.5, 5, 10)), LogLocator(subs=(1, 1.5, 2, 3, 5, 7))
-    axes.yaxis.set_major_locator(near if high < 4 * low else far)
+    # Several round numbers whatever the range.
+    locator = MaxNLocator(8) if high < 4 * low else LogLocator(subs=(1, 1.5, 2, 3, 5, 7))
+    axes.yaxis.set_major_locator(locator)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
@@ -69,15 +66,12 @@ def _plot_run(axes, name, rows, color, training):
         axes.plot(epochs, values, color=color, label=label + suffix, **style)
 
     if training:
-        label = "training, with dropout"
-        plot("train_loss", label, perplexity, linewidth=1, alpha=0.5)
-    label = "validation (averaged once triggered)"
-    plot("validation_perplexity", label, marker="o", markersize=4)
+        plot("train_loss", "training, with dropout", perplexity, linewidth=1, alpha=0.5)
+    plot("validation_perplexity", "validation (averaged once triggered)", marker=".")
     averaging = [row["averaging"] == "1" for row in rows]
     if any(averaging):
         start = averaging.index(True)
         if any(row["raw_validation_perplexity"] for row in rows[start:]):
-            label = "validation, raw weights"
-            plot("raw_validation_perplexity", label, marker=".", linestyle="--")
+            plot("raw_validation_perplexity", "validation, raw weights", linestyle="--")
         # Averaging starts with the step after the previous validation.
         axes.axvline(epochs[start - 1] if start else 0.0, color=color, linestyle=":")

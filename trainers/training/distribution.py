@@ -8,15 +8,10 @@ from trainers.errors import UserError
 
 
 def make_strategy(name):
-    """Creates a `tf.distribute.Strategy`.
+    """Creates the `tf.distribute.Strategy` of a value of `--strategy`.
 
-    Args:
-        name: `"one"` for one device; `"mirrored"` for all GPUs of this machine, or all its logical
-            CPU devices without a GPU; `"multi_worker"` for the machines in the environment variable
-            `TF_CONFIG`, which waits for all workers and must come before any other operation.
-
-    Raises:
-        UserError: If `TF_CONFIG` is missing.
+    `"mirrored"` uses all logical CPU devices without a GPU. `"multi_worker"` waits for all workers
+    and must come before any other operation.
     """
     if name == "mirrored":
         gpus = tf.config.list_logical_devices("GPU")
@@ -49,26 +44,16 @@ class Workers:
 
     They share the run folder, which only the chief writes, and exchange only signals received by
     one of them and the chief's validation losses.
-
-    Args:
-        strategy: The `tf.distribute.Strategy`.
     """
 
     def __init__(self, strategy):
         resolver = strategy.cluster_resolver
         cluster = resolver.cluster_spec().as_dict() if resolver is not None else {}
         self.num_workers = sum(len(tasks) for tasks in cluster.values()) or 1
-        self.index = 0
-        if self.num_workers > 1:
-            first = len(cluster.get("chief", ())) if resolver.task_type == "worker" else 0
-            self.index = first + resolver.task_id
+        self.is_chief = self.num_workers == 1 or (
+            resolver.task_id == 0 and resolver.task_type == min(cluster)  # "chief" or "worker"
+        )
         self._strategy = strategy
-        self._sum = tf.function(self._sum_over_workers)
-
-    @property
-    def is_chief(self):
-        """Whether this process writes the run folder."""
-        return self.index == 0
 
     def any(self, flag):
         """Returns whether the flag is set on any worker. All must call it at the same step."""
@@ -85,17 +70,11 @@ class Workers:
     def _total(self, value):
         if self.num_workers == 1:
             return value
-        return self._sum(tf.constant(float(value), tf.float64))
-
-    def _sum_over_workers(self, value):
         num_local_replicas = self._strategy.num_replicas_in_sync // self.num_workers
 
-        def add_up(value):
-            context = tf.distribute.get_replica_context()
-            index = tf.convert_to_tensor(context.replica_id_in_sync_group)
-            is_first = index % num_local_replicas == 0
-            counted = tf.where(is_first, value, tf.zeros_like(value))
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, counted)
+        def once(context):
+            is_first = context.replica_id_in_sync_group % num_local_replicas == 0
+            return tf.constant(float(value) if is_first else 0.0, tf.float64)
 
-        result = self._strategy.run(add_up, (value,))
-        return self._strategy.experimental_local_results(result)[0]
+        values = self._strategy.experimental_distribute_values_from_function(once)
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)

@@ -30,11 +30,7 @@ def build_corpus(config, data_dir=None):
 
 
 def resolve_dtype(dtype, recorded=None):
-    """Resolves `--dtype=auto` for this machine.
-
-    Args:
-        dtype: `"auto"`, `"float32"` or `"bfloat16"`.
-        recorded: The dtype of an existing run, which auto keeps. Defaults to none.
+    """Resolves `--dtype=auto` for this machine, or as `recorded` by an existing run.
 
     Returns:
         A tuple `(dtype, reason)`: `"float32"` or `"bfloat16"`, and why.
@@ -72,10 +68,7 @@ def build_model(config, vocabulary_size):
 
 
 def build_optimizer(config, model):
-    """Builds the `NTASGD` of a `TrainingConfig` around its optimizer, with slots for a model.
-
-    Gradients are clipped by the training step, not by the optimizer.
-    """
+    """Builds the `NTASGD` of a `TrainingConfig`; the training step clips gradients."""
     kinds = _OPTIMIZERS if config.momentum_min is None else _SCHEDULED
     arguments = {"learning_rate": float(config.learning_rate)}
     if config.momentum is not None:
@@ -95,9 +88,6 @@ def load_run(workdir, dtype=None):
 
     Returns:
         A tuple `(model, vocabulary, config)`.
-
-    Raises:
-        UserError: If there is no run in the folder or it has no weights yet.
     """
     folder = RunFolder(workdir)
     config, _ = folder.read_config()

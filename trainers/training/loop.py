@@ -6,24 +6,28 @@ import io
 import math
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.models.train_step import make_train_step
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
-from trainers.errors import UserError
+from trainers.errors import NonFiniteLossError, UserError
 from trainers.training import curves
 from trainers.training.checkpoint import TrainingState, load_weights, save_weights
 from trainers.training.distribution import Workers
 from trainers.training.interruption import Interruption
-from trainers.training.losses import PendingLosses, check_weights, diverged
 from trainers.training.progress import MetricsLog, Progress
 from trainers.training.run_folder import RunFolder
 from trainers.training.schedule import learning_rate, momentum
 
 # Steps between the exchanges in which workers agree on whether to stop.
 _AGREEMENT_STEPS = 10
+# Reading a loss from a GPU waits for its step, so several are read at once. The limit in seconds
+# keeps the display current when steps are slow.
+_READ_INTERVAL = 16
+_READ_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +61,7 @@ class Window:
 
 
 def training_windows(config, num_steps, epoch=0, position=0):
-    """Generates the `Window`s of a run, epoch after epoch.
-
-    Args:
-        config: A `TrainingConfig`.
-        num_steps: Time steps of the text.
-        epoch: Epochs already completed.
-        position: Time steps already completed in the current epoch.
-    """
+    """Generates the `Window`s of a text of `num_steps` time steps, from a position in an epoch."""
     names = ("bptt_std", "bptt_min", "bptt_max", "bptt_full_probability")
     options = {name: getattr(config, name) for name in names}
     for current in range(epoch, config.epochs):
@@ -109,10 +106,8 @@ def train_and_evaluate(
         A `TrainingResult`.
 
     Raises:
-        UserError: If the texts are too short, or the folder, a checkpoint or `initial_run` cannot
-            be used.
+        UserError: If a text is too short, or the folder or a checkpoint cannot be used.
         NonFiniteLossError: If training diverged. The last checkpoint remains.
-        OSError: If a file cannot be written. Existing files remain.
     """
     columns = _columns(corpus, config)
     workers = Workers(tf.distribute.get_strategy())
@@ -173,6 +168,51 @@ def _load_initial_weights(path, model, corpus):
             "the text that it was trained on."
         )
     load_weights(folder.best_checkpoint, model)
+
+
+class PendingLosses:
+    """Collects the losses of steps, reads them together and adds them to a `TrainingState`."""
+
+    def __init__(self, config):
+        self._config = config
+        self._pending = []
+        self._last_read = time.monotonic()
+        self.recent = None
+
+    def add(self, state, length, loss, norm):
+        """Adds the loss and the gradient norm of the next step; returns whether to `read` now."""
+        where = f"at step {state.step + 1:,} (epoch {state.epoch + 1}, {length} tokens a column)"
+        self._pending.append((where, length * self._config.batch_size, loss, norm))
+        is_slow = time.monotonic() - self._last_read >= _READ_SECONDS
+        return is_slow or len(self._pending) >= _READ_INTERVAL
+
+    def read(self, state):
+        """Adds the pending losses to the sums of a state; raises `NonFiniteLossError`."""
+        for where, num_tokens, loss, norm in self._pending:
+            loss, norm = float(loss), float(norm)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise _diverged(self._config, f"{where}: loss {loss}, gradient norm {norm}")
+            state.loss_sum += loss * num_tokens
+            state.loss_tokens += num_tokens
+            before = loss if self.recent is None else self.recent
+            self.recent = before + 0.05 * (loss - before)
+        self._pending.clear()
+        self._last_read = time.monotonic()
+
+
+def _check_weights(config, model, step):
+    """Raises `NonFiniteLossError` unless all weights are finite."""
+    for variable in model.weights:
+        if not np.all(np.isfinite(variable.numpy())):
+            raise _diverged(config, f"by step {step:,}: {variable.path} is not finite")
+
+
+def _diverged(config, where):
+    """Returns the error of a run that diverged."""
+    return NonFiniteLossError(
+        f"Training diverged {where}. Try a smaller learning rate than {config.learning_rate:g}. "
+        "The last checkpoint, if there is one, is from before."
+    )
 
 
 class _Interrupted(Exception):
@@ -349,16 +389,14 @@ class _Run:
         result = dataclasses.replace(result, total_loss=total_loss)
         if not math.isfinite(result.loss):
             where = f"by step {self.state.step:,}: validation loss {result.loss}"
-            raise diverged(self.config, where)
+            raise _diverged(self.config, where)
         return result
 
     def _evaluate(self, what, token_ids, batch_size):
         def show(done, total):
             if self.interruption.requested and self.workers.num_workers == 1:
                 raise _Interrupted
-            self.progress.live(
-                lambda: f"{what}: {done / total:4.0%} of {total:,} tokens", only_on_terminal=True
-            )
+            self.progress.live(lambda: f"{what}: {done / total:4.0%} of {total:,} tokens")
 
         return self.evaluator.evaluate(token_ids, batch_size, show)
 
@@ -369,7 +407,7 @@ class _Run:
 
     def _save(self):
         self.losses.read(self.state)
-        check_weights(self.config, self.model, self.state.step)
+        _check_weights(self.config, self.model, self.state.step)
         if self.workers.is_chief:
             self.state.seconds = self.log.seconds()
             self.state.save(self.folder.last_checkpoint, self.model, self.optimizer)

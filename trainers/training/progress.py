@@ -13,13 +13,9 @@ _PLAIN_SECONDS = 60.0
 
 
 class Progress:
-    """Prints lines to a stream and to a log file.
+    """Prints lines to a stream, by default standard output, and appends them to a log file.
 
     On a terminal the live line is overwritten in place; elsewhere it is printed once a minute.
-
-    Args:
-        log_file: Path of the log that lines are appended to. Defaults to none.
-        stream: A text stream. Defaults to standard output.
     """
 
     def __init__(self, log_file=None, stream=None):
@@ -37,11 +33,10 @@ class Progress:
             with open(self._log_file, "a", encoding="utf-8") as file:
                 file.write(text + "\n")
 
-    def live(self, make_text, only_on_terminal=False):
+    def live(self, make_text):
         """Updates the live line by a function that returns it, unless it is too early."""
         pause = _TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS
-        is_hidden = only_on_terminal and not self._is_terminal
-        if is_hidden or time.monotonic() - self._last_live < pause:
+        if time.monotonic() - self._last_live < pause:
             return
         self._last_live = time.monotonic()
         if not self._is_terminal:

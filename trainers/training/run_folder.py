@@ -32,7 +32,7 @@ class RecordedFolder:
     Args:
         path: The folder.
         kind: What it contains, such as `"search"`.
-        record_name: File name of the record. Defaults to the kind with the suffix `.json`.
+        record_name: File name of the record. Defaults to `<kind>.json`.
         may_change: Names of options that may change on resume.
     """
 
@@ -43,7 +43,7 @@ class RecordedFolder:
         self._may_change = frozenset(may_change)
 
     def check(self, config=None, options=None, corpus=None, resume=True):
-        """Returns whether the folder has something to resume.
+        """Returns whether there is something to resume, `False` if the folder is missing or empty.
 
         Args:
             config: The `TrainingConfig` to resume with. Defaults to any.
@@ -51,12 +51,8 @@ class RecordedFolder:
             corpus: The `Corpus` to resume with. Defaults to any.
             resume: Whether resuming is allowed. Defaults to `True`.
 
-        Returns:
-            `True` if there is a record, `False` if the folder is missing or empty.
-
         Raises:
-            UserError: If the folder contains something else, was started with other settings or
-                another text, or must not be resumed.
+            UserError: If the folder must not be used with these arguments.
         """
         if not self.path.exists():
             return False
@@ -111,11 +107,7 @@ class RecordedFolder:
             file.write(text)
 
     def read_config(self):
-        """Returns the settings and facts about the corpus, `(TrainingConfig, dict)`.
-
-        Raises:
-            UserError: If there is no record, or it cannot be read.
-        """
+        """Returns the settings and facts about the corpus, `(config, facts)`."""
         if not self.check():
             raise UserError(f"There is no {self.kind} in {self.path}.")
         return self._read()[:2]
@@ -130,11 +122,7 @@ class RecordedFolder:
 
     @contextlib.contextmanager
     def lock(self):
-        """Locks the folder for this process, where the file system has locks.
-
-        Raises:
-            UserError: If another process has locked it.
-        """
+        """Locks the folder, or raises `UserError` if another process has locked it."""
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
             yield
@@ -172,9 +160,6 @@ class RunFolder(RecordedFolder):
 
     A resumed run repeats the steps after the last checkpoint. Their rows are removed from
     `metrics.csv` first, but not from `events/`, so TensorBoard may show steps twice.
-
-    Args:
-        path: The folder.
     """
 
     def __init__(self, path):

@@ -6,7 +6,7 @@ import pytest
 
 from trainers.config import TrainingConfig
 from trainers.presets import PRESETS
-from trainers.reporting import curves_svg, render_page
+from trainers.reporting.page import curves_svg, render_page
 from trainers.reporting.stages import Stage
 
 HOSTILE = "<b>&\"'$x$"

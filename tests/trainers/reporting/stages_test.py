@@ -6,7 +6,7 @@ import pytest
 
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
-from trainers.reporting import read_cache_settings, read_stages
+from trainers.reporting.stages import read_cache_settings, read_stages
 from trainers.training import RunFolder
 
 CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}

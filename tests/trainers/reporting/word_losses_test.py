@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from awd_keras.data import Vocabulary
-from trainers.reporting import WordLosses
+from trainers.reporting.word_losses import WordLosses
 
 
 @pytest.fixture
