@@ -6,8 +6,8 @@ import numpy as np
 def batchify(ids, batch_size):
     """Cuts a text into `batch_size` contiguous columns.
 
-    Columns are treated as independent: the model does not see how one continues in the next. The
-    remainder is dropped. The result is batch-major: each column is a row of the array.
+    The columns are independent: the model does not see that one continues in the next. The
+    remainder is dropped. The result is batch-major, so a column is a row of the array.
 
     Args:
         ids: The text, a one-dimensional sequence of integers.

@@ -146,11 +146,8 @@ class Vocabulary:
     def check_compatible(self, vocabulary_size):
         """Checks that a model can read and write lines of text with this vocabulary.
 
-        Args:
-            vocabulary_size: The number of words that the model predicts.
-
         Raises:
-            InputError: If the vocabulary has a different size, or no `<eos>`.
+            InputError: If the vocabulary does not have `vocabulary_size` words, or no `<eos>`.
         """
         if len(self) != vocabulary_size:
             raise InputError(
@@ -169,13 +166,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path):
-        """Reads a file with one word per line.
-
-        Args:
-            path: The file to read.
-
-        Returns:
-            A `Vocabulary`.
+        """Returns the vocabulary in a file with one word per line.
 
         Raises:
             OSError: If the file cannot be read.

@@ -19,12 +19,6 @@ class WindowSchedule:
     Attributes:
         bptt: The base length.
         epoch: The epoch that the next iteration of the dataset draws, 0 at first. `fit` sets it.
-
-    Example:
-
-    >>> schedule = WindowSchedule(100, bptt=30, seed=1, bptt_std=0, bptt_full_probability=1)
-    >>> schedule.lengths(epoch=0)
-    [30, 30, 30, 10]
     """
 
     def __init__(self, num_steps, bptt, seed, **kwargs):

@@ -37,15 +37,15 @@ class DynamicEvaluation:
 
     Example:
 
+    >>> from awd_keras.evaluation import Scorer
     >>> from awd_keras.models import AWDLSTMLanguageModel
     >>> model = AWDLSTMLanguageModel(10, embedding_dim=4, hidden_dim=4, num_layers=1)
     >>> dynamic_evaluation = DynamicEvaluation(model, learning_rate=1e-4)
     >>> dynamic_evaluation.collect_statistics([1, 2, 3] * 100, batch_size=10)
     6
-    >>> with dynamic_evaluation.adapting() as step:
-    ...     results = step(tf.constant([[1, 2]]), tf.constant([[2, 3]]), model.initial_state(1))
-    >>> results[0].shape  # log-probabilities; the weights are the trained ones again
-    TensorShape([1, 2])
+    >>> scorer = Scorer(model, dynamic_evaluation=dynamic_evaluation)
+    >>> len(list(scorer.score([1, 2, 3] * 5)))  # segments of 5 tokens
+    3
     """
 
     def __init__(self, model, learning_rate=5e-5, decay_rate=2e-3, epsilon=2e-5, bptt=5):
@@ -67,7 +67,7 @@ class DynamicEvaluation:
     def replace(self, **settings):
         """Returns a copy with other settings that shares the graphs and the statistics."""
         other = copy.copy(self)
-        other._set(**{**self.settings, **settings})
+        other._set(**(self.settings | settings))
         return other
 
     def collect_statistics(self, token_ids, batch_size=100, max_windows=None, on_window=None):

@@ -21,11 +21,6 @@ class EvaluationResult:
     Args:
         total_loss: Sum of the losses of all predicted tokens, in nats.
         num_tokens: Number of predicted tokens.
-
-    Example:
-
-    >>> EvaluationResult(total_loss=20.0, num_tokens=10).perplexity  # exp(2)
-    7.38905609893065
     """
 
     total_loss: float

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from awd_keras.data import batchify
 from awd_keras.evaluation import DynamicEvaluation, evaluate
+from awd_keras.layers import TiedDecoder
 from tests.evaluation.tiny import make_model, make_text, weights_of
 from tests.test_case import assert_close, assert_equal, dtype_policy, floatx
 
@@ -75,6 +76,12 @@ def test_statistics_of_some_windows_and_of_a_short_text(trained):
         assert_close(actual, values, 1e-5)
     # 100 columns would have one token each, so there are 20 columns of 5 tokens: one window.
     assert dynamic_evaluation.collect_statistics(text, batch_size=100) == 1
+
+
+def test_statistics_never_store_all_logits(monkeypatch):
+    dynamic_evaluation = DynamicEvaluation(make_model())
+    monkeypatch.setattr(TiedDecoder, "call", None)
+    assert dynamic_evaluation.collect_statistics(make_text(60), batch_size=4) == 3
 
 
 @pytest.mark.parametrize("decay_rate", [0.0, 0.02, 5.0])
