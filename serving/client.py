@@ -19,7 +19,7 @@ def main():
     with cli.section("Connection"):
         flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of gRPC")
         flags.DEFINE_string("model_name", "bundled", "name of the model")
-        flags.DEFINE_integer("version", None, "version of the model (default: the latest)", 1)
+        flags.DEFINE_integer("version", None, "version of the model; default: the latest", 1)
         flags.DEFINE_float("deadline", 30.0, "seconds per request, including retries", 0)
         flags.DEFINE_bool("tls", False, "encrypt the connection")
     with cli.section("score"):
@@ -31,9 +31,7 @@ def main():
         flags.DEFINE_integer("max_words", 100, "maximum number of words to add", 1)
         flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: the most likely word", 0)
         flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0: all words", 0)
-        flags.DEFINE_float(
-            "top_p", 1.0, "sample from the fewest words that sum to this value", 0, 1
-        )
+        flags.DEFINE_float("top_p", 1.0, "total probability of the words to sample from", 0, 1)
         flags.DEFINE_integer("seed", 0, "random seed", 0)
     cli.main("serving.grpc_client", __doc__, max_arguments=None)
 

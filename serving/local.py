@@ -15,7 +15,7 @@ from trainers import cli
 def main():
     """Parses the command line and serves."""
     flags.DEFINE_string(
-        "model_path", None, "folder of an exported model or version (default: the bundled model)"
+        "model_path", None, "folder of an exported model or version; default: the bundled model"
     )
     flags.DEFINE_integer("port", 8500, "gRPC port, or 0 for any free port", 0, 65535)
     flags.DEFINE_integer("rest_api_port", 8501, "REST port, or 0 for any free port", 0, 65535)
