@@ -71,7 +71,8 @@ class RequestChecks:
 
     def next_word(self, k):
         """Checks the options of `next_word`."""
-        return _after([_check_range("k", k, 1, self._limits.max_k)], k)[0]
+        most = min(self._limits.max_k, self._max_id + 1)
+        return _after([_check_range("k", k, 1, most)], k)[0]
 
     def generate(self, max_words, temperature, top_k, top_p, seed):
         """Checks the options of `generate`."""

@@ -27,8 +27,7 @@ class Network:
         self._backbone, self._decoder = layers.backbone, layers.decoder
         self.zero_states = self._backbone.initial_state
         self.vocabulary_size = self._backbone.vocabulary_size
-        state_shapes = tf.nest.flatten(self._backbone.initial_state(1))
-        self._state_sizes = [state.shape[1] for state in state_shapes]
+        self._state_sizes = [state.shape[1] for state in tf.nest.flatten(self.zero_states(1))]
         self.state_size = sum(self._state_sizes)
 
         weights, matrix = layers.weights, self._decoder.matrix
@@ -44,7 +43,7 @@ class Network:
             self.variables.append(self._columns)
 
     def read(self, token_ids, states):
-        """Reads words. For a static number of 1 time step, the graph has no loop.
+        """Reads words. If the number of time steps is statically 1, the graph has no loop.
 
         Args:
             token_ids: int32 tensor of shape `(timesteps, batch_size)`, with at least one time step.
@@ -71,16 +70,7 @@ class Network:
         return self.logits(outputs[0]), states
 
     def step(self, token_ids, state):
-        """Reads one word in each row, as the signature `step` does.
-
-        Args:
-            token_ids: int32 tensor of shape `(batch_size,)`.
-            state: float32 tensor of shape `(batch_size, state_size)`, all states concatenated.
-
-        Returns:
-            A dictionary with `log_probabilities`, of shape `(batch_size, vocabulary_size)`, and
-            `next_state`.
-        """
+        """The signature `step` without checks; `state` is all states, concatenated."""
         parts = tf.split(state, self._state_sizes, axis=1)
         states = [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
         logits, states = self.read_word(token_ids, states)

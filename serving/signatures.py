@@ -100,8 +100,8 @@ class Signatures:
         """Finds the most likely words after a text.
 
         Args:
-            text: String tensor of shape `(batch_size,)`, UTF-8. After an empty text comes the first
-                word of a line.
+            text: String tensor of shape `(batch_size,)`, UTF-8. An empty text predicts the
+                first word of a line.
             k: int32 tensor of shape `(batch_size,)`, the number of words, at least 1.
 
         Returns:
@@ -113,14 +113,13 @@ class Signatures:
         k = self._checks.next_word(k)
         token_ids, lengths, _ = self._encode("text", text, needs_known_words=True)
         logits, _ = self._after_text(token_ids, lengths)
-        num_columns = tf.maximum(tf.reduce_max(k), 0)
-        num_words = tf.minimum(num_columns, self._network.vocabulary_size)
-        best, ids = tf.math.top_k(tf.nn.log_softmax(logits), num_words)
-        is_asked = tf.sequence_mask(k, num_columns)
-        padding = [[0, 0], [0, num_columns - num_words]]
-        ids = tf.where(is_asked, tf.pad(ids, padding, constant_values=-1), -1)
-        best = tf.where(is_asked, tf.pad(best, padding, constant_values=-math.inf), -math.inf)
-        return {"words": self._table.decode(ids), "log_probabilities": best}
+        num_columns = tf.maximum(tf.reduce_max(k), 0)  # 0 for an empty batch
+        best, ids = tf.math.top_k(tf.nn.log_softmax(logits), num_columns)
+        is_requested = tf.sequence_mask(k, num_columns)
+        return {
+            "words": self._table.decode(tf.where(is_requested, ids, -1)),
+            "log_probabilities": tf.where(is_requested, best, -math.inf),
+        }
 
     def step(self, token_ids, state):
         """Reads one word and predicts the next one.

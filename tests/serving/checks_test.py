@@ -21,8 +21,8 @@ def assert_rejected(signature, message, **changes):
         ("score", "text", [b"fine", b"\xff\xfe"], "`text` must be valid UTF-8. Row:] [1]"),
         ("score", "text", [b"", b"w1 " * 51], "50 words. Row:] [1] [Received:] [51]"),
         ("next_word", "text", [b"", b"caf\xc3"], "`text` must be valid UTF-8. Row:] [1]"),
-        ("next_word", "k", [1, 0], "`k` must be from 1 to 30. Row:] [1] [Received:] [0]"),
-        ("next_word", "k", [31, 1], "`k` must be from 1 to 30. Row:] [0] [Received:] [31]"),
+        ("next_word", "k", [1, 0], "`k` must be from 1 to 22. Row:] [1] [Received:] [0]"),
+        ("next_word", "k", [31, 1], "`k` must be from 1 to 22. Row:] [0] [Received:] [31]"),
         ("score_tokens", "token_ids", [[1, 2, 3], [-1, 0, 0]], "from 0 to 21. Row:] [1]"),
         ("score_tokens", "token_ids", [[1, 2, 2**31 - 1], [1, 0, 0]], "from 0 to 21. Row:] [0]"),
         (

@@ -63,7 +63,7 @@ class TestCalls:
             client.next_word(["w1"], k=0)
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert caught.value.details() == (
-            "assertion failed: [`k` must be from 1 to 30. Row:] [0] [Received:] [0]"
+            "assertion failed: [`k` must be from 1 to 22. Row:] [0] [Received:] [0]"
         )
 
 

@@ -72,12 +72,6 @@ class TestNextWord:
             assert_close(outputs["log_probabilities"][row, :k], expected[order], 1e-5)
             assert np.all(outputs["log_probabilities"][row, k:] == -np.inf)
 
-    def test_more_words_than_the_vocabulary_has(self, tiny):
-        size = len(tiny.vocabulary)
-        outputs = tiny.call("next_word", text=["w1"], k=[size + 3])
-        words = [word.decode() for word in outputs["words"][0]]
-        assert sorted(words[:size]) == sorted(tiny.vocabulary.words) and words[size:] == [""] * 3
-
 
 class TestStep:
     def test_the_state_carries_the_text(self, tiny):
