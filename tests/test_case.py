@@ -1,6 +1,7 @@
 """Assertions and checks that many tests share."""
 
 import contextlib
+import inspect
 import json
 import os
 import tempfile
@@ -86,8 +87,10 @@ def save_and_load(model):
 
 
 def check_config(instance):
-    """Checks that the configuration survives JSON, and returns the instance created from it."""
+    """Checks the configuration, and returns the instance created from it after a trip to JSON."""
     config = instance.get_config()
+    arguments = set(inspect.signature(type(instance)).parameters) - {"args", "kwargs"}
+    assert not arguments - set(config), "arguments missing in the configuration"
     text = json.dumps(config, sort_keys=True)
     revived = type(instance).from_config(json.loads(text))
     assert json.dumps(revived.get_config(), sort_keys=True) == text

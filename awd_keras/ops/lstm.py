@@ -103,6 +103,7 @@ def lstm(
     kernel = tf.cast(kernel, inputs.dtype)
     recurrent_kernel = tf.cast(recurrent_kernel, inputs.dtype)
     bias = tf.cast(bias, inputs.dtype)
+    training = bool(training)  # Keras may pass `None`
 
     if not time_major:
         inputs = tf.transpose(inputs, (1, 0, 2))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from awd_keras import layers
-from tests.test_case import assert_close, check_config, check_layer, dtype_policy
+from tests.test_case import assert_close, check_layer, dtype_policy
 
 BATCH, TIME, FEATURES = 3, 5, 4
 
@@ -16,11 +16,6 @@ def make_pair():
 
 def test_layer():
     check_layer(lambda: layers.ActivationRegularization(2.0, 1.0), make_pair())
-
-
-def test_config():
-    layer = check_config(layers.ActivationRegularization(0.5, 0.25))
-    assert (layer.ar_alpha, layer.tar_beta) == (0.5, 0.25)
 
 
 @pytest.mark.parametrize("ar_alpha,tar_beta", [(2.0, 1.0), (3.0, 0.0), (0.0, 5.0)])

@@ -9,7 +9,6 @@ from awd_keras import layers
 from tests.test_case import (
     assert_close,
     assert_equal,
-    check_config,
     check_layer,
     dtype_policy,
     seed_tensor,
@@ -31,12 +30,6 @@ def make_layer(rate=0.5, **options):
 @pytest.mark.parametrize("rate", [0.0, 0.4])
 def test_layer(rate):
     check_layer(lambda: make_layer(rate, seed=1), IDS)
-
-
-def test_config():
-    layer = check_config(make_layer(0.3, seed=7, name="words"))
-    assert layer.embedding.input_dim == VOCABULARY
-    assert (layer.rate, layer.seed, layer.name) == (0.3, 7, "words")
 
 
 def test_builds_the_embedding():

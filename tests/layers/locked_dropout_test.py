@@ -6,13 +6,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import layers
-from tests.test_case import (
-    assert_equal,
-    check_config,
-    check_layer,
-    seed_tensor,
-    to_numpy,
-)
+from tests.test_case import assert_equal, check_layer, seed_tensor, to_numpy
 
 BATCH, TIME, FEATURES = 4, 5, 32
 
@@ -28,12 +22,6 @@ def mask_of(layer, seed=None):
 @pytest.mark.parametrize("rate", [0.0, 0.4])
 def test_layer(rate):
     check_layer(lambda: layers.LockedDropout(rate, seed=1), ones())
-
-
-def test_config():
-    layer = check_config(layers.LockedDropout(0.3, seed=7, name="locked"))
-    assert (layer.rate, layer.seed, layer.name) == (0.3, 7, "locked")
-    assert isinstance(layer, keras.layers.SpatialDropout1D)
 
 
 def test_mask():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import layers
-from tests.test_case import assert_close, assert_equal, check_config, check_layer, save_and_load
+from tests.test_case import assert_close, assert_equal, check_layer, save_and_load
 
 VOCABULARY, DIM = 7, 4
 IDS = np.array([[1, 2, 6], [2, 0, 1]])
@@ -32,12 +32,6 @@ def make_model():
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_layer(use_bias):
     check_layer(lambda: make_decoder(use_bias=use_bias), make_hidden(), output_dtypes=["float32"])
-
-
-def test_config():
-    decoder = check_config(make_decoder(use_bias=False, name="out"))
-    assert isinstance(decoder.embedding, keras.layers.Embedding)
-    assert decoder.use_bias is False and decoder.name == "out"
 
 
 def test_equals_numpy():

@@ -7,6 +7,15 @@ import tensorflow as tf
 
 from awd_keras.metrics import Perplexity
 from awd_keras.models import AWDLSTMLanguageModel
+from tests.models.awd_lstm_test import (
+    BATCH,
+    EMBEDDING_DIM,
+    HIDDEN_DIM,
+    IDS,
+    RATES,
+    TIME,
+    VOCABULARY,
+)
 from tests.test_case import (
     assert_close,
     assert_equal,
@@ -16,17 +25,6 @@ from tests.test_case import (
     seed_tensor,
     to_numpy,
 )
-
-VOCABULARY, EMBEDDING_DIM, HIDDEN_DIM = 30, 6, 8
-RATES = (
-    "input_dropout",
-    "hidden_dropout",
-    "output_dropout",
-    "embedding_dropout",
-    "weight_dropout",
-)
-BATCH, TIME = 3, 5
-IDS = np.random.default_rng(0).integers(VOCABULARY, size=(BATCH, TIME)).astype("int32")
 
 
 def make_model(rate=0.0, **options):

@@ -26,24 +26,16 @@ from tests.test_case import (
 
 
 class TestAverage:
-    def test_equals_weights_before_the_trigger(self):
+    def test_equals_weights_until_the_second_averaged_step(self):
         optimizer, variables = make_built()
-        assert_all_equal(averages(optimizer, variables), values(variables))
         for step in range(3):
-            optimizer.apply(make_gradients(step), variables)
             assert_all_equal(averages(optimizer, variables), values(variables))
-        assert optimizer.num_averaged == 0
-        assert not optimizer.triggered
-
-    def test_trigger_itself_counts_nothing(self):
-        optimizer, variables = make_built()
-        optimizer.apply(make_gradients(0), variables)
+            assert not optimizer.triggered
+            optimizer.apply(make_gradients(step), variables)
         optimizer.trigger()
-        assert optimizer.triggered
-        assert optimizer.num_averaged == 0
+        assert optimizer.triggered and optimizer.num_averaged == 0
         assert_all_equal(averages(optimizer, variables), values(variables))
-        # The first step after the trigger sets the average; earlier steps do not count.
-        optimizer.apply(make_gradients(1), variables)
+        optimizer.apply(make_gradients(3), variables)
         assert optimizer.num_averaged == 1
         assert_all_equal(averages(optimizer, variables), values(variables))
 
