@@ -117,6 +117,6 @@ def _read_facts():
 
 
 def _name_and_axis(variable):
-    """Returns the name of a variable in the file, and the axis that shares a scale."""
+    """Returns a variable's name in the file, and the axis along which entries share a scale."""
     axis = {"bias": None, "embeddings": 1}.get(variable.name, 0)
     return variable.path.replace("/lstm_cell", ""), axis

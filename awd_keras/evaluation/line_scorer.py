@@ -1,4 +1,4 @@
-"""Log-probabilities of single lines, such as the hypotheses of a recognizer."""
+"""Log-probabilities of single lines, such as the hypotheses of a speech recognizer."""
 
 import itertools
 import math

@@ -9,7 +9,7 @@ from awd_keras.errors import InputError
 def rerank(lines, scorer, lm_weight):
     """Sorts each n-best list by a weighted sum of its scores and a model's log-probabilities.
 
-    Lists are streamed: memory holds one list, one block of the scorer, and the ids of all lists.
+    Lists are streamed: only one list, one block of the scorer and all ids are kept in memory.
 
     Args:
         lines: Iterable of lines `id ||| text ||| score`: the id of the list (such as the name of an

@@ -12,7 +12,7 @@ from awd_keras.evaluation.scorer import Scorer
 def search(
     model, token_ids, caches=(None,), dynamic_evaluations=(None,), batch_size=1, on_window=None
 ):
-    """Evaluates a model with every combination of a cache and a dynamic evaluation.
+    """Evaluates a model with every combination of the given caches and dynamic evaluations.
 
     The text is read once for each dynamic evaluation, and caches that differ only in `lambda_`
     share their similarities.
