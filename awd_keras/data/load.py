@@ -56,8 +56,15 @@ def load_corpus(
 
         texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
         corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=source)
-    if difference := _difference(corpus, max_vocabulary_size):
-        message = f"{corpus.source} is not the published {_TITLES[name]}: {difference}."
+    received = corpus.token_counts, len(corpus.vocabulary)
+    expected_counts, expected_size = _PUBLISHED.get(name, received)
+    if max_vocabulary_size is not None:
+        expected_size = len(corpus.vocabulary)
+    if received != (expected_counts, expected_size):
+        message = (
+            f"{corpus.source} is not the published {_TITLES[name]}. Expected: {expected_counts} "
+            f"tokens, {expected_size} words. Received: {received[0]} tokens, {received[1]} words."
+        )
         if data_dir is None:
             raise InputError(f"{message} Delete it and any files in the manual folder.")
         warnings.warn(f"{message} Perplexities are not comparable with the paper's.", stacklevel=2)
@@ -71,17 +78,3 @@ def is_published(name, token_counts, vocabulary_size):
     True
     """
     return (token_counts, vocabulary_size) == _PUBLISHED.get(name)
-
-
-def _difference(corpus, max_vocabulary_size):
-    """Describes the difference between a corpus and the published one, if there is one."""
-    size = len(corpus.vocabulary)
-    token_counts, published_size = _PUBLISHED.get(corpus.name, ({}, size))
-    differences = [
-        f"{corpus.token_counts[split]:,} {split} tokens instead of {count:,}"
-        for split, count in token_counts.items()
-        if corpus.token_counts[split] != count
-    ]
-    if max_vocabulary_size is None and size != published_size:
-        differences.append(f"{size:,} words instead of {published_size:,}")
-    return ", ".join(differences)
