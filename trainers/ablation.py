@@ -4,7 +4,7 @@ r"""Trains a model without each of its parts in turn, as in the paper's table 4.
   python -m trainers.ablation --data_dir=FOLDER --preset=ptb_small --epochs=40 --seeds=141,1882
   python -m trainers.ablation --preset=demo --rows=full,no_ar_tar --processes=2
 
-Regularization helps only where a model overfits; on a small text this takes few epochs:
+Regularization helps only if a model overfits, which takes few epochs on a small text:
 
   python -m trainers.ablation --data_dir=FOLDER --preset=ptb_small --max_train_tokens=100000 \
       --embedding_dim=100 --hidden_dim=200 --bptt=35 --batch_size=20 --epochs=40 \
@@ -16,8 +16,7 @@ no_weight_decay; no_ar_tar; full_sized_embedding (--embedding_dim equals --hidde
 no_weight_dropping. Every run has its own run folder in --workdir, ROW/seed-SEED and
 ROW/seed-SEED-finetuned. ablation.md contains the table, with the paper's numbers.
 
-Run the same command again to resume. Rows, seeds and epochs may be added; other settings need
-another folder.
+Run the same command again to resume; rows, seeds and epochs may be added.
 """
 
 from absl import flags

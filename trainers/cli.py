@@ -160,8 +160,7 @@ def has_nvidia_gpu():
 def hold_stderr():
     """Holds back standard error, to which TensorFlow logs before it reads its log level.
 
-    Yields:
-        A function that shows what was held back when the block ends, as exceptions do too.
+    Yields a function that shows it when the block ends. Exceptions show it too.
     """
     sys.stderr.flush()
     terminal = os.dup(2)

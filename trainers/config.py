@@ -64,8 +64,6 @@ class TrainingConfig:
 
     Example:
 
-    >>> TrainingConfig(hidden_dim=400).hidden_dim
-    400
     >>> TrainingConfig(input_dropout=1.5)
     Traceback (most recent call last):
     ...

@@ -19,13 +19,11 @@ def define_training_flags(default_preset):
     define_run_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
-        flags.DEFINE_enum(
-            "strategy",
-            "one",
-            ["one", "mirrored", "multi_worker"],
+        help = (
             "one device, all GPUs of this machine, or the machines in TF_CONFIG, which share the "
-            "run folder. Replicas take equal parts of the batch; their number may change on resume",
+            "run folder. Replicas take equal parts of the batch; their number may change on resume"
         )
+        flags.DEFINE_enum("strategy", "one", ["one", "mirrored", "multi_worker"], help)
 
 
 def define_run_flags(default_preset):
@@ -33,7 +31,9 @@ def define_run_flags(default_preset):
     define_config_flags(default_preset)
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
-        flags.DEFINE_bool("resume", True, "resume what is in --workdir; with --noresume, refuse to")
+        flags.DEFINE_bool(
+            "resume", True, "resume what is in --workdir; with --noresume, fail instead"
+        )
 
 
 def define_config_flags(default_preset):
@@ -64,13 +64,8 @@ def define_config_flag(field, default):
             default = None if default is None else [str(value) for value in default]
             flags.DEFINE_list(field.name, default, text)
         else:
-            define = {
-                bool: flags.DEFINE_bool,
-                int: flags.DEFINE_integer,
-                float: flags.DEFINE_float,
-                str: flags.DEFINE_string,
-            }[kind]
-            define(field.name, default, text)
+            name = {bool: "bool", int: "integer", float: "float", str: "string"}[kind]
+            getattr(flags, f"DEFINE_{name}")(field.name, default, text)
 
 
 def config_from_flags():

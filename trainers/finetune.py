@@ -4,12 +4,12 @@
   python -m trainers.finetune --workdir=runs/ptb --output_workdir=FOLDER --learning_rate=10
 
 Averaging starts before the first step. Fine-tuning stops when the non-monotonic test fires on the
-validation losses of the average, or after --epochs. Its best weights are those of the original run
+validation losses of the average, or after --epochs. The best weights are those of the original run
 until the average is better on the validation text.
 
-Settings are those of the original run, changed by the flags given here. Unless flags say otherwise,
-the learning rate is constant, and a run trained with another optimizer is fine-tuned by SGD at the
-paper's learning rate of 30. The folder of the original run is not changed.
+Settings are those of the original run, changed by the flags given here. By default the learning
+rate is constant, and a run trained with another optimizer is fine-tuned by SGD at the paper's
+learning rate of 30. The folder of the original run is not changed.
 
 Run the same command again to resume, bit for bit.
 """
@@ -21,7 +21,7 @@ from absl import flags
 from trainers import cli, config_flags
 from trainers.config import TrainingConfig
 
-# These must match the weights, or define what fine-tuning is.
+# Settings that must match the weights or that define fine-tuning.
 _FIXED_SECTIONS = ("Data", "Model")
 _FIXED = ("initial_run", "trigger")
 
@@ -29,12 +29,10 @@ _FIXED = ("initial_run", "trigger")
 def main():
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder to start from (required)")
-        flags.DEFINE_string(
-            "output_workdir", None, "run folder of the fine-tuning; default: <workdir>-finetuned"
-        )
-        flags.DEFINE_bool(
-            "resume", True, "resume what is in --output_workdir; with --noresume, that is an error"
-        )
+        help = "run folder of the fine-tuning; default: <workdir>-finetuned"
+        flags.DEFINE_string("output_workdir", None, help)
+        help = "resume what is in --output_workdir; with --noresume, fail instead"
+        flags.DEFINE_bool("resume", True, help)
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
     for field in dataclasses.fields(TrainingConfig):
         is_fixed = field.metadata["section"] in _FIXED_SECTIONS or field.name in _FIXED

@@ -26,6 +26,7 @@ class Recipe:
 _PAPER = "Merity, Keskar and Socher 2017, tables 1 and 2"
 _AUTHORS = "README of the authors' code"
 _PTB = TrainingConfig()
+_SMALL = {"embedding_dim": 200, "hidden_dim": 400, "num_layers": 2}
 _WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.65)
 
 PRESETS = {
@@ -43,9 +44,7 @@ PRESETS = {
     ),
     "ptb_small": Preset(
         "Penn Treebank with two small layers, for CPUs",
-        _PTB.replace(
-            embedding_dim=200, hidden_dim=400, num_layers=2, hidden_dropout=0.25, epochs=40
-        ),
+        _PTB.replace(**_SMALL, hidden_dropout=0.25, epochs=40),
     ),
     "wikitext2": Preset(
         "WikiText-2, as described in the paper",
@@ -63,9 +62,7 @@ PRESETS = {
         "a small model of the State of the Union messages; takes minutes on a CPU",
         TrainingConfig(
             corpus="sotu",
-            embedding_dim=200,
-            hidden_dim=400,
-            num_layers=2,
+            **_SMALL,
             # Few epochs need less regularization, and short windows make more steps.
             dropout_multiplier=0.3,
             ar_alpha=1.0,

@@ -5,8 +5,8 @@ r"""Searches for good settings with KerasTuner.
       --tune=dropouts,learning_rate,weight_decay
   python -m trainers.tune --preset=demo --tuner=hyperband --epochs=9
 
-The search minimizes the validation perplexity of the best weights, averaged where averaging had
-started. It never reads the test text. --tune names settings or groups of settings: dropouts,
+The search minimizes the validation perplexity of the best weights. It never reads the test text.
+--tune names settings or groups of settings: dropouts,
 regularization, optimization, sizes, all. The first trial of a random or Bayesian search has the
 settings given by the other flags. Hyperband trains many trials for a few epochs and continues the
 best ones from their checkpoints, up to --epochs. A trial that diverges counts as failed; Hyperband
@@ -17,11 +17,10 @@ Each trial has a run folder, trial_ID/run in --workdir, which also has trials.cs
 the middle of a trial; --max_trials may then be larger. A search that is killed while KerasTuner
 writes its files may lose one trial.
 
-For parallel trials, start the command once as chief and once for each worker, with the same
---workdir on a shared file system, and in the environment
+For parallel trials, start the command once as the chief and once for each worker, with the same
+--workdir on a shared file system and these environment variables:
   KERASTUNER_ORACLE_IP=127.0.0.1 KERASTUNER_ORACLE_PORT=8000 KERASTUNER_TUNER_ID=chief
-or KERASTUNER_TUNER_ID=tuner0, tuner1, ... for the workers. Restart a stopped worker with the same
-ID.
+The IDs of the workers are tuner0, tuner1, and so on. Restart a stopped worker with the same ID.
 """
 
 from absl import flags

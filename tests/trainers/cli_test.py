@@ -128,6 +128,14 @@ class TestEnd:
         with pytest.raises(error):
             call(raising(error()))
 
+    def test_invalid_settings_are_reported_before_the_work_is_imported(self, call):
+        ended = call(lambda: pytest.fail("called"), check=raising(UserError("no such row")))
+        assert (ended.code, ended.stderr) == (1, "error: no such row\n")
+
+    def test_a_missing_package_of_an_extra(self, capfd):
+        ended = run_main(capfd, lambda: cli.main("serving.missing", DOC))
+        assert ended.code == 1 and "No module named 'serving.missing'. It comes" in ended.stderr
+
     def test_warnings_are_one_line(self, call):
         ended = call(lambda: warnings.warn("look out", stacklevel=1))
         assert ended.stderr == "warning: look out\n"

@@ -74,11 +74,6 @@ def test_published_settings(name):
     assert set(PRESETS[name].expected) == {"trained", "fine-tuned", "cache"}
 
 
-def test_the_demo_needs_no_files():
-    config = PRESETS["demo"].config
-    assert config.corpus == "sotu" and config.data_dir is None
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_recipe_fits_every_preset(name, recipe):

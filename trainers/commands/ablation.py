@@ -17,7 +17,6 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    """Trains all rows that are not finished, and prints the table."""
     config = config_flags.config_from_flags()
     rows, seeds = _rows(), _seeds(config)
     finetune_epochs = config.epochs if FLAGS.finetune_epochs is None else FLAGS.finetune_epochs
@@ -71,7 +70,6 @@ def _seeds(config):
 
 
 def _commands(config, workdir, name, seed, finetune_epochs):
-    """The commands that train a row."""
     row = ROWS[name]
     changes = {k: v(config) if callable(v) else v for k, v in row.changes.items()}
     changed = config.replace(**changes)
@@ -91,7 +89,7 @@ def _commands(config, workdir, name, seed, finetune_epochs):
 
 
 def _table(workdir, corpus, is_fine_tuned):
-    """The table in Markdown, with all finished runs of the folder."""
+    """Returns the table of all finished runs in the folder, in Markdown."""
     paper = "wikitext2" if corpus == "wikitext2" else "ptb"
     lines = [f"| row | validation | test | change | paper, {paper} | change |", "| --- " * 6 + "|"]
     full, paper_full = None, getattr(ROWS["full"], paper)[0]

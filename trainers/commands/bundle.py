@@ -10,7 +10,6 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    """Writes the files of the bundled model."""
     if FLAGS.workdir is None:
         raise UserError("--workdir is required: the folder of a trained run.")
     run = RunFolder(FLAGS.workdir)

@@ -17,7 +17,6 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    """Exports the weights of a run, or creates a run folder from weights."""
     if FLAGS.workdir and FLAGS.output and not FLAGS.input:
         _export()
     elif FLAGS.input and FLAGS.vocabulary and FLAGS.output_workdir and not FLAGS.workdir:

@@ -45,7 +45,6 @@ _SHOWN_TRIALS = 10
 
 
 def main():
-    """Evaluates the run, writes the results and prints them."""
     _check_flags()
     model, vocabulary, config = factory.load_run(FLAGS.workdir, FLAGS.dtype)
     batch_size = _batch_size(config)
@@ -167,7 +166,6 @@ def _dynamic_evaluations(model):
 
 
 def _combinations(prefix, defaults):
-    """Returns all combinations of the settings given by flags or else by default."""
     choices = []
     for name, default in defaults.items():
         flag = FLAGS[f"{prefix}_{name}"]

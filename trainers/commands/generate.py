@@ -13,7 +13,6 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    """Prints samples, one per line."""
     model, vocabulary, _ = factory.load_model(FLAGS.workdir, FLAGS.dtype)
     if FLAGS.workdir is None:
         print(describe_bundled_model(), file=sys.stderr)

@@ -19,7 +19,6 @@ _DEFAULTS = {"sgd": (0.1, 1000.0), "adam": (1e-5, 1.0)}
 
 
 def main():
-    """Runs the test and prints the learning rates to choose from."""
     config = config_flags.config_from_flags().replace(
         learning_rate_schedule="constant", momentum_min=None, epochs=FLAGS.num_steps
     )

@@ -20,12 +20,10 @@ from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-# Settings of the authors' cache for Penn Treebank.
-_DEFAULT_CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}
+_AUTHORS_CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}  # for Penn Treebank
 
 
 def main():
-    """Reads the runs and writes the report."""
     if not FLAGS.workdir or not all(FLAGS.workdir):
         raise UserError("--workdir is required: the folder of a trained run.")
     folders = [RunFolder(workdir) for workdir in FLAGS.workdir]
@@ -85,7 +83,7 @@ def _read_words(model, vocabulary, folder):
     """Scores the beginning of the validation text, with and without the cache."""
     corpus = run_text.load_run_corpus(folder, FLAGS.data_dir)
     settings = read_cache_settings(folder)
-    cache = ContinuousCache(**(settings or _DEFAULT_CACHE))
+    cache = ContinuousCache(**(settings or _AUTHORS_CACHE))
     token_ids = corpus.validation[: FLAGS.max_tokens]
     words, progress = WordLosses(vocabulary), Progress()
     for scores in Scorer(model, cache).score(token_ids):

@@ -19,7 +19,6 @@ _INPUT = {**_OUTPUT, "encoding": "utf-8-sig"}  # skips a byte order mark
 
 
 def main(path="-"):
-    """Scores the lines of a file, or of standard input."""
     if FLAGS["lm_weight"].present and not FLAGS.nbest:
         raise UserError("--lm_weight has no effect without --nbest.")
     if FLAGS.text and FLAGS.nbest:

@@ -24,7 +24,6 @@ _NUM_SHOWN = 10
 
 
 def main():
-    """Runs or resumes the search, and prints the best trials."""
     missing = [name for name in _ENVIRONMENT if not os.environ.get(name)]
     if 0 < len(missing) < len(_ENVIRONMENT):
         raise UserError(

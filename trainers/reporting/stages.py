@@ -66,10 +66,7 @@ def _read_evaluations(folder):
             for name, figures in evaluation["stages"].items():
                 _describe(name, evaluation), figures["perplexity"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path} cannot be read as the result of an evaluation ({error!r}). Move it away, "
-                "or evaluate again."
-            ) from None
+            raise UserError(f"{path} cannot be read ({error!r}). Move it away.") from None
         if evaluation["text"] in TEXTS:
             evaluations.append(evaluation)
     return evaluations

@@ -22,14 +22,10 @@ def save_figure(figure, path):
 
 
 def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
-    """Returns the matplotlib figure of one or more runs.
+    """Returns a matplotlib figure of runs, a dictionary of name to rows of `metrics.csv`.
 
-    Args:
-        runs: A dictionary of name to rows of `metrics.csv`, at least one row each.
-        title: The title. Defaults to none.
-        baseline: A tuple `(label, perplexity)` of a horizontal line. Defaults to none.
-        size: Width and height in inches.
-        training: Whether to draw the training perplexity too. Defaults to `False`.
+    `baseline` is the label and the perplexity of a horizontal line; with `training`, the training
+    perplexity is drawn too.
     """
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()

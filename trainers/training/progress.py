@@ -90,12 +90,8 @@ class MetricsLog:
     def write(self, state, learning_rate, result, raw, num_averaged):
         """Records a validation.
 
-        Args:
-            state: The `TrainingState`.
-            learning_rate: The learning rate of a window of length bptt.
-            result: The `EvaluationResult` of the weights, averaged once averaging has started.
-            raw: The `EvaluationResult` of the raw weights, or `None`.
-            num_averaged: The number of steps in the average, or `None` before averaging starts.
+        `result` is of the averaged weights once averaging has started, `raw` of the raw weights or
+        `None`, `num_averaged` the number of steps in the average or `None`.
         """
         train_loss = state.loss_sum / state.loss_tokens
         epochs, seconds, rate = self.epochs(state), self.seconds(), self._rate(state)

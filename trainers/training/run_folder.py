@@ -212,12 +212,10 @@ class RunFolder(RecordedFolder):
         self.write(self.metrics_file.name, text.getvalue())
 
     def append_metrics(self, **row):
-        """Appends a row to `metrics.csv`."""
         with open(self.metrics_file, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, METRICS_COLUMNS, lineterminator="\n").writerow(row)
 
     def write_results(self, results):
-        """Writes `results.json`."""
         self.write(self.results_file.name, json.dumps(results, indent=2) + "\n")
 
     def read_results(self):
@@ -228,8 +226,7 @@ class RunFolder(RecordedFolder):
             return dict(json.loads(self.results_file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise UserError(
-                f"{self.results_file} cannot be read: {error}. Move it away and run the training "
-                "command again to restore it."
+                f"{self.results_file} cannot be read ({error}). Delete it, then resume the run."
             ) from error
 
     def stash_best(self):

@@ -31,7 +31,6 @@ def momentum(config, state, steps_per_epoch):
 
 
 def _progress(config, state, steps_per_epoch):
-    """Returns the completed part of the schedule, which is 1 after its end."""
     if config.schedule_length is None:
         return 0.0
     done = state.epoch * steps_per_epoch + state.position

@@ -19,15 +19,12 @@ CONFIG = TrainingConfig(**_SIZES, **_RUN, trigger="epoch:1", tensorboard=False, 
 class _InterruptingStream(io.StringIO):
     """Sends SIGINT with a certain line of the progress."""
 
-    def __init__(self, line):
-        super().__init__()
-        self._line = line
+    interrupting_line = None
 
     def write(self, text):
-        written = super().write(text)
-        if text.endswith("\n") and self.getvalue().count("\n") == self._line:
+        super().write(text)
+        if text.endswith("\n") and self.getvalue().count("\n") == self.interrupting_line:
             signal.raise_signal(signal.SIGINT)
-        return written
 
 
 def compare_runs():
@@ -40,7 +37,8 @@ def compare_runs():
     def train(path, line=None):
         model = factory.build_model(CONFIG, len(corpus.vocabulary))
         optimizer = factory.build_optimizer(CONFIG, model)
-        stream = _InterruptingStream(line)
+        stream = _InterruptingStream()
+        stream.interrupting_line = line
         train_and_evaluate(model, optimizer, corpus, CONFIG, RunFolder(path), stream=stream)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -104,5 +104,5 @@ def test_other_settings_and_other_weights_are_other_stages(folder, tmp_path):
 )
 def test_a_damaged_evaluation(folder, content):
     (folder.path / "evaluation-test.json").write_text(content)
-    with pytest.raises(UserError, match="evaluation-test.json cannot be read as"):
+    with pytest.raises(UserError, match="evaluation-test.json cannot be read"):
         read_stages(folder)
