@@ -1,6 +1,5 @@
 """The weight-dropped LSTM: DropConnect on the recurrent matrix (section 2 of the paper)."""
 
-import contextlib
 import operator
 
 import keras
@@ -83,11 +82,6 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         zeros = tf.zeros((batch_size, self.units), self.state_dtype)
         return [zeros, zeros]
 
-    def dropped_recurrent_kernel(self, seed):
-        """Returns the recurrent matrix without the entries that `seed` drops."""
-        kernel = tf.cast(tf.convert_to_tensor(self.cell.recurrent_kernel), self.compute_dtype)
-        return kernel * dropout_mask(kernel.shape, self.weight_dropout, seed, kernel.dtype)
-
     def call(
         self,
         sequences,
@@ -128,9 +122,13 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
     def inner_loop(
         self, sequences, initial_state, mask, training=False, seed=None, time_major=False
     ):
-        recurrent_kernel = None
+        recurrent_kernel = tf.convert_to_tensor(self.cell.recurrent_kernel)
         if training and self.weight_dropout > 0:
-            recurrent_kernel = self.dropped_recurrent_kernel(self.mask_seed(seed))
+            recurrent_kernel = tf.cast(recurrent_kernel, self.compute_dtype)
+            shape, dtype = recurrent_kernel.shape, recurrent_kernel.dtype
+            recurrent_kernel *= dropout_mask(
+                shape, self.weight_dropout, self.mask_seed(seed), dtype
+            )
         if not self._is_standard():
             if time_major or self.use_cudnn is True:
                 raise ValueError(
@@ -139,8 +137,6 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
                 )
             return self._keras_loop(sequences, initial_state, mask, training, recurrent_kernel)
 
-        if recurrent_kernel is None:
-            recurrent_kernel = tf.convert_to_tensor(self.cell.recurrent_kernel)
         time_axis = 0 if time_major else 1
         if training and self.dropout > 0:
             sequences *= tf.expand_dims(self.cell.get_dropout_mask(None), time_axis)
@@ -177,13 +173,10 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         )
 
     def _keras_loop(self, sequences, initial_state, mask, training, recurrent_kernel):
-        scope = contextlib.nullcontext()
-        if recurrent_kernel is not None:
-            values = {weight.name: weight.value for weight in self.cell.weights}
-            values["recurrent_kernel"] = recurrent_kernel
-            scope = keras.StatelessScope([(w, values[w.name]) for w in self.cell.weights])
+        values = {weight.name: weight.value for weight in self.cell.weights}
+        values["recurrent_kernel"] = recurrent_kernel
         initial_state = [tf.cast(state, self.compute_dtype) for state in initial_state]
-        with scope:
+        with keras.StatelessScope([(w, values[w.name]) for w in self.cell.weights]):
             # Past LSTM's own method, which may choose Keras's kernel for cuDNN.
             return super(keras.layers.LSTM, self).inner_loop(
                 sequences, initial_state, mask, training

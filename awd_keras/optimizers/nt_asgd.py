@@ -66,12 +66,8 @@ class NTASGD(keras.optimizers.Optimizer):
         # Averages start from zeros, which the first averaged step overwrites. (The weights may have
         # no values yet, or a checkpoint may be restored later.)
         self._averages = self.add_optimizer_variables(variables, "average")
-        self._triggered = self.add_variable(
-            (),
-            dtype="bool",
-            initializer="ones" if self._starts_triggered else "zeros",
-            name="triggered",
-        )
+        start = "ones" if self._starts_triggered else "zeros"
+        self._triggered = self.add_variable((), start, dtype="bool", name="triggered")
         self._num_averaged = self.add_variable((), dtype="int64", name="num_averaged")
         self.optimizer.build(variables)
         super().build(variables)
