@@ -107,6 +107,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
     @werkzeug.Request.application
     def _answer(self, request):
         """Answers a REST request."""
+        request.max_content_length = _MAX_REQUEST_BYTES
         try:
             code, content = 200, self._answer_json(request)
         except tf.errors.OpError as error:

@@ -1,5 +1,6 @@
 """Valid, malformed and damaged requests to the development server."""
 
+import http.client
 import json
 import random
 import urllib.error
@@ -124,6 +125,14 @@ class TestREST:
         base = server.rest_url.removesuffix("/v1/models/tiny")
         for path in ("", "/v1/models/other", "/v1/models/tiny:classify", "/v1/models/tiny:predict"):
             assert send(base + path)[0] == 404
+
+    def test_too_large_a_body(self, server):
+        parts = urllib.parse.urlsplit(server.rest_url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+        headers = {"Content-Length": str(2**30)}
+        connection.request("POST", f"{parts.path}:predict", headers=headers)
+        assert connection.getresponse().status == 413
+        connection.close()
 
     def test_damaged_bodies(self, server):
         generator = random.Random(2)
