@@ -8,7 +8,7 @@ import os
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     raise ImportError(
-        "awd_keras requires the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow. "
+        "awd_keras requires Keras's TensorFlow backend: set KERAS_BACKEND=tensorflow. "
         f"Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}"
     )
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Atomic writes: files and folders appear complete or not at all."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ def atomic_write(path, mode="w", **options):
     """Opens a temporary file that replaces `path` when the block ends.
 
     The temporary file is in the same folder and has a unique name, so several processes may write
-    to one path: the last one to finish wins. Symbolic links are followed.
+    to the same path: the last one to finish wins. Symbolic links are followed.
 
     Args:
         path: The file to write. Its folder must exist.
@@ -24,7 +24,7 @@ def atomic_write(path, mode="w", **options):
         **options: Passed to `open`.
 
     Yields:
-        The open file. If the block raises an exception, `path` stays unchanged.
+        The open file. If the block raises an exception, `path` is left unchanged.
 
     Raises:
         OSError: If the file cannot be written, or `path` exists and is not a regular file.
@@ -60,10 +60,10 @@ def atomic_folder(path):
     """Creates a temporary folder that is renamed to `path` when the block ends.
 
     Args:
-        path: The folder to create, which must be missing or empty. Its parents are created.
+        path: The folder to create, which must not exist or be empty. Its parents are created.
 
     Yields:
-        The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` stays
+        The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` is left
         unchanged.
 
     Raises:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.evaluation.windows import window_signature
+from awd_keras.models.train_step import window_signature
 from awd_keras.ops.random import run_seed
 from awd_keras.ops.sampling import sample, sample_seeds
 
-# Samples per batch, and words of the prompt per call. Neither changes the texts.
+# Samples per batch, and prompt words per call. Neither affects the texts.
 _BATCH_SIZE = 64
 _PROMPT_WINDOW = 256
 _sample_seeds = tf.function(sample_seeds, reduce_retracing=True)
@@ -81,7 +81,7 @@ class TextGenerator:
         As in the training text, the prompt follows an `<eos>`, and the initial state is zero.
 
         Args:
-            prompt: Words separated by white space. Defaults to `""`, the start of a line.
+            prompt: Words separated by whitespace. Defaults to `""`, the start of a line.
             num_samples: Number of texts. Defaults to 1.
             max_words: Maximum number of words per text. Defaults to 100.
             temperature: Divisor of the logits; 0 selects the most likely word. Defaults to 1.

@@ -27,7 +27,7 @@ DROPOUT_RATES = (
 class Space:
     """The values that a search may try for one setting.
 
-    The space is extended to include the default of the setting.
+    The space is extended to include the setting's default.
 
     Args:
         low: Smallest value.
@@ -67,7 +67,7 @@ class Space:
         return hp.Float(name, low, high, sampling=self.sampling, default=float(default))
 
 
-# The learning rate depends on the optimizer, so its range is relative, as are those of layer sizes.
+# The learning rate depends on the optimizer, so its range is relative, as are the layer sizes'.
 SPACES = types.MappingProxyType(
     {
         "learning_rate": Space(0.1, 3.0, "log", relative=True),
@@ -87,7 +87,7 @@ SPACES = types.MappingProxyType(
         "tar_beta": Space(0.0, 4.0),
     }
 )
-# The settings of the paper for Penn Treebank.
+# The paper's settings for Penn Treebank.
 DEFAULTS = types.MappingProxyType(
     {
         **{
@@ -106,17 +106,17 @@ DEFAULTS = types.MappingProxyType(
 class AWDLSTMHyperModel(keras_tuner.HyperModel):
     """An AWD-LSTM language model whose settings are hyperparameters.
 
-    `build` returns an `AWDLSTMLanguageModel` compiled with NT-ASGD around SGD, to be fitted on the
-    windows of a corpus. Minimize `val_perplexity`. A trial that diverges fails, and by default
-    KerasTuner ends a search after three consecutive failures; raise
-    `max_consecutive_failed_trials` to continue.
+    `build` returns an `AWDLSTMLanguageModel` compiled with NT-ASGD around SGD. Fit it on the
+    windows of a corpus, with the objective of minimizing `val_perplexity`. A trial that diverges
+    fails, and by default KerasTuner ends a search after three consecutive failures; to allow more,
+    raise `max_consecutive_failed_trials`.
 
     Args:
         vocabulary_size: Number of words.
         tune: Names of the settings to tune, from `SPACES`. Defaults to the five that matter most
             for a model of a given size.
-        **settings: Values of settings, which replace those of the paper in `DEFAULTS`. They are
-            also the defaults of tuned settings.
+        **settings: Values that replace the paper's in `DEFAULTS`. For settings to tune, they are
+            the defaults.
 
     Raises:
         ValueError: If a name is not in `SPACES`.

@@ -1,7 +1,7 @@
 """The small trained model that comes with the package.
 
 This folder contains the settings and results of a training run, its vocabulary, and its best
-weights in 8 bits. `python -m trainers.bundle` writes these files.
+weights, quantized to 8 bits. `python -m trainers.bundle` writes these files.
 """
 
 import json
@@ -79,10 +79,11 @@ def write_bundled_model(model, vocabulary, facts, folder):
     Args:
         model: An `AWDLSTMLanguageModel`.
         vocabulary: Its `Vocabulary`.
-        facts: A dictionary that can be written as JSON. `settings` contains the sizes, the dropout
-            rates and `dropout_multiplier`; `corpus` the `name` of the corpus; `results` the
-            `perplexity` of the `test` text.
-        folder: The folder to write: missing, empty, or a bundled model to replace.
+        facts: A JSON-serializable dictionary with the keys `settings` (sizes, dropout rates and
+            `dropout_multiplier`), `corpus` (with its `name`) and `results` (with the `perplexity`
+            of the `test` text).
+        folder: The folder to write to. It must not exist, be empty or contain a bundled model,
+            which is replaced.
 
     Raises:
         InputError: If the folder contains other files.
@@ -91,7 +92,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _WEIGHTS).exists():
         raise InputError(
-            f"{folder} must be missing, empty or a bundled model. Received: a non-empty folder."
+            f"{folder} must not exist, be empty or contain a bundled model. Received: other files."
         )
     arrays = {}
     for variable in model.weights:

@@ -6,7 +6,7 @@ import numpy as np
 def batchify(ids, batch_size):
     """Cuts a text into `batch_size` contiguous columns.
 
-    The columns are independent: the model does not see that one continues in the next. The
+    The columns are independent: the model does not see that each one continues in the next. The
     remainder is dropped. The result is batch-major, so a column is a row of the array.
 
     Args:
@@ -14,8 +14,8 @@ def batchify(ids, batch_size):
         batch_size: The number of columns.
 
     Returns:
-        An int32 array of shape `(batch_size, len(ids) // batch_size)`. A row has one more id than
-        there are steps to predict.
+        An int32 array of shape `(batch_size, len(ids) // batch_size)`. Each row has one more id
+        than there are steps to predict.
 
     Raises:
         ValueError: If there are fewer than two ids per column, one to read and one to predict.
@@ -46,13 +46,14 @@ def bptt_windows(
     bptt_full_probability=0.95,
     bptt_max=None,
 ):
-    """Draws the lengths of the windows of an epoch (variable-length BPTT, section 4.1).
+    """Draws the window lengths of an epoch (variable-length BPTT, section 4.1 of the paper).
 
-    With a fixed length, the same positions would end a window in every epoch and never receive a
-    gradient from the words that follow. Therefore the length is drawn from a normal distribution
-    and rounded down; its mean is `bptt` with probability `bptt_full_probability` and `bptt / 2`
-    otherwise. The training loop scales the learning rate of each window by its length divided by
-    `bptt`. A resumed run draws the same lengths, since they depend on the arguments only.
+    With a fixed length, windows would end at the same positions in every epoch, and the words there
+    would never receive a gradient from the words that follow. Lengths are therefore drawn from a
+    normal distribution and rounded down; its mean is `bptt` with probability
+    `bptt_full_probability` and `bptt / 2` otherwise. The training loop scales the learning rate of
+    each window by its length divided by `bptt`. Lengths depend only on the arguments, so a resumed
+    run draws the same ones.
 
     Args:
         num_steps: The number of steps to predict, one less than the length of a column.
@@ -62,8 +63,8 @@ def bptt_windows(
         bptt_std: Standard deviation of the length. Defaults to 5, as in the paper.
         bptt_min: Minimum length. Defaults to 5, as in the authors' code.
         bptt_full_probability: Probability that the mean length is `bptt`. Defaults to 0.95, as in
-            the paper. With 1 and `bptt_std=0` all windows have the length `bptt`.
-        bptt_max: Maximum length, which limits the memory. Defaults to no maximum, as in the paper.
+            the paper. With 1 and `bptt_std=0`, all windows have length `bptt`.
+        bptt_max: Maximum length, which limits memory use. Defaults to no maximum, as in the paper.
 
     Returns:
         A list of integers that sum to `num_steps`. The last may be less than `bptt_min`.

@@ -53,9 +53,9 @@ class Corpus:
     def from_texts(cls, name, texts, max_vocabulary_size=None, source="memory"):
         """Builds a corpus from lines of text.
 
-        Lines are split at white space, and each ends with `<eos>`, even if it is empty. The
+        Lines are split at whitespace, and each ends with `<eos>`, even if it is empty. The
         vocabulary is built from the training text. (The authors' code uses the words of all three
-        texts, which gives the same vocabulary for Penn Treebank and WikiText-2.)
+        texts, which results in the same vocabulary for Penn Treebank and WikiText-2.)
 
         Args:
             name: The name of the corpus.
@@ -63,7 +63,7 @@ class Corpus:
                 `"test"`.
             max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Less
                 frequent words become `<unk>`. Defaults to no maximum.
-            source: Where the texts come from, for messages.
+            source: Where the texts come from, used in messages.
 
         Returns:
             A `Corpus`.

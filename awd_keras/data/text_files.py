@@ -41,7 +41,7 @@ def read_text_folder(folder):
 
 
 def read_lines(path):
-    """Returns the lines of a UTF-8 file, without line ends and including empty lines.
+    """Returns the lines of a UTF-8 file, including empty lines, without line endings.
 
     Raises:
         OSError: If the file cannot be read.

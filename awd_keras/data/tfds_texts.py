@@ -1,4 +1,4 @@
-"""Texts prepared by TensorFlow Datasets. Imported on demand, since the import takes seconds."""
+"""Texts prepared by TensorFlow Datasets. Imported on demand, because the import takes seconds."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ _BUILDERS = {"ptb": penn_treebank.Builder, "wikitext2": wikitext2.Builder}
 
 
 def read_tfds_texts(name, title, data_dir=None):
-    """Returns the lines of each split and their source; downloads the corpus if necessary."""
+    """Returns the lines of each split and their source, downloading the corpus if necessary."""
     builder = _BUILDERS[name](data_dir=data_dir)
     if not builder.is_prepared():
         _prepare(builder, title)

@@ -17,7 +17,7 @@ class Vocabulary:
     """An immutable list of words. The id of a word is its position in the list.
 
     Args:
-        words: The words in the order of their ids: unique, non-empty and without white space.
+        words: The words in the order of their ids: unique, non-empty and without whitespace.
 
     Attributes:
         words: The words, a tuple.
@@ -25,7 +25,7 @@ class Vocabulary:
         eos_id: The id of `<eos>`, or `None` if the vocabulary has none.
 
     Raises:
-        InputError: If there are no words, or a word is empty, repeated or contains white space.
+        InputError: If there are no words, or a word is empty, repeated or contains whitespace.
 
     Example:
 
@@ -44,7 +44,7 @@ class Vocabulary:
         for position, word in enumerate(self.words):
             if not isinstance(word, str) or word.split() != [word]:
                 raise InputError(
-                    "Words must be non-empty strings without white space. "
+                    "Words must be non-empty strings without whitespace. "
                     f"Received: {word!r} at position {position}"
                 )
             if self._index.setdefault(word, position) != position:
@@ -59,7 +59,7 @@ class Vocabulary:
     def build(cls, tokens, max_size=None):
         """Builds the vocabulary of a text.
 
-        Without `max_size`, words are ordered by their first occurrence, as in the authors' code,
+        Without `max_size`, words are ordered by first occurrence, as in the authors' code,
         and nothing is added. With `max_size`, `<unk>` and `<eos>` come first, followed by the
         most frequent words; ties are broken by the first occurrence.
 
@@ -85,7 +85,7 @@ class Vocabulary:
             return cls(dict.fromkeys(tokens))
         if max_size < 3:
             raise InputError(
-                "A vocabulary needs a size of at least 3, for <unk>, <eos> and one word. "
+                "The size of a vocabulary must be at least 3, for <unk>, <eos> and one word. "
                 f"Received: max_size={max_size}"
             )
         counts = collections.Counter(tokens)

@@ -1,4 +1,4 @@
-"""A text as a `tf.data.Dataset` of windows, for `fit` and `evaluate`."""
+"""Converts a text to a `tf.data.Dataset` of windows, for `fit` and `evaluate`."""
 
 import random
 
@@ -18,7 +18,7 @@ class WindowSchedule:
 
     Attributes:
         bptt: The base length.
-        epoch: The epoch that the next iteration of the dataset draws, 0 at first. `fit` sets it.
+        epoch: The epoch of the next iteration over the dataset, initially 0. `fit` sets it.
     """
 
     def __init__(self, num_steps, bptt, seed, **kwargs):
@@ -31,10 +31,6 @@ class WindowSchedule:
         """Returns the lengths of the windows of an epoch, a list of integers."""
         return bptt_windows(epoch=epoch, **self._arguments)
 
-    def set_epoch(self, epoch):
-        """Sets the epoch whose windows the next iteration of the dataset draws."""
-        self.epoch = epoch
-
 
 def window_dataset(token_ids, batch_size, bptt=None, seed=None, **kwargs):
     """Cuts a text into columns, and the columns into windows that are read in order.
@@ -45,7 +41,7 @@ def window_dataset(token_ids, batch_size, bptt=None, seed=None, **kwargs):
         bptt: Base length of windows of random length, for training (see `bptt_windows`). With
             `None` (the default), for evaluation, all windows but the last have the same length.
         seed: Non-negative integer that determines the windows of each epoch, or `None` (the
-            default) for a random one. Has no effect without `bptt`.
+            default) for a random seed. Has no effect without `bptt`.
         **kwargs: Passed to `bptt_windows`, such as `bptt_max`.
 
     Returns:

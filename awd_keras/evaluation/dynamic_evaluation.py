@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.data import batchify
-from awd_keras.evaluation.windows import predict_window, read_windows, window_signature
+from awd_keras.evaluation.windows import predict_window, read_windows
+from awd_keras.models.train_step import window_signature
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 
 

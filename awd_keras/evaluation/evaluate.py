@@ -1,14 +1,14 @@
 """Loss and perplexity of a model on a text."""
 
 import dataclasses
+import functools
 import math
 
 import tensorflow as tf
 
 from awd_keras.data import batchify
-from awd_keras.evaluation.windows import read_windows, window_signature
-from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.lstm import transposed_ids
+from awd_keras.evaluation.windows import read_windows
+from awd_keras.models.train_step import window_loss, window_signature
 
 # Tokens per window. Another value would change the last digits of the float32 sums.
 _WINDOW_TOKENS = 2000
@@ -58,17 +58,9 @@ class Evaluator:
 
     def __init__(self, model):
         self._model = model
-        self._step = tf.function(self._window_loss, input_signature=window_signature(model))
-
-    def _window_loss(self, inputs, targets, states):
-        _, outputs, states = self._model.backbone(
-            transposed_ids(inputs), states, training=False, time_major=True
+        self._step = tf.function(
+            functools.partial(window_loss, model), input_signature=window_signature(model)
         )
-        decoder = self._model.decoder
-        total, _ = sequence_cross_entropy(
-            outputs, decoder.matrix, decoder.bias, transposed_ids(targets), training=False
-        )
-        return total, states
 
     def evaluate(self, token_ids, batch_size=10, on_window=None):
         """Predicts every token of a text except the first one of each column.
@@ -91,8 +83,8 @@ class Evaluator:
         states = self._model.initial_state(batch_size)
         total_loss, num_predicted = 0.0, 0
         length = max(1, _WINDOW_TOKENS // batch_size)
-        for targets, window_loss in read_windows(self._step, columns, states, length):
-            total_loss += float(window_loss)
+        for targets, loss in read_windows(self._step, columns, states, length):
+            total_loss += float(loss)
             num_predicted += targets.size
             if on_window is not None:
                 on_window(num_predicted, num_tokens)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from awd_keras.evaluation.windows import read_windows, window_length, window_signature
+from awd_keras.evaluation.windows import read_windows, window_length
+from awd_keras.models.train_step import window_signature
 
 _PADDING = -1
 

@@ -11,8 +11,8 @@ from awd_keras.evaluation.windows import (
     predict_window,
     read_windows,
     window_length,
-    window_signature,
 )
+from awd_keras.models.train_step import window_signature
 
 
 class TokenScores(NamedTuple):

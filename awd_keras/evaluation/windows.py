@@ -44,12 +44,3 @@ def predict_window(model, inputs, targets, states):
     logits = model.decoder(outputs)
     target_logits = tf.gather(logits, targets, batch_dims=2)
     return target_logits - tf.reduce_logsumexp(logits, axis=-1), logits, hidden, states
-
-
-def window_signature(model):
-    """Returns the input signature `(inputs, targets, states)` of windows of any size."""
-    token_ids = tf.TensorSpec((None, None), tf.int32)
-    states = tf.nest.map_structure(
-        lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
-    )
-    return [token_ids, token_ids, states]

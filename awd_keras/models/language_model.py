@@ -214,7 +214,7 @@ class AWDLSTMLanguageModel(keras.Model):
         x = x.take(-1)
         x.cardinality = lambda: most
         follow = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: schedule.set_epoch(epoch)
+            on_epoch_begin=lambda epoch, logs: setattr(schedule, "epoch", epoch)
         )
         callbacks = [follow, *keras.tree.flatten(callbacks or [])]
         with warnings.catch_warnings():

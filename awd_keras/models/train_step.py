@@ -12,6 +12,26 @@ from awd_keras.ops.random import fold_in, run_seed
 from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, replica_rows
 
 
+def window_signature(model):
+    """Returns the input signature `(inputs, targets, states)` of windows of any size."""
+    token_ids = tf.TensorSpec((None, None), tf.int32)
+    states = tf.nest.map_structure(
+        lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
+    )
+    return [token_ids, token_ids, states]
+
+
+def window_loss(model, inputs, targets, states):
+    """Returns the total loss of a window without dropout, and the final states."""
+    _, outputs, states = model.backbone(
+        transposed_ids(inputs), states, training=False, time_major=True
+    )
+    total, _ = sequence_cross_entropy(
+        outputs, model.decoder.matrix, model.decoder.bias, transposed_ids(targets), training=False
+    )
+    return total, states
+
+
 def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, seed):
     """Returns a `tf.function` that trains on one window of any length, traced once.
 
@@ -34,18 +54,12 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         `learning_rate` is a float32 scalar and `step` an int32 scalar. The loss is in nats per
         token, without penalties; the norm is measured before clipping.
     """
-    token_ids = tf.TensorSpec((None, None), tf.int32)
-    states_spec = tf.nest.map_structure(
-        lambda state: tf.TensorSpec((None, state.shape[1]), state.dtype), model.initial_state(1)
-    )
-    scalar = tf.TensorSpec((), tf.float32)
+    scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)]
     variables = model.trainable_variables
     base_seed = run_seed(seed)
     strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
-    @tf.function(
-        input_signature=[token_ids, token_ids, states_spec, scalar, tf.TensorSpec((), tf.int32)]
-    )
+    @tf.function(input_signature=[*window_signature(model), *scalars])
     def train_step(inputs, targets, states, learning_rate, step):
         optimizer.learning_rate = learning_rate
         if strategy is None:

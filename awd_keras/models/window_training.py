@@ -5,9 +5,7 @@ import random
 import keras
 import tensorflow as tf
 
-from awd_keras.models.train_step import make_train_step
-from awd_keras.ops.cross_entropy import sequence_cross_entropy
-from awd_keras.ops.lstm import transposed_ids
+from awd_keras.models.train_step import make_train_step, window_loss
 
 
 class WindowTraining:
@@ -59,15 +57,9 @@ class WindowTraining:
 
     def test(self, inputs, targets):
         """Evaluates a window; returns logs."""
-        _, outputs, states = self._model.backbone(
-            transposed_ids(inputs), self._states(inputs), training=False, time_major=True
-        )
-        decoder = self._model.decoder
-        total, num_tokens = sequence_cross_entropy(
-            outputs, decoder.matrix, decoder.bias, transposed_ids(targets), training=False
-        )
-        total, num_tokens = tf.cast(total, tf.float64), tf.cast(num_tokens, tf.float64)
-        return self._update(total / num_tokens, targets, states)
+        total, states = window_loss(self._model, inputs, targets, self._states(inputs))
+        num_tokens = tf.cast(tf.size(targets), tf.float64)
+        return self._update(tf.cast(total, tf.float64) / num_tokens, targets, states)
 
     def _states(self, inputs):
         """Returns the states carried from the last window, or zeros after a reset."""

@@ -27,8 +27,8 @@ def test_equality():
     [
         ([], "at least one word"),
         (["a", ""], "position 1"),
-        (["a b"], "white space"),
-        (["a\u2028"], "white space"),
+        (["a b"], "whitespace"),
+        (["a\u2028"], "whitespace"),
         (["a", "b", "a"], "positions 0 and 2"),
         ([3], "Received: 3"),
     ],

@@ -29,7 +29,7 @@ def test_without_bptt_all_windows_but_the_last_are_equal():
 def test_each_epoch_has_windows_of_its_own():
     dataset = window_dataset(TEXT, 3, bptt=7, seed=4, bptt_max=9)
     for epoch in (0, 3, 0):
-        dataset.schedule.set_epoch(epoch)
+        dataset.schedule.epoch = epoch
         expected = bptt_windows(32, 7, 4, epoch, bptt_max=9)
         assert lengths(dataset) == dataset.schedule.lengths(epoch) == expected
     assert dataset.schedule.bptt == 7

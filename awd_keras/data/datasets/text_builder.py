@@ -6,7 +6,7 @@ from awd_keras.data.text_files import read_lines
 
 
 class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Builds a dataset from three text files, in the manual folder or downloaded.
+    """Builds a dataset from three text files, downloaded or in the manual folder.
 
     Subclasses define `FILES` (the file names by split), `HOMEPAGE`, and `download(dl_manager)`,
     which returns the paths of the downloaded files by split.
@@ -14,7 +14,7 @@ class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "The files in the manual folder are used instead of a download."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The manual folder is used instead of a download if it has the files."
 
     def _info(self):
         return self.dataset_info_from_configs(

@@ -1,4 +1,4 @@
-"""Penn Treebank in Mikolov's version."""
+"""Penn Treebank, as preprocessed by Mikolov."""
 
 from awd_keras.data.datasets.text_builder import TextBuilder
 
