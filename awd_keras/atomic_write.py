@@ -60,7 +60,7 @@ def atomic_folder(path):
     """Creates a temporary folder that is renamed to `path` when the block ends.
 
     Args:
-        path: The folder to create, which must not exist or be empty. Its parents are created.
+        path: The folder to create. It must be empty if it exists. Its parents are created.
 
     Yields:
         The temporary folder, a `pathlib.Path`. If the block raises an exception, `path` is left

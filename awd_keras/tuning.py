@@ -67,7 +67,7 @@ class Space:
         return hp.Float(name, low, high, sampling=self.sampling, default=float(default))
 
 
-# The learning rate depends on the optimizer, so its range is relative, as are the layer sizes'.
+# The learning rate depends on the optimizer, so its range is relative, like those of layer sizes.
 SPACES = types.MappingProxyType(
     {
         "learning_rate": Space(0.1, 3.0, "log", relative=True),

@@ -56,7 +56,7 @@ def test_weights_are_rounded_to_8_bits(tmp_path, monkeypatch, tie_weights):
 def test_other_folders_are_not_overwritten(tmp_path):
     model, facts = make()
     (tmp_path / "config.json").write_text("of a run")
-    with pytest.raises(InputError, match="must not exist, be empty or contain a bundled model"):
+    with pytest.raises(InputError, match="must be new, empty or a bundled model"):
         bundled_model.write_bundled_model(model, VOCABULARY, facts, tmp_path)
     assert (tmp_path / "config.json").read_text() == "of a run"
 

@@ -24,4 +24,4 @@ def test_another_backend_is_refused_in_one_line():
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     message = result.stderr.splitlines()[-1]
-    assert message.startswith("ImportError: awd_keras requires the TensorFlow backend")
+    assert message.startswith("ImportError: awd_keras requires Keras's TensorFlow backend")

@@ -82,8 +82,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
         facts: A JSON-serializable dictionary with the keys `settings` (sizes, dropout rates and
             `dropout_multiplier`), `corpus` (with its `name`) and `results` (with the `perplexity`
             of the `test` text).
-        folder: The folder to write to. It must not exist, be empty or contain a bundled model,
-            which is replaced.
+        folder: The folder to write to: new, empty, or a bundled model, which is replaced.
 
     Raises:
         InputError: If the folder contains other files.
@@ -92,7 +91,7 @@ def write_bundled_model(model, vocabulary, facts, folder):
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _WEIGHTS).exists():
         raise InputError(
-            f"{folder} must not exist, be empty or contain a bundled model. Received: other files."
+            f"{folder} must be new, empty or a bundled model. Received: a folder with other files."
         )
     arrays = {}
     for variable in model.weights:

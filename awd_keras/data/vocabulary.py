@@ -61,7 +61,7 @@ class Vocabulary:
 
         Without `max_size`, words are ordered by first occurrence, as in the authors' code,
         and nothing is added. With `max_size`, `<unk>` and `<eos>` come first, followed by the
-        most frequent words; ties are broken by the first occurrence.
+        most frequent words; ties are broken by first occurrence.
 
         Args:
             tokens: An iterable of words.

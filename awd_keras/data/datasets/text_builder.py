@@ -14,7 +14,7 @@ class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "The manual folder is used instead of a download if it has the files."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Files in the manual folder are used instead of a download."
 
     def _info(self):
         return self.dataset_info_from_configs(
