@@ -121,8 +121,6 @@ class Corpus:
         Returns:
             A `tf.data.Dataset` of `(inputs, targets)`.
         """
-        if split not in SPLITS:
-            raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
         return window_dataset(getattr(self, split), batch_size, bptt, seed, **kwargs)
 
     def truncated(self, max_train_tokens):

@@ -1,4 +1,4 @@
-"""Evaluation of trained models: perplexity, cache, dynamic evaluation, scores of lines."""
+"""Evaluation of trained models: perplexity, cache, dynamic evaluation, line scores."""
 
 from awd_keras.evaluation.continuous_cache import ContinuousCache
 from awd_keras.evaluation.dynamic_evaluation import DynamicEvaluation

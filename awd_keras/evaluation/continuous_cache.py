@@ -17,14 +17,14 @@ class ContinuousCache:
     last `window` states: a state `h[i]` has the weight `softmax(theta * h[t] @ h[i])` and votes for
     the word that followed it. The states are the outputs of the last layer, without dropout.
 
-    The cache is used while it fills; only the first word of a text, for which it is empty, keeps
-    its probability. The authors of AWD-LSTM wait until the window is full.
+    The cache is used while it fills; only the first word of a text, when it is still empty, keeps
+    the model's probability. The authors of AWD-LSTM wait until the window is full.
 
     Args:
         window: Number of states to remember. The authors use 500 for Penn Treebank and 3785 for
             WikiText-2.
         theta: Scale of the similarities; 0 weights all states equally. They use 1.0 and 0.662.
-        lambda_: Weight of the cache (their `lambdasm`). They use 0.1 and 0.1279.
+        lambda_: Weight of the cache (`lambdasm` in their code). They use 0.1 and 0.1279.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -68,7 +68,7 @@ class ContinuousCache:
                 layer.
             targets: Integer tensor of shape `(batch_size, timesteps)`, the word after each output.
             state: As returned by `initial_state` or by the previous call.
-            lambda_: Array of shape `(n, 1, 1)`, the weights of n caches that are otherwise equal.
+            lambda_: Array of shape `(n, 1, 1)`, the weights of n otherwise identical caches.
                 The result then has shape `(n, batch_size, timesteps)`. Defaults to `self.lambda_`.
 
         Returns:
@@ -76,7 +76,7 @@ class ContinuousCache:
         """
         batch_size, timesteps, _ = hidden.shape
         used = tf.range(timesteps) + state[0].shape[1] > 0
-        # t steps and n states have t * (t + n) similarities: t > n would be a waste.
+        # t steps and n states have t * (t + n) similarities: t > n would be wasteful.
         most = _MAX_SIMILARITIES // (batch_size * (self.window + timesteps))
         length = max(1, min(most, max(self.window, 100)))
         pieces = []
@@ -103,11 +103,11 @@ class ContinuousCache:
         visible = (positions < now) & (positions >= now - self.window)
         similarities = tf.matmul(hidden, keys, transpose_b=True)
         similarities = tf.where(visible, similarities, -math.inf)
-        # Subtracted before scaling, so that a large theta does not overflow.
+        # Subtract before scaling, so that a large theta does not cause an overflow.
         largest = tf.reduce_max(similarities, axis=-1, keepdims=True)
         scores = tf.where(visible, self.theta * (similarities - largest), -math.inf)
         matches = words[:, tf.newaxis, :] == targets[:, :, tf.newaxis]
         matching = tf.reduce_logsumexp(tf.where(matches, scores, -math.inf), axis=-1)
-        # The largest score is 0, so the sum neither overflows nor vanishes.
+        # The largest score is 0, so the sum neither overflows nor underflows.
         log_sum = tf.math.log(tf.reduce_sum(tf.exp(scores), axis=-1))
         return matching - log_sum, (keys[:, -self.window :], words[:, -self.window :])

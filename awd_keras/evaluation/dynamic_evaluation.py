@@ -16,14 +16,14 @@ from awd_keras.ops.cross_entropy import sequence_cross_entropy
 class DynamicEvaluation:
     """Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, arXiv 1709.07432).
 
-    The text is read in segments. After each has been predicted, the weights take a step on it:
+    The text is read in segments. After predicting a segment, the model updates its weights on it:
 
     `w += -learning_rate * g / (RMS + epsilon) + min(1, decay_rate * RMS / mean(RMS)) * (w0 - w)`
 
     where `g` is the gradient of the segment's loss per token, `w0` the trained weight and `RMS` the
-    root mean square of the weight's gradients on the training text. As in the paper and in Lamb,
-    `mean(RMS)` is the mean over all weights of the model. The authors' code averages the means of
-    the weight matrices instead, so its decay rates are not exactly comparable.
+    root mean square of the weight's gradients on the training text. As in the paper and DeepMind's
+    Lamb, `mean(RMS)` is the mean over all weights of the model. The authors' code averages the
+    means of the weight matrices instead, so its decay rates are not exactly comparable.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
@@ -31,7 +31,7 @@ class DynamicEvaluation:
             Defaults to 5e-5.
         decay_rate: How fast the weights return to the trained ones (`lamb`). Defaults to 2e-3.
         epsilon: Limits the steps of weights with small gradients. Defaults to 2e-5.
-        bptt: Tokens per segment in each column. Defaults to 5.
+        bptt: Number of tokens per segment in each column. Defaults to 5.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -107,7 +107,7 @@ class DynamicEvaluation:
         if not 0 < mean < math.inf:
             raise ValueError(
                 "The gradients on the training text must be finite and not all zero. Received: a "
-                f"mean RMS of {mean}. The model's weights are damaged, or its training diverged."
+                f"mean RMS of {mean}. The model's weights are corrupt, or its training diverged."
             )
         self.statistics.update(rms=rms, mean=float(mean))
         return num_windows

@@ -67,8 +67,8 @@ class Evaluator:
 
         Args:
             token_ids: Integer array of shape `(num_tokens,)`.
-            batch_size: Number of columns that the text is split into. Defaults to 10, as in the
-                paper for the validation text; for the test text it uses 1.
+            batch_size: Number of columns that the text is split into. Defaults to 10, which the
+                paper uses for the validation text; it uses 1 for the test text.
             on_window: Function called after each window with the number of tokens predicted so far
                 and their total number, or `None` (the default).
 

@@ -33,7 +33,7 @@ class LineScorer:
     """Scores lines independently of each other.
 
     A line is scored like the first line of a text: from a zero state, after an `<eos>`. Lines are
-    read in blocks and scored in batches of similar length, so that memory is bounded.
+    read in blocks and scored in batches of similar length, which bounds memory use.
 
     Args:
         model: An `AWDLSTMLanguageModel`.
@@ -75,7 +75,7 @@ class LineScorer:
                 yield LineScore(total, len(line) + 1, unknown)
 
     def _batches(self, lines, num_unknown):
-        """Yields the indices of lines of similar length, without those that are impossible."""
+        """Yields batches of indices of lines of similar length, skipping impossible lines."""
         batch = []
         for index in sorted(range(len(lines)), key=lambda index: len(lines[index])):
             if num_unknown[index] and self._vocabulary.unk_id is None:
@@ -100,13 +100,13 @@ class LineScorer:
         return sum(sums.numpy() for _, sums in windows)
 
     def _score_window(self, inputs, targets, states):
-        """Returns the sums of the log-probabilities of each row without padding, and the states."""
+        """Returns the total log-probability of each row, ignoring padding, and the states."""
         _, outputs, states = self._model.backbone(tf.maximum(inputs, 0), states, training=False)
         places = tf.where(targets != _PADDING)
         logits = self._model.decoder(tf.gather_nd(outputs, places))
         target_logits = tf.gather(logits, tf.gather_nd(targets, places), batch_dims=1)
         log_probabilities = target_logits - tf.reduce_logsumexp(logits, axis=1)
-        # Summed in float64, since lines may be long.
+        # Sum in float64, since lines may be long.
         sums = tf.math.unsorted_segment_sum(
             tf.cast(log_probabilities, tf.float64), places[:, 0], tf.shape(targets)[0]
         )

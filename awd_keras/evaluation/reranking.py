@@ -1,4 +1,4 @@
-"""N-best lists, such as those of a speech recognizer, rescored with a language model."""
+"""Rescores n-best lists, such as those of a speech recognizer, with a language model."""
 
 import itertools
 import math

@@ -42,7 +42,7 @@ class Scorer:
         cache: A `ContinuousCache`, or `None` (the default).
         dynamic_evaluation: A `DynamicEvaluation` of the model with its statistics, or `None` (the
             default).
-        ranks: Whether to rank the words. Defaults to `False`.
+        ranks: Whether to compute the ranks of the words. Defaults to `False`.
 
     Example:
 
@@ -69,8 +69,8 @@ class Scorer:
 
         Args:
             token_ids: Integer array of shape `(num_tokens,)`.
-            batch_size: Number of columns that the text is split into. Defaults to 1, as in
-                published results of the cache and of dynamic evaluation.
+            batch_size: Number of columns that the text is split into. Defaults to 1, as in the
+                published results of the cache and dynamic evaluation.
 
         Yields:
             The `TokenScores` of each window. With dynamic evaluation, the model's weights are

@@ -28,8 +28,8 @@ def search(
             total number for all dynamic evaluations, or `None` (the default).
 
     Returns:
-        A list of `(cache, dynamic_evaluation, result)` with an `EvaluationResult`, the best first.
-        If the model diverged, the loss is NaN; these are last.
+        A list of `(cache, dynamic_evaluation, result)` with an `EvaluationResult`, best first. If
+        the model diverged, the loss is NaN; such results come last.
 
     Raises:
         ValueError: If the text is too short for the batch size.

@@ -1,4 +1,4 @@
-"""Reading a text window by window."""
+"""Reads a text window by window."""
 
 import tensorflow as tf
 

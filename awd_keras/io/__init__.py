@@ -1,4 +1,4 @@
-"""Imports and exports weights: the authors' model and fastai's `AWD_LSTM`, in PyTorch."""
+"""Imports and exports the PyTorch weights of the authors' model and fastai's `AWD_LSTM`."""
 
 from awd_keras.io.pytorch import FORMATS, from_pytorch, infer_sizes, to_pytorch
 from awd_keras.io.state_dict import read_state_dict, write_state_dict

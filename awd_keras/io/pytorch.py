@@ -1,7 +1,7 @@
 """Converts weights to and from PyTorch: the authors' model and fastai's `AWD_LSTM`.
 
 PyTorch stores the matrices of an LSTM transposed, as (4 * units, inputs), with the gates in Keras's
-order. Its LSTM has two biases: they are added on import, and the second one is zero on export.
+order. Its LSTM has two biases: they are summed on import, and the second one is zero on export.
 """
 
 import re
@@ -57,7 +57,7 @@ def from_pytorch(model, state_dict):
     """Assigns the weights of a PyTorch model.
 
     Args:
-        model: An `AWDLSTMLanguageModel` of the same sizes, see `infer_sizes`.
+        model: An `AWDLSTMLanguageModel` of the same sizes; see `infer_sizes`.
         state_dict: A dictionary of arrays or tensors. The names may be the authors' or fastai's,
             with or without the wrappers of weight dropout, `DataParallel` and `torch.compile`. A
             tied `decoder.weight` may be missing.
@@ -113,11 +113,11 @@ def to_pytorch(model, model_format):
         model_format: `"authors"` for the authors' model with weight dropout, or `"fastai"`.
 
     Returns:
-        A dictionary of NumPy arrays. Tied matrices are one array.
+        A dictionary of NumPy arrays. Tied matrices are the same array.
 
     Raises:
         InputError: If fastai has no such model: its last LSTM always has `embedding_dim` units,
-            while the last one of our untied model has `hidden_dim`.
+            while that of an untied model has `hidden_dim` here.
     """
     if model_format not in FORMATS:
         raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")
@@ -142,7 +142,7 @@ def to_pytorch(model, model_format):
 
 
 def _parameters(model):
-    """Returns the variables of a model by PyTorch's names, without prefixes and wrappers."""
+    """Returns a model's variables, keyed by their PyTorch names without prefixes and wrappers."""
     parameters = {"encoder.weight": model.backbone.embedding.embeddings}
     for index, layer in enumerate(model.backbone.lstm_layers):
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -158,7 +158,7 @@ def _is_lstm(name):
 
 
 def _canonical(state_dict):
-    """Removes prefixes and wrappers from the names of the weights. Other entries stay as is."""
+    """Removes prefixes and wrappers from the names of weights. Other entries are kept as is."""
     weights = {}
     # `weight_hh_l0_raw` comes last and replaces `weight_hh_l0`, a copy with dropped entries.
     for key in sorted(state_dict, key=lambda key: key.endswith("_raw")):

@@ -25,7 +25,7 @@ def read_state_dict(path):
 
     Raises:
         OSError: If the file cannot be opened.
-        InputError: If the file is damaged or contains other objects than tensors, such as a model.
+        InputError: If the file is damaged or contains objects other than tensors, such as a model.
 
     Example:
 
@@ -62,9 +62,9 @@ def write_state_dict(path, arrays):
 
     Args:
         path: A `.safetensors` file, or a `.pt` or `.pth` file, which needs PyTorch. Its folder is
-            created.
-        arrays: A dictionary of NumPy arrays. A `.pt` or `.pth` file stores an array with two names
-            only once.
+            created if necessary.
+        arrays: A dictionary of NumPy arrays. A `.pt` or `.pth` file stores an array that has two
+            names only once.
 
     Raises:
         InputError: If the suffix is unknown, or PyTorch is not installed.

@@ -20,7 +20,6 @@ import tensorflow as tf
 from awd_keras.ops.lstm_cudnn import lstm_cudnn
 from awd_keras.ops.lstm_portable import lstm_portable, take_steps
 
-IMPLEMENTATIONS = ("auto", "portable", "cudnn")
 _portable_only = contextvars.ContextVar("portable_only", default=False)
 
 
@@ -128,9 +127,9 @@ def lstm(
 
 
 def _use_cudnn(implementation):
-    if implementation not in IMPLEMENTATIONS:
+    if implementation not in ("auto", "portable", "cudnn"):
         raise ValueError(
-            f"`implementation` must be one of {', '.join(IMPLEMENTATIONS)}. "
+            '`implementation` must be "auto", "portable" or "cudnn". '
             f"Received: implementation={implementation!r}"
         )
     has_gpu = bool(tf.config.list_logical_devices("GPU"))

@@ -1,7 +1,6 @@
 """The non-monotonic trigger, which decides when averaging starts (algorithm 1 of the paper)."""
 
 import math
-import numbers
 
 
 class NonMonotonicTrigger:
@@ -32,13 +31,12 @@ class NonMonotonicTrigger:
     """
 
     def __init__(self, non_monotone_interval=5):
-        valid = isinstance(non_monotone_interval, numbers.Integral)
-        if not valid or isinstance(non_monotone_interval, bool) or non_monotone_interval < 0:
+        if not isinstance(non_monotone_interval, int) or non_monotone_interval < 0:
             raise ValueError(
                 "`non_monotone_interval` must be a non-negative integer. "
                 f"Received: non_monotone_interval={non_monotone_interval!r}"
             )
-        self.non_monotone_interval = int(non_monotone_interval)
+        self.non_monotone_interval = non_monotone_interval
         self.record = []
         self.triggered = False
         self.reason = None
@@ -53,10 +51,9 @@ class NonMonotonicTrigger:
             self.triggered = True
             n = self.non_monotone_interval
             without = f" without the last {n}" if n else ""
-            record = " ".join(f"{earlier:.4f}" for earlier in self.record)
             self.reason = (
-                f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest on record"
-                f"{without}; record: {record}"
+                f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest recorded loss"
+                f"{without}"
             )
         self.record.append(loss)
         return fires

@@ -10,16 +10,12 @@ class _ScheduledMomentum:
     def build(self, variables):
         if not self.built:
             super().build(variables)
-            self._momentum = self.add_variable((), dtype="float32", name="current_momentum")
+            self.current_momentum = self.add_variable((), dtype="float32", name="current_momentum")
             self.assign_momentum(self._initial_momentum)
 
     def assign_momentum(self, momentum):
         """Sets the momentum of the next steps, a float in the range `[0, 1)`."""
-        self._momentum.assign(momentum)
-
-    @property
-    def current_momentum(self):
-        return float(self._momentum.numpy())
+        self.current_momentum.assign(momentum)
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -49,7 +45,7 @@ class ScheduledMomentumSGD(_ScheduledMomentum, keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)
-        momentum = ops.cast(self._momentum, variable.dtype)
+        momentum = ops.cast(self.current_momentum, variable.dtype)
         velocity = self.momentums[self._get_variable_index(variable)]
         step = ops.multiply(ops.cast(gradient, variable.dtype), learning_rate)
         self.assign(velocity, ops.subtract(ops.multiply(velocity, momentum), step))
@@ -74,6 +70,6 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
         self._initial_momentum = beta_1
 
     def update_step(self, gradient, variable, learning_rate):
-        self.beta_1 = ops.cast(self._momentum, variable.dtype)
+        self.beta_1 = ops.cast(self.current_momentum, variable.dtype)
         super().update_step(gradient, variable, learning_rate)
         self.beta_1 = self._initial_momentum

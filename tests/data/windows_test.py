@@ -48,5 +48,3 @@ def test_of_a_corpus():
     ((inputs, targets),) = corpus.windows("test", batch_size=1)
     np.testing.assert_array_equal(inputs, [corpus.test[:-1]])
     np.testing.assert_array_equal(targets, [corpus.test[1:]])
-    with pytest.raises(ValueError, match="split"):
-        corpus.windows("training", batch_size=1)

@@ -88,8 +88,7 @@ class TestNonMonotonicTrigger:
             trigger.update(loss)
         assert answers[:4] == [None] * 4
         assert trigger.reason == (
-            "validation loss 5.0000 is above 4.0000, the smallest on record without the last 2; "
-            "record: 4.0000 4.5000 4.4000"
+            "validation loss 5.0000 is above 4.0000, the smallest recorded loss without the last 2"
         )
 
     @pytest.mark.parametrize("losses", [[NAN, 1, 2, 3, 4], [1, NAN, 2, 3, 4], [1, 2, NAN, 3, 4]])
@@ -106,7 +105,7 @@ class TestNonMonotonicTrigger:
         answers += [second.update(loss) for loss in losses[cut:]]
         assert answers == updates(2, losses) and True in answers
 
-    @pytest.mark.parametrize("interval", [-1, 1.5, True, "five", None])
+    @pytest.mark.parametrize("interval", [-1, 1.5, "five", None])
     def test_refuses_intervals(self, interval):
         with pytest.raises(ValueError, match="non_monotone_interval"):
             NonMonotonicTrigger(non_monotone_interval=interval)

@@ -84,7 +84,9 @@ class TestRuns:
         num_steps = make_corpus().train.size // config.batch_size - 1
         momenta = []
         with (
-            after_each_step(lambda _: momenta.append(optimizer.optimizer.current_momentum)),
+            after_each_step(
+                lambda _: momenta.append(float(optimizer.optimizer.current_momentum.numpy()))
+            ),
             tiny.validation_losses(tiny.rising),
         ):
             run(tmp_path, config)
