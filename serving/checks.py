@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class RequestChecks:
-    """Validates the inputs of the signatures. Each method returns the inputs that it has checked.
+    """Validates the inputs of the signatures. Each method returns the inputs it has checked.
 
     Args:
         limits: `Limits`.
@@ -20,7 +20,7 @@ class RequestChecks:
         self._max_id = vocabulary_size - 1
 
     def batch(self, *inputs):
-        """Checks the ranks of all inputs of a signature, and that they have equally many rows."""
+        """Checks the ranks of all inputs, and that they have the same number of rows."""
         # Servers do not check the shapes of inputs.
         inputs = [tf.ensure_shape(value, value.shape) for value in inputs]
         sizes = [tf.shape(value)[0] for value in inputs]
@@ -38,7 +38,7 @@ class RequestChecks:
         return _after([check], text)[0]
 
     def words(self, name, token_ids, lengths, num_unknown):
-        """Checks texts that were split into words. `num_unknown` must be 0, unless it is `None`."""
+        """Checks texts split into words. `num_unknown` must be 0, unless it is `None`."""
         most = self._limits.max_text_words
         checks = [_check_rows(lengths <= most, f"`{name}` may have at most {most} words", lengths)]
         if num_unknown is not None:
@@ -82,7 +82,7 @@ class RequestChecks:
             _check_range("temperature", temperature, 0, tf.float32.max),
             _check_range("top_k", top_k, 0, tf.int32.max),
             _check_rows((top_p > 0) & (top_p <= 1), message, top_p),
-            # Seeds are split into two non-negative int32.
+            # Seeds are split into two non-negative int32 values.
             _check_range("seed", seed, 0, 2**62 - 1),
         ]
         return _after(checks, max_words, temperature, top_k, top_p, seed)

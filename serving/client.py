@@ -6,7 +6,7 @@
 
 `score` prints the log-probability, number of tokens, number of unknown words and perplexity of each
 text, separated by tabs. `next` prints the most likely next words, and `generate` the text and its
-continuation. Requests wait for the server to start, until --deadline.
+continuation. Requests wait up to --deadline seconds for the server to start.
 """
 
 from absl import flags
@@ -17,7 +17,7 @@ from trainers import cli
 def main():
     """Parses the command line and queries."""
     with cli.section("Connection"):
-        flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of gRPC")
+        flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of the gRPC server")
         flags.DEFINE_string("model_name", "bundled", "name of the model")
         flags.DEFINE_integer("version", None, "version of the model; default: the latest", 1)
         flags.DEFINE_float("deadline", 30.0, "seconds per request, including retries", 0)
@@ -29,7 +29,7 @@ def main():
         flags.DEFINE_integer("k", 5, "number of words", 1)
     with cli.section("generate"):
         flags.DEFINE_integer("max_words", 100, "maximum number of words to add", 1)
-        flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: the most likely word", 0)
+        flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: most likely word", 0)
         flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0: all words", 0)
         flags.DEFINE_float("top_p", 1.0, "total probability of the words to sample from", 0, 1)
         flags.DEFINE_integer("seed", 0, "random seed", 0)

@@ -50,7 +50,7 @@ class Client:
         server: `"host:port"`. Defaults to `"localhost:8500"`.
         model: Name of the model. Defaults to the bundled model.
         version: Version of the model. Defaults to the server's latest.
-        deadline: Seconds for each request, retries included. Defaults to 30.
+        deadline: Seconds per request, including retries. Defaults to 30.
         credentials: `grpc.ChannelCredentials` for TLS. Defaults to no encryption.
 
     Raises:
@@ -131,7 +131,7 @@ class Client:
         """Continues prompts.
 
         Args:
-            prompts: List of texts, possibly empty.
+            prompts: List of texts, which may be empty strings.
             max_words: Maximum number of words to add. Defaults to 100.
             temperature: Divisor of the logits. 0 always selects the most likely word. Defaults to
                 1.
@@ -172,7 +172,7 @@ def main(action=None, *texts):
     actions = {"score": _score, "next": _next, "generate": _generate}
     if action not in actions:
         raise UserError(f"Expected one of {', '.join(actions)}. Received: {action}. See --help.")
-    # Texts remain bytes: the server reports invalid UTF-8.
+    # Keep texts as bytes: the server reports invalid UTF-8.
     lines = map(os.fsencode, texts) if texts else (s.rstrip(b"\r\n") for s in sys.stdin.buffer)
     credentials = grpc.ssl_channel_credentials() if FLAGS.tls else None
     arguments = FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.deadline, credentials

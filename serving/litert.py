@@ -17,7 +17,7 @@ def export_litert(model, vocabulary, output, name, quantize=False):
     The model uses only LiteRT's built-in operations, and reads one text at a time. It has two
     signatures, which do not validate their inputs:
 
-    - `step` is that of the SavedModel, with a batch size of 1.
+    - `step` is the same as in the SavedModel, with a batch size of 1.
     - `score` takes `token_ids`, int32 of shape `(1, timesteps)` with at least one time step, and
       returns `log_probabilities`, float32 of the same shape: the log-probability of each token,
       given an `<eos>` and the tokens before it.

@@ -50,8 +50,8 @@ class Network:
             states: The states before these words.
 
         Returns:
-            `(outputs, states)`: the arguments of `logits`, of shape
-            `(timesteps, batch_size, units)`, and the states after the last time step.
+            `(outputs, states)`: the input of `logits`, of shape `(timesteps, batch_size, units)`,
+            and the states after the last time step.
         """
         _, outputs, states = self._backbone(token_ids, states, time_major=True)
         return outputs, states
@@ -65,12 +65,12 @@ class Network:
             return self._decoder(outputs)
 
     def read_word(self, token_ids, states):
-        """Reads one word in each row; returns the logits of the next one and the new states."""
+        """Reads one word per row; returns the logits of the next word and the new states."""
         outputs, states = self.read(token_ids[tf.newaxis], states)
         return self.logits(outputs[0]), states
 
     def step(self, token_ids, state):
-        """The signature `step` without checks; `state` is all states, concatenated."""
+        """The signature `step` without checks; `state` is the concatenation of all states."""
         parts = tf.split(state, self._state_sizes, axis=1)
         states = [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
         logits, states = self.read_word(token_ids, states)

@@ -89,7 +89,7 @@ def existing_versions(folder):
 
 
 def _write_warmup(path, name, functions):
-    """Writes a small request for each signature, whose first call is slow.
+    """Writes a small request for each signature, because its first call is slow.
 
     TensorFlow Serving replays these requests before it serves the version.
     """

@@ -51,12 +51,12 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
     """A context manager that serves one version of a model on 127.0.0.1.
 
     Args:
-        model_path: The folder of a model, whose highest version is served, or of a version.
-        grpc_port: Port of gRPC. Defaults to 0, any free port.
-        rest_port: Port of REST. Defaults to 0, any free port.
+        model_path: The folder of a version, or of a model, whose highest version is then served.
+        grpc_port: gRPC port. Defaults to 0, any free port.
+        rest_port: REST port. Defaults to 0, any free port.
 
     Raises:
-        UserError: If the folder has no model, or the port of gRPC is taken.
+        UserError: If the folder does not contain a model, or the gRPC port is in use.
     """
 
     def __init__(self, model_path, grpc_port=0, rest_port=0):
@@ -190,7 +190,7 @@ def _version_folder(path):
 
 
 def _message(error):
-    # Without TensorFlow's description of the node.
+    # Strip TensorFlow's description of the node.
     return error.message.split("<stack traces unavailable>")[-1].split("[[{{node")[0].strip()
 
 

@@ -31,7 +31,7 @@ class Signatures:
         self._checks = RequestChecks(limits, network.vocabulary_size)
 
     def functions(self):
-        """Returns a dictionary from names of signatures to `tf.function`s."""
+        """Returns a dictionary that maps the names of signatures to `tf.function`s."""
         text, integer, real, seed = (
             tf.TensorSpec((None,), dtype) for dtype in (tf.string, tf.int32, tf.float32, tf.int64)
         )
@@ -53,13 +53,13 @@ class Signatures:
         """Scores texts, each followed by an `<eos>`.
 
         Args:
-            text: String tensor of shape `(batch_size,)`, UTF-8, words separated by white space.
+            text: String tensor of shape `(batch_size,)`, UTF-8, words separated by whitespace.
 
         Returns:
             A dictionary of tensors of shape `(batch_size,)`: `log_probability`, float32, the
             natural logarithm of the probability (minus infinity if there are unknown words and no
             `<unk>`); `num_tokens`, int32, the number of words and the `<eos>`; `num_unknown`,
-            int32, the number of words outside the vocabulary; `perplexity`, float32,
+            int32, the number of words outside the vocabulary; and `perplexity`, float32,
             `exp(-log_probability / num_tokens)`.
         """
         (text,) = self._checks.batch(text)

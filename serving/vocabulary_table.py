@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-# Non-ASCII white space, in RE2 syntax. StringSplitV2 only splits at ASCII white space.
+# Non-ASCII whitespace, in RE2 syntax. StringSplitV2 splits only at ASCII whitespace.
 _WHITE_SPACE = (
     r"[\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 )
@@ -11,7 +11,7 @@ _WHITE_SPACE = (
 class VocabularyTable(tf.Module):
     """A vocabulary inside a graph.
 
-    It splits texts at the same characters as `str.split`, as training does.
+    It splits texts at the same characters as `str.split`, which training uses.
 
     Args:
         vocabulary: A `Vocabulary` with `<eos>`.
@@ -39,7 +39,7 @@ class VocabularyTable(tf.Module):
             padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
             `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`.
         """
-        # An empty separator splits at any run of white space.
+        # An empty separator splits at any run of whitespace.
         words = tf.raw_ops.StringSplitV2(input=ascii_spaces(text), sep="", maxsplit=-1)
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
         rows = tf.cast(words.indices[:, 0], tf.int32)
@@ -57,5 +57,5 @@ class VocabularyTable(tf.Module):
 
 
 def ascii_spaces(text):
-    """Replaces non-ASCII white space with spaces in a string tensor."""
+    """Replaces non-ASCII whitespace with spaces in a string tensor."""
     return tf.strings.regex_replace(text, _WHITE_SPACE, " ")
