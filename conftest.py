@@ -40,6 +40,13 @@ def parse_absl_flags():
     flags.FLAGS(["pytest"], known_only=True)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def hide_an_unusable_gpu():
+    """Hides a GPU that TensorFlow cannot use, of which every command would warn."""
+    if not _has_gpu():
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
 @pytest.fixture(autouse=True)
 def full_float32():
     """Turns off TF32, to which GPUs round the inputs of float32 matmuls by default."""
