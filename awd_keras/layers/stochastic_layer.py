@@ -1,6 +1,5 @@
 """What layers with a random mask have in common: rates and seeds."""
 
-import math
 import numbers
 
 import tensorflow as tf
@@ -10,8 +9,7 @@ _SEED = "seed_generator"
 
 def validated_rate(name, rate):
     """Returns a dropout rate as a float, or raises a `ValueError` if it is not in `[0, 1)`."""
-    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not is_number or math.isnan(rate) or not 0 <= rate < 1:
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
         raise ValueError(
             f"`{name}` must be a number in the range [0, 1), the probability of dropping. "
             f"Received: {name}={rate!r}"

@@ -183,7 +183,7 @@ class AWDLSTMLanguageModel(keras.Model):
         """Resets the metrics and the carried state, as at the start of an epoch."""
         super().reset_metrics()
         if self._window_training is not None:
-            self._window_training.reset()
+            self._window_training.starting.assign(True)
 
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs

@@ -28,15 +28,11 @@ class WindowTraining:
         # In float64, so that the sums over long texts are exact.
         self.loss = keras.metrics.Mean(name="loss", dtype="float64")
         self.bptt = tf.Variable(1.0, trainable=False, dtype=tf.float64)
-        self._starting = tf.Variable(True, trainable=False)
+        self.starting = tf.Variable(True, trainable=False)
         self._carried = tf.nest.map_structure(
             lambda state: tf.Variable(state, trainable=False, shape=(None, state.shape[1])),
             model.initial_state(0),
         )
-
-    def reset(self):
-        """Starts an epoch with a state of zeros."""
-        self._starting.assign(True)
 
     def train(self, inputs, targets):
         """Trains on a window, with a learning rate proportional to its length; returns logs."""
@@ -64,14 +60,14 @@ class WindowTraining:
     def _states(self, inputs):
         """Returns the states carried from the last window, or zeros after a reset."""
         return tf.cond(
-            self._starting,
+            self.starting,
             lambda: self._model.initial_state(tf.shape(inputs)[0]),
             lambda: tf.nest.map_structure(tf.convert_to_tensor, self._carried),
         )
 
     def _update(self, loss, targets, states):
         tf.nest.map_structure(lambda variable, state: variable.assign(state), self._carried, states)
-        self._starting.assign(False)
+        self.starting.assign(False)
         self.loss.update_state(loss, sample_weight=tf.size(targets))
         mean = self.loss.result()
         return {"loss": mean, "perplexity": tf.exp(mean)}
