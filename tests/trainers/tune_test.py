@@ -61,7 +61,7 @@ def test_a_search_then_a_run_with_the_best_settings(data_dir, tmp_path, capfd):
 
 def test_every_trial_fails(data_dir, tmp_path, capfd):
     # Far above what a float32 can represent.
-    flags = line(data_dir, tmp_path / "search", "--max_trials=1", learning_rate=1e30)
+    flags = line(data_dir, tmp_path / "search", "--max_trials=1", learning_rate=1e39)
     ended = run_command(capfd, MODULE, *flags)
     assert ended.code == 1 and "trial 0 failed: " in ended.stdout
     assert re.fullmatch(r"error: Every trial failed[^\n]+\n", ended.stderr), ended.stderr

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import io
-import os
 import signal
 from unittest import mock
 
@@ -170,7 +169,7 @@ def interrupt_after(step, number=signal.SIGINT):
 
     def act(current):
         if current == step:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     return after_each_step(act)
 
