@@ -21,7 +21,7 @@ from trainers import cli
 def main():
     """Parses the command line and exports."""
     flags.DEFINE_string("workdir", None, "run folder; default: the bundled model")
-    flags.DEFINE_string("output", None, "folder to write to", required=True)
+    flags.DEFINE_string("output", None, "folder to write to (required)", required=True)
     flags.DEFINE_string("name", None, "name of the model; default: name of the run folder")
     flags.DEFINE_enum("format", "savedmodel", ["savedmodel", "litert"], "format of the export")
     with cli.section("LiteRT"):

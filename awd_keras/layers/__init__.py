@@ -1,4 +1,4 @@
-"""The parts of AWD-LSTM as Keras layers, each of use in any Keras model."""
+"""The parts of AWD-LSTM as Keras layers, which can be used in any Keras model."""
 
 from awd_keras.layers.activation_regularization import ActivationRegularization
 from awd_keras.layers.embedding_dropout import EmbeddingDropout

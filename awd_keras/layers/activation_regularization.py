@@ -12,7 +12,7 @@ from awd_keras.losses.activation_regularization import (
 class ActivationRegularization(keras.layers.Layer):
     """Adds AR and TAR of the outputs of an LSTM to the loss, and returns the dropped outputs.
 
-    Masked time steps do not count.
+    Masked time steps are ignored.
 
     Args:
         ar_alpha: Weight of AR, which penalizes large outputs after dropout (`alpha` in the
@@ -24,9 +24,9 @@ class ActivationRegularization(keras.layers.Layer):
     Call arguments:
         inputs: `[raw, dropped]`, the outputs of the last LSTM before and after dropout, tensors
             of shape `(batch_size, timesteps, features)`.
-        training: Whether to add the losses. `fit` passes `True`, `evaluate` and `predict` pass
-            `False`, so a validation loss contains no penalty. Without it, the losses are added,
-            as by `keras.layers.ActivityRegularization`.
+        training: Whether to add the losses. `fit` passes `True`; `evaluate` and `predict` pass
+            `False`, so a validation loss contains no penalty. If omitted, the losses are added, as
+            in `keras.layers.ActivityRegularization`.
 
     Returns:
         `dropped`, unchanged.

@@ -1,4 +1,4 @@
-"""What layers around an existing embedding have in common."""
+"""Shared code of layers around an existing embedding."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What layers with a random mask have in common: rates and seeds."""
+"""Shared code of layers with a random mask: rates and seeds."""
 
 import numbers
 

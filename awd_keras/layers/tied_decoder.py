@@ -29,7 +29,7 @@ class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
             ends in `features`, the `output_dim` of the embedding.
 
     Returns:
-        Logits of shape `(batch_size, timesteps, input_dim)`, float32 under mixed precision too.
+        Logits of shape `(batch_size, timesteps, input_dim)`, float32 even under mixed precision.
 
     Raises:
         ValueError: If `embedding` is not an `Embedding`, or `features` is not its `output_dim`.

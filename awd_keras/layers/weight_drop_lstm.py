@@ -22,11 +22,10 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
     `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`. The two can load
     each other's weights and configurations.
 
-    The fast kernels, including that of cuDNN, support weight dropout and any mask. Activations
-    other than tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and
-    `implementation=1` fall back to the loop of Keras. `compile` ignores `jit_compile=True` for
-    models with this layer, because XLA uses neither cuDNN nor oneDNN;
-    `tf.function(jit_compile=True)` works.
+    The fast kernels, including cuDNN's, support weight dropout and any mask. Activations other than
+    tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and `implementation=1` fall
+    back to Keras's own loop. `compile` ignores `jit_compile=True` for models with this layer,
+    because XLA uses neither cuDNN nor oneDNN; `tf.function(jit_compile=True)` works.
 
     Args:
         units: Positive integer, dimensionality of the output.
@@ -48,9 +47,9 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
             saves transpositions. Defaults to `False`.
 
     Returns:
-        As `keras.layers.LSTM`, except that states are float32 under mixed precision too (float64
-        in float64), so that they are not rounded from window to window. (A stateful layer rounds
-        its state to half precision, as in Keras.)
+        As for `keras.layers.LSTM`, except that states are float32 even under mixed precision
+        (float64 in float64), so that they are not rounded from window to window. (A stateful layer
+        rounds its state to half precision, as in Keras.)
 
     Raises:
         ValueError: If `weight_dropout` is not in the range `[0, 1)`, or `initial_state` is not
@@ -132,8 +131,8 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         if not self._is_standard():
             if time_major or self.use_cudnn is True:
                 raise ValueError(
-                    "`time_major=True` and `use_cudnn=True` need tanh and sigmoid activations, a "
-                    "bias, no recurrent_dropout, no unroll and implementation=2."
+                    "`time_major=True` and `use_cudnn=True` require tanh and sigmoid activations, "
+                    "a bias, no recurrent_dropout, no unroll and implementation=2."
                 )
             return self._keras_loop(sequences, initial_state, mask, training, recurrent_kernel)
 
@@ -168,7 +167,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
             and self.recurrent_activation == keras.activations.sigmoid
             and self.use_bias
             and not self.unroll
-            # Recurrent dropout switches to 1; with it, each gate has an input dropout mask.
+            # Recurrent dropout sets it to 1, which uses one input dropout mask per gate.
             and self.cell.implementation == 2
         )
 
@@ -177,7 +176,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         values["recurrent_kernel"] = recurrent_kernel
         initial_state = [tf.cast(state, self.compute_dtype) for state in initial_state]
         with keras.StatelessScope([(w, values[w.name]) for w in self.cell.weights]):
-            # Past LSTM's own method, which may choose Keras's kernel for cuDNN.
+            # Bypass LSTM's own method, which may choose Keras's kernel for cuDNN.
             return super(keras.layers.LSTM, self).inner_loop(
                 sequences, initial_state, mask, training
             )

@@ -1,7 +1,7 @@
 """AR and TAR, the penalties on activations (section 4.6 of the paper).
 
-The paper writes an L2 norm. These functions compute the mean of squares, as the authors' code does;
-the weights 2 and 1 of the paper belong to it.
+The paper specifies an L2 norm. These functions compute the mean of squares, as the authors' code
+does; the paper's weights of 2 and 1 apply to the mean of squares.
 """
 
 import tensorflow as tf
@@ -29,7 +29,7 @@ def activation_regularization(dropped, alpha, mask=None):
 
 
 def temporal_activation_regularization(raw, beta, time_major=False, mask=None):
-    """Temporal activation regularization (TAR), which keeps the state from changing fast.
+    """Temporal activation regularization (TAR), which keeps the state from changing too quickly.
 
     Args:
         raw: Tensor of shape `(batch_size, timesteps, features)`, the outputs of the last LSTM

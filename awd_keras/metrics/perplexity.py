@@ -57,7 +57,7 @@ class Perplexity(keras.metrics.Mean):
         losses = keras.losses.sparse_categorical_crossentropy(
             y_true, y_pred, from_logits=self.from_logits
         )
-        # Flattened, since the mean of Keras weights all rows equally.
+        # Flattened, since Keras's mean weights all rows equally.
         super().update_state(tf.reshape(losses, (-1,)), tf.reshape(weights, (-1,)))
 
     def result(self):

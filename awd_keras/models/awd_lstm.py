@@ -18,7 +18,7 @@ _SETTINGS = (*_SIZES, "tie_weights", *_RATES, "weight_dropout", "seed")
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class AWDLSTM(keras.Model):
-    """A stack of weight-dropped LSTMs over an embedding, with all dropouts of the paper.
+    """A stack of weight-dropped LSTMs over an embedding, with all of the paper's dropouts.
 
     The weights are initialized as in the authors' code: the embedding uniformly in `[-0.1, 0.1]`,
     kernels and biases of the LSTMs uniformly in `[-1, 1] / sqrt(units)`, without a forget bias.
@@ -27,7 +27,7 @@ class AWDLSTM(keras.Model):
         vocabulary_size: Number of words.
         embedding_dim: Dimension of the embedding (`--emsize` in the authors' code). Defaults to
             400.
-        hidden_dim: Number of units of all LSTMs except the last (`--nhid`). Defaults to 1150.
+        hidden_dim: Number of units of each LSTM except the last (`--nhid`). Defaults to 1150.
         num_layers: Number of LSTMs (`--nlayers`). Defaults to 3.
         tie_weights: Whether the last LSTM has `embedding_dim` units, as a `TiedDecoder` requires,
             instead of `hidden_dim`. Defaults to True.
@@ -167,7 +167,7 @@ class AWDLSTM(keras.Model):
         def layer_seed(index):
             if seed is None:
                 return None
-            # For two integers, launching kernels on a GPU takes longer than computing here.
+            # For two integers, launching kernels on a GPU takes longer than computing on the CPU.
             with tf.device("CPU:0"):
                 return fold_in(seed, index)
 

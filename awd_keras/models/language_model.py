@@ -12,7 +12,7 @@ from awd_keras.optimizers.nt_asgd import NTASGD
 
 @keras.saving.register_keras_serializable(package="awd_keras")
 class AWDLSTMLanguageModel(keras.Model):
-    """AWD-LSTM with a softmax over the vocabulary, tied to the embedding or not.
+    """AWD-LSTM with a softmax over the vocabulary, optionally tied to the embedding.
 
     Compiled without a loss, the model is trained as in the paper: `fit` takes the windows of
     `Corpus.windows`, carries the state from each window to the next, and does the same arithmetic
@@ -21,8 +21,8 @@ class AWDLSTMLanguageModel(keras.Model):
 
     Args:
         vocabulary_size: Number of words.
-        embedding_dim, ..., weight_dropout: Arguments of `AWDLSTM`. The defaults are those of the
-            paper for Penn Treebank, a model with 24,210,800 parameters.
+        embedding_dim, ..., weight_dropout: Arguments of `AWDLSTM`. The defaults are the paper's for
+            Penn Treebank, for a model with 24,210,800 parameters.
         seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
             `fit`. With an integer, training is reproducible.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
@@ -209,7 +209,7 @@ class AWDLSTMLanguageModel(keras.Model):
         if self._window_training is not None:
             self._window_training.bptt.assign(schedule.bptt)
         # Keras expects as many batches in each epoch as in the first. The number of windows varies,
-        # so report the largest one; an epoch ends when its windows run out.
+        # so report the largest number; an epoch ends when its windows run out.
         most = max(len(schedule.lengths(epoch)) for epoch in range(epochs))
         x = x.take(-1)
         x.cardinality = lambda: most
@@ -247,7 +247,7 @@ class AWDLSTMLanguageModel(keras.Model):
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         logits, _ = self(token_ids)
         model = keras.Model(token_ids, logits)
-        model(token_ids)  # Keras exports only models that have been called to ONNX.
+        model(token_ids)  # Keras can export a model to ONNX only after it has been called.
         model.export(filepath, format, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -36,7 +36,7 @@ class WindowTraining:
 
     def train(self, inputs, targets):
         """Trains on a window, with a learning rate proportional to its length; returns logs."""
-        # At the end of the data, no variable may change before the window is found to be missing.
+        # At the end of the data, no variable may change before fetching the next window fails.
         with tf.control_dependencies([inputs]):
             learning_rate = tf.identity(self._optimizer.learning_rate)
             length = tf.cast(tf.shape(inputs)[1], tf.float64)

@@ -6,7 +6,7 @@ import tensorflow as tf
 # adds to the gradient of the whole matrix, so a few large chunks are fastest.
 _CHUNK_ELEMENTS = 8 * 2**20
 _MIN_CHUNK = 128
-# Probabilities below it have lost digits, and with them their logarithms.
+# Smaller probabilities have lost precision, and so have their logarithms.
 _MIN_PROBABILITY = 1e-30
 
 
@@ -16,7 +16,7 @@ def sequence_cross_entropy(
     """Computes the total cross-entropy of a softmax over the vocabulary.
 
     The logits `hidden @ embedding^T + bias` are computed in chunks of tokens, so that they are
-    never in memory all at once. The gradient of each chunk is computed together with its loss.
+    never all in memory at once. The gradient of each chunk is computed together with its loss.
 
     Args:
         hidden: Tensor of shape `(..., features)`, the inputs of the decoder.
@@ -27,8 +27,8 @@ def sequence_cross_entropy(
             default) for ones.
         chunk_size: Maximum number of tokens per chunk, or `None` (the default) to limit a chunk to
             8 Mi logits or 128 tokens, whichever is larger.
-        training: Whether to compute the gradient together with the loss. Otherwise, taking the
-            gradient computes the logits again. Defaults to `True`.
+        training: Whether to compute the gradient together with the loss. Otherwise, computing the
+            gradient recomputes the logits. Defaults to `True`.
 
     Returns:
         `(total_loss, num_tokens)`, scalars in float32 (float64 for float64 inputs): the weighted

@@ -1,7 +1,7 @@
 """One LSTM layer over a sequence, with the weights as arguments.
 
 Since the weights are arguments, weight dropout (DropConnect, section 2 of the paper) amounts to
-passing a masked recurrent matrix. It works with any kernel, and no kernel knows about it.
+passing a masked recurrent matrix. It works with any kernel, without changes to the kernel.
 
     z[t] = x[t] @ kernel + h[t-1] @ recurrent_kernel + bias            (batch_size, 4 * units)
     i, f, g, o = sigmoid(z_i), sigmoid(z_f), tanh(z_g), sigmoid(z_o)   gates in Keras's order
@@ -81,7 +81,7 @@ def lstm(
     Returns:
         `(outputs, final_h, final_c)`. `outputs` has shape `(batch_size, timesteps, units)`, or
         `(timesteps, batch_size, units)` if `time_major`, and the dtype of `inputs`. The states
-        have shape `(batch_size, units)` and are float32 under mixed precision too (float64 for
+        have shape `(batch_size, units)` and are float32 even under mixed precision (float64 for
         float64 inputs), so that they are not rounded from window to window.
 
     Raises:
@@ -144,7 +144,7 @@ def _use_cudnn(implementation):
 
 
 def _pack(inputs, mask):
-    """Moves the unmasked steps of each row to its beginning, since kernels skip only later ones.
+    """Moves the unmasked steps of each row to its start, since kernels skip only trailing steps.
 
     Returns the packed inputs, and the number of unmasked steps of each row.
     """

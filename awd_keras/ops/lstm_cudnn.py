@@ -1,4 +1,4 @@
-"""The LSTM of cuDNN, with the weights as arguments.
+"""cuDNN's LSTM, with the weights as arguments.
 
 `keras.layers.LSTM` calls the same operation, but only with its own variables. Here the recurrent
 matrix is an argument, so it can be masked.
@@ -24,9 +24,9 @@ import tensorflow as tf
 def pack_parameters(kernel, recurrent_kernel, bias):
     """Packs the weights of an LSTM into the single vector that cuDNN takes.
 
-    It consists of the matrix of each gate, transposed and flattened (first the input matrices,
-    then the recurrent ones), and of two biases per gate, the first of which is zero here. The
-    gates are in the order of Keras.
+    The vector consists of the matrix of each gate, transposed and flattened (first the input
+    matrices, then the recurrent ones), and two biases per gate, the first of which is zero here.
+    The gates are in Keras's order.
     """
     # Gates are blocks of columns, so transposing the whole matrix transposes and orders them.
     flat = [tf.reshape(tf.transpose(matrix), (-1,)) for matrix in (kernel, recurrent_kernel)]
@@ -36,7 +36,7 @@ def pack_parameters(kernel, recurrent_kernel, bias):
 def lstm_cudnn(
     inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
 ):
-    """Runs cuDNN's LSTM. Time-major; arguments and results as in `lstm_portable`."""
+    """Runs cuDNN's LSTM over a time-major sequence; the interface is that of `lstm_portable`."""
     dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
     parameters = pack_parameters(kernel, recurrent_kernel, bias)
     arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]

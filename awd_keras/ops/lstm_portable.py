@@ -17,7 +17,7 @@ States are float32 regardless of the dtype of the matmuls (float64 for float64 i
 
 import tensorflow as tf
 
-# A pre-activation that saturates a sigmoid exactly in every dtype.
+# A pre-activation that fully saturates a sigmoid in every dtype.
 _SATURATED = 1e4
 
 
@@ -95,7 +95,7 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
     """
     dtype, state_dtype = projected.dtype, initial_c.dtype
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
-    # At inference there may be too few steps to make up for the transpose.
+    # At inference, there may be too few steps to amortize the transpose.
     multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
 
     def cell(x, h, c):

@@ -1,12 +1,12 @@
 """Random masks and numbers as pure functions of a seed.
 
-Seeds are int32 tensors of shape `(2,)`. Without a random state, a resumed run draws the same masks
-as an uninterrupted one, and replicas with the same seed draw the same mask.
+Seeds are int32 tensors of shape `(2,)`. There is no random state, so a resumed run draws the same
+masks as an uninterrupted one, and replicas with the same seed draw the same mask.
 """
 
 import tensorflow as tf
 
-# Named, so that masks do not depend on the default generator of a device.
+# Set explicitly, so that masks do not depend on the default generator of a device.
 ALGORITHM = "philox"
 
 
@@ -53,7 +53,7 @@ def dropout_mask(shape, rate, seed, dtype):
     Returns:
         Tensor of the given shape and dtype, with expectation 1.
     """
-    # Random numbers take half of the time, so each entry uses only 8 or 16 bits of one.
+    # Generating random numbers takes half of the time, so each entry uses only 8 or 16 bits of one.
     bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
     num_words = -(-num_entries // (32 // bits))

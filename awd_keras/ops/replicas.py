@@ -1,7 +1,7 @@
 """Splitting a batch over the replicas of a `tf.distribute` strategy.
 
-Masks are drawn for the whole batch, and each replica takes its own rows. Therefore the result of a
-run does not depend on the number of replicas, except for the order of summation.
+Masks are drawn for the whole batch, and each replica takes its own rows. The result of a run
+therefore does not depend on the number of replicas, except for the order of summation.
 """
 
 import tensorflow as tf
@@ -26,7 +26,7 @@ def all_rows(rows):
     """Concatenates the rows of all replicas, on each of them; the inverse of `replica_rows`."""
     if num_replicas() == 1:
         return rows
-    # A sum of padded rows, since all-gather orders them by device and not by replica.
+    # Sum padded rows, since all-gather orders rows by device and not by replica.
     num_rows = tf.shape(rows)[0]
     before = _replica_id() * num_rows
     after = num_replicas() * num_rows - before - num_rows

@@ -15,7 +15,7 @@ _FIRST, _GROWTH = 64, 8
 def filter_logits(logits, temperature, top_k, top_p):
     """Applies temperature, top-k and top-p sampling settings, which may differ between rows.
 
-    Keeps the `top_k` most probable words, and of these the most probable ones until their
+    Keeps the `top_k` most probable words and, among these, the most probable ones until their
     probabilities sum to `top_p`. At least one word is kept.
 
     Args:
@@ -53,11 +53,11 @@ def sample_seeds(seed, samples):
 
 
 def categorical(logits, seeds, step):
-    """Samples one word per row, which depends only on the arguments of this row.
+    """Samples one word per row, which depends only on that row of the arguments.
 
     Args:
-        logits: Float tensor of shape `(batch_size, vocabulary_size)`. Words at minus infinity are
-            never sampled.
+        logits: Float tensor of shape `(batch_size, vocabulary_size)`. Words whose logit is minus
+            infinity are never sampled.
         seeds: Int32 tensor of shape `(batch_size, 2)`, from `sample_seeds`.
         step: Integer scalar tensor, the position of the word in its text.
 
@@ -117,7 +117,7 @@ def _prepare(logits, temperature, top_k, top_p):
     vocabulary_size = tf.shape(logits)[1]
     top_k = tf.where(temperature > 0, top_k, 1)
     top_k = tf.where(top_k > 0, tf.minimum(top_k, vocabulary_size), vocabulary_size)
-    # With a largest logit of 0, no temperature leads to NaN.
+    # With a largest logit of 0, no temperature can lead to NaN.
     logits -= tf.reduce_max(logits, axis=1, keepdims=True)
     logits /= tf.maximum(tf.where(temperature > 0, temperature, 1.0), _TINY)
     return logits, top_k, top_p

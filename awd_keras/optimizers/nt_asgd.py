@@ -17,7 +17,7 @@ class NTASGD(keras.optimizers.Optimizer):
     wrapped optimizer always continues from the weights themselves. `trigger()` does not retrace
     functions.
 
-    Each step uses the current learning rate. (The ASGD of PyTorch uses that of the previous step.)
+    Each step uses the current learning rate. (PyTorch's ASGD uses that of the previous step.)
 
     Args:
         optimizer: A Keras optimizer, or any identifier that `keras.optimizers.get` accepts. The
@@ -53,8 +53,8 @@ class NTASGD(keras.optimizers.Optimizer):
         self.optimizer = keras.optimizers.get(optimizer)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
-                "NTASGD cannot wrap a LossScaleOptimizer, which must be the outer of the two: "
-                "LossScaleOptimizer(NTASGD(...)). Under mixed_float16, `compile` adds it by itself."
+                "NTASGD cannot wrap a LossScaleOptimizer, which must be the outer one: "
+                "LossScaleOptimizer(NTASGD(...)). Under mixed_float16, `compile` adds it for you."
             )
         self.record = []
         self._starts_triggered = False
@@ -129,9 +129,9 @@ class NTASGD(keras.optimizers.Optimizer):
 
     @contextlib.contextmanager
     def averaged_weights(self):
-        """Replaces the weights by their averages inside a `with` block.
+        """Replaces the weights with their averages inside a `with` block.
 
-        Afterwards the weights are restored bit for bit, even if the block raises an exception.
+        Afterwards, the weights are restored bit for bit, even if the block raises an exception.
 
         Raises:
             RuntimeError: If called inside another `averaged_weights()` block, or before `build`.
@@ -221,7 +221,7 @@ def find_nt_asgd(model):
 
 
 def averaged_weights(model):
-    """Replaces the weights of a compiled model by their averages inside a `with` block.
+    """Replaces the weights of a compiled model with their averages inside a `with` block.
 
     Works under every dtype policy. (Under `mixed_float16`, Keras wraps the optimizer in a
     `LossScaleOptimizer`, so that `model.optimizer` is not the `NTASGD`.)

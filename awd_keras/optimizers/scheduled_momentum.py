@@ -57,7 +57,7 @@ class ScheduledMomentumAdam(_ScheduledMomentum, keras.optimizers.Adam):
     """Adam with a `beta_1` that `assign_momentum` changes between steps.
 
     The bias correction uses the current `beta_1`, as in other implementations of the one-cycle
-    policy. After some tens of steps the correction is 1.
+    policy. After a few dozen steps, the correction is negligible.
 
     Args:
         learning_rate: A float or a schedule. Defaults to 0.001.

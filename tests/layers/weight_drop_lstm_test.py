@@ -242,7 +242,7 @@ class TestCall:
         layer = layers.WeightDropLSTM(
             UNITS, activation="relu", use_cudnn=options.pop("use_cudnn", "auto")
         )
-        with pytest.raises(ValueError, match="`time_major=True` and `use_cudnn=True` need"):
+        with pytest.raises(ValueError, match="`time_major=True` and `use_cudnn=True` require"):
             layer(make_inputs(), **options)
 
 
