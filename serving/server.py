@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import pathlib
+import socket
 import tempfile
 import threading
 from concurrent import futures
@@ -56,7 +57,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         rest_port: REST port. Defaults to 0, any free port.
 
     Raises:
-        UserError: If the folder does not contain a model, or the gRPC port is in use.
+        UserError: If the folder does not contain a model, or a port is in use.
     """
 
     def __init__(self, model_path, grpc_port=0, rest_port=0):
@@ -75,8 +76,14 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
         except RuntimeError:
             raise UserError(f"gRPC cannot listen on {_HOST}:{grpc_port}.") from None
         self.grpc_address = f"{_HOST}:{grpc_port}"
-        self._rest = make_server(_HOST, rest_port, self._answer, threaded=True)
-        self.rest_url = f"http://{_HOST}:{self._rest.server_port}/v1/models/{self.name}"
+        try:
+            listener = socket.create_server((_HOST, rest_port))
+        except OSError:
+            raise UserError(f"REST cannot listen on {_HOST}:{rest_port}.") from None
+        with listener:  # of which the server makes a copy
+            fd = listener.fileno()
+            self._rest = make_server(_HOST, rest_port, self._answer, threaded=True, fd=fd)
+        self.rest_url = f"http://{_HOST}:{self._rest.port}/v1/models/{self.name}"
 
     def __enter__(self):
         self._grpc.start()

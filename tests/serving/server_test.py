@@ -220,5 +220,6 @@ def test_a_folder_without_versions(tmp_path):
 
 def test_a_port_that_is_taken(server):
     port = int(server.grpc_address.rpartition(":")[2])
-    with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
-        Server(exported().path, grpc_port=port)
+    for name, protocol in (("grpc_port", "gRPC"), ("rest_port", "REST")):
+        with pytest.raises(UserError, match=f"{protocol} cannot listen on 127.0.0.1:{port}"):
+            Server(exported().path, **{name: port})
