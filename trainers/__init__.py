@@ -1,1 +1,1 @@
-"""Command lines: each a preset, its flags and one call."""
+"""The commands: `NAME.py` defines the flags of one, and `commands/NAME.py` implements it."""

@@ -17,7 +17,7 @@ from trainers import cli
 def main():
     flags.DEFINE_string("workdir", None, "run folder (required)")
     flags.DEFINE_string(
-        "output", None, "folder to write; default: awd_keras/bundled_model in the package"
+        "output", None, "folder to write to; default: awd_keras/bundled_model in the package"
     )
     cli.main("trainers.commands.bundle", __doc__)
 

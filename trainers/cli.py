@@ -1,4 +1,4 @@
-"""The entry point of all commands: flags, help, TensorFlow's start, errors and exit codes."""
+"""The entry point of all commands: flags, help, TensorFlow's startup, errors and exit codes."""
 
 import contextlib
 import functools
@@ -42,7 +42,7 @@ def main(implementation, doc, max_arguments=0, check=None):
         implementation: Name of the module that does the work. Its `main(*arguments)` reads the
             flags and returns `None` or an exit code.
         doc: The text above the flags in `--help`.
-        max_arguments: Largest number of positional arguments, or `None` for no limit.
+        max_arguments: Maximum number of positional arguments, or `None` for no limit.
         check: A function that raises `UserError` for invalid flags. Defaults to none.
     """
     app.run(
@@ -110,7 +110,7 @@ def _run(implementation, max_arguments, check, argv):
     except ModuleNotFoundError as error:
         if not implementation.startswith("serving."):
             raise
-        return _fail(f"{error}. It comes with pip install 'awd-keras[serving]'.")
+        return _fail(f"{error}. Install it with pip install 'awd-keras[serving]'.")
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}")
@@ -127,7 +127,7 @@ def _fail(error, code=EXIT_BAD_INPUT):
 
 
 def _import(implementation):
-    """Imports the module of a command, and TensorFlow with it, quietly if all is well."""
+    """Imports the module of a command, and TensorFlow with it, quietly if all goes well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with hold_stderr() as release:

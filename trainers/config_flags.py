@@ -20,7 +20,7 @@ def define_training_flags(default_preset):
     with cli.section("Run"):
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
         help = (
-            "one device, all GPUs of this machine, or the machines in TF_CONFIG, which share the "
+            "one device, all GPUs in this machine, or the machines in TF_CONFIG, which share the "
             "run folder. Replicas take equal parts of the batch; their number may change on resume"
         )
         flags.DEFINE_enum("strategy", "one", ["one", "mirrored", "multi_worker"], help)
@@ -32,7 +32,7 @@ def define_run_flags(default_preset):
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder; default: runs/<preset>[-<recipe>]")
         flags.DEFINE_bool(
-            "resume", True, "resume what is in --workdir; with --noresume, fail instead"
+            "resume", True, "resume any work in --workdir; with --noresume, fail instead"
         )
 
 

@@ -4,9 +4,9 @@
   python -m trainers.convert --workdir=RUN --output=weights.pth --format=fastai
   python -m trainers.convert --input=weights.pth --vocabulary=words.txt --output_workdir=RUN
 
-An export writes the best weights of a run (the averaged ones once averaging has begun). An import
-creates a run folder, which all commands that take a trained run accept as --workdir. Files are
-.safetensors, or .pt and .pth state dicts if PyTorch is installed. Pickled models are refused.
+An export writes the best weights of a run (averaged, if averaging had started). An import creates a
+run folder, which all commands that take a trained run accept as --workdir. Files are .safetensors,
+or .pt and .pth state dicts if PyTorch is installed. Pickled models are rejected.
 
 The vocabulary is a text file with one word per line, in the order of the rows of the embedding.
 The unknown word must be named <unk> and the end of a line <eos>, so rename fastai's xxunk, and give
@@ -28,7 +28,7 @@ def main():
         flags.DEFINE_string("input", None, "file to read: .safetensors, .pt or .pth")
         flags.DEFINE_string("vocabulary", None, "file with the words in the order of the embedding")
         flags.DEFINE_string("output_workdir", None, "run folder to create")
-        help = "settings that are not part of the weights, such as dropout"
+        help = "preset for settings that the weights do not contain, such as dropout"
         flags.DEFINE_enum("preset", "ptb", list(PRESETS), help)
         flags.DEFINE_string("corpus", None, "corpus of the run; default: the preset's")
         flags.DEFINE_string("data_dir", None, "folder of the corpus, as in trainers.ptb")

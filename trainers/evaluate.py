@@ -10,8 +10,8 @@
 
 Prints a table and writes the results as JSON into the run folder, one file for each text and each
 combination of --cache, --dyneval and --search, such as evaluation-test-cache-search.json. Nothing
-else in the run folder changes. Results with the cache or dynamic evaluation are comparable with
-published ones at --batch_size=1, their default.
+else in the run folder changes. With the cache or dynamic evaluation, --batch_size=1 (then the
+default) makes results comparable with published ones.
 """
 
 from absl import flags
@@ -32,11 +32,11 @@ def main():
             "--cache, --dyneval or --per_token",
         )
         dtypes = ["float32", "bfloat16"]
-        flags.DEFINE_enum("dtype", None, dtypes, "precision of products; default: the run's")
+        flags.DEFINE_enum("dtype", None, dtypes, "matmul precision; default: the run's")
     with cli.section("Output"):
         help = "JSON file to write; default: evaluation-*.json in the run folder"
         flags.DEFINE_string("output", None, help)
-        help = "also write a table with the log-probability and the rank of each word but the first"
+        help = "also write a table with the log-probability and rank of each word but the first"
         flags.DEFINE_string("per_token", None, help)
     with cli.section("Continuous cache (Grave et al. 2017)"):
         flags.DEFINE_bool("cache", False, "use the continuous cache")
@@ -60,7 +60,7 @@ def main():
             False,
             "try all combinations of settings on the validation text and use the best; window, "
             "theta, lambda, learning rate and decay rate may then be comma-separated lists, and "
-            "have a default list",
+            "default to lists",
         )
         _integer("search_tokens", "use the first N tokens of the validation text; default: all")
     cli.main("trainers.commands.evaluate", __doc__)

@@ -7,11 +7,11 @@ Averaging starts before the first step. Fine-tuning stops when the non-monotonic
 validation losses of the average, or after --epochs. The best weights are those of the original run
 until the average is better on the validation text.
 
-Settings are those of the original run, changed by the flags given here. By default the learning
-rate is constant, and a run trained with another optimizer is fine-tuned by SGD at the paper's
-learning rate of 30. The folder of the original run is not changed.
+Settings are taken from the original run, and flags override them. By default, the learning rate is
+constant, and a run trained with another optimizer is fine-tuned by SGD at the paper's learning rate
+of 30. The folder of the original run is not changed.
 
-Run the same command again to resume, bit for bit.
+Run the same command again to resume an interrupted run, bit for bit.
 """
 
 import dataclasses
@@ -29,9 +29,9 @@ _FIXED = ("initial_run", "trigger")
 def main():
     with cli.section("Run"):
         flags.DEFINE_string("workdir", None, "run folder to start from (required)")
-        help = "run folder of the fine-tuning; default: <workdir>-finetuned"
+        help = "run folder for fine-tuning; default: <workdir>-finetuned"
         flags.DEFINE_string("output_workdir", None, help)
-        help = "resume what is in --output_workdir; with --noresume, fail instead"
+        help = "resume any run in --output_workdir; with --noresume, fail instead"
         flags.DEFINE_bool("resume", True, help)
         flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
     for field in dataclasses.fields(TrainingConfig):

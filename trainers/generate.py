@@ -19,7 +19,7 @@ def main():
     flags.DEFINE_string("workdir", None, "run folder; default: the bundled model")
     flags.DEFINE_string("prompt", "", "words to continue, separated by spaces")
     flags.DEFINE_integer("num_samples", 1, "number of samples")
-    flags.DEFINE_integer("max_words", 100, "maximum number of words per sample, besides the prompt")
+    flags.DEFINE_integer("max_words", 100, "maximum number of words to add to the prompt")
     flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0 selects the most likely word")
     flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0 for all")
     flags.DEFINE_float(
@@ -33,7 +33,7 @@ def main():
     flags.DEFINE_bool("unknown", True, "allow <unk> in the text")
     flags.DEFINE_bool("repeat_unknown", True, "allow <unk> after <unk>")
     dtypes = ["float32", "bfloat16"]
-    flags.DEFINE_enum("dtype", "float32", dtypes, "precision of products; bfloat16 is slower here")
+    flags.DEFINE_enum("dtype", "float32", dtypes, "matmul precision; bfloat16 is slower here")
     cli.main("trainers.commands.generate", __doc__)
 
 

@@ -5,10 +5,10 @@
   python -m trainers.learning_rate_range --preset=demo --lowest_learning_rate=1 --num_steps=100
 
 The learning rate grows by a constant factor per step, until the smoothed loss exceeds its minimum
-by half or --num_steps are done. Prints the rate at which the loss falls fastest and the rate at
-which it is smallest. Choose a constant rate between them, and the peak of
+by half or --num_steps steps are done. Prints the rate at which the loss falls fastest and the rate
+at which it is smallest. Choose a constant rate between them, and the peak of
 --learning_rate_schedule=one_cycle near the second. Writes learning_rate_range.csv and .png into
---workdir. Settings are those of the training commands.
+--workdir. Other flags are those of the training commands.
 """
 
 from absl import flags
@@ -19,7 +19,7 @@ from trainers import cli, config_flags
 def main():
     config_flags.define_config_flags("ptb")
     with cli.section("Range test"):
-        help = "folder of the results; default: runs/<preset>-learning_rate_range"
+        help = "folder for the results; default: runs/<preset>-learning_rate_range"
         flags.DEFINE_string("workdir", None, help)
         help = "learning rate of the first step; default: 0.1, or 1e-5 for adam"
         flags.DEFINE_float("lowest_learning_rate", None, help, lower_bound=1e-12)

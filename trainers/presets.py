@@ -7,7 +7,7 @@ from trainers.config import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Settings with a name."""
+    """Named settings."""
 
     description: str  # for --help
     config: TrainingConfig
@@ -59,11 +59,11 @@ PRESETS = {
         _AUTHORS,
     ),
     "demo": Preset(
-        "a small model of the State of the Union messages; takes minutes on a CPU",
+        "a small model of the State of the Union messages, trained in minutes on a CPU",
         TrainingConfig(
             corpus="sotu",
             **_SMALL,
-            # Few epochs need less regularization, and short windows make more steps.
+            # Few epochs need less regularization, and short windows allow more steps.
             dropout_multiplier=0.3,
             ar_alpha=1.0,
             tar_beta=0.5,
@@ -81,8 +81,8 @@ PRESETS = {
 
 
 RECIPES = {
-    "paper": Recipe("no changes: SGD at a constant learning rate, then its average", {}),
-    # Few epochs need less regularization; short windows and few columns make more steps. The
+    "paper": Recipe("no changes (SGD at a constant learning rate, then its average)", {}),
+    # Few epochs need less regularization; short windows and few columns allow more steps. The
     # momentum cycles as in fast.ai's training of AWD-LSTMs.
     "fast": Recipe(
         "ten epochs of Adam with one cycle of learning rate and momentum, less regularization",

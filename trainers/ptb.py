@@ -3,11 +3,11 @@
   python -m trainers.ptb --data_dir=FOLDER      as in the paper, from {train,valid,test}.txt
   python -m trainers.ptb                        the same text from TensorFlow Datasets
   python -m trainers.ptb --preset=ptb_small     two small layers, for CPUs
-  python -m trainers.ptb --preset=demo          minutes on a CPU, needs no files
+  python -m trainers.ptb --preset=demo          takes minutes on a CPU, needs no files
   python -m trainers.ptb --corpus=text --data_dir=FOLDER --max_vocabulary_size=20000
 
-Run the same command again to resume a run that was interrupted, bit for bit. The defaults below are
-the paper's; --preset changes them, and flags change the preset.
+Run the same command again to resume an interrupted run, bit for bit. The defaults below are the
+paper's; --preset changes them, and flags override the preset.
 """
 
 from trainers import cli, config_flags

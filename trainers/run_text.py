@@ -1,4 +1,4 @@
-"""Texts for a trained run: those of its corpus, and any file."""
+"""Texts for a trained run: its corpus, or any file."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def load_run_corpus(folder, data_dir=None):
 
 
 def read_text(path, vocabulary):
-    """Reads any UTF-8 text file in the words of a vocabulary.
+    """Reads any UTF-8 text file as ids of a vocabulary.
 
     Returns:
         A tuple `(token_ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line,

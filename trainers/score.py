@@ -4,24 +4,24 @@
   ... | python -m trainers.score --workdir=runs/ptb --text
   python -m trainers.score --workdir=runs/ptb --nbest --lm_weight=0.3 LISTS > SORTED
 
-The text is FILE, or standard input without a file or with "-". Prints a row for each line, with
-these columns separated by tabs:
+The text is read from FILE, or from standard input if FILE is omitted or "-". Prints a row for each
+line, with these columns separated by tabs:
 
   log_probability   natural logarithm of the probability of the line
   num_tokens        number of predicted tokens: the words of the line and the <eos> at its end;
                     the perplexity of the line is exp(-log_probability / num_tokens)
   num_unknown       number of words that are not in the vocabulary and are scored as <unk>
-  text              with --text: the line itself, with spaces for its tabs
+  text              with --text: the line itself, with tabs replaced by spaces
 
 A line is scored like the first line of a text: from a zero state, after an <eos>. An empty line has
-the score of its <eos>. Words that are not UTF-8 are unknown words.
+the score of its <eos>. Words that are not valid UTF-8 are unknown words.
 
 With --nbest, the lines have the form "id ||| text ||| score", and lines with the same id are
 adjacent. They are printed in the same form with (1 - w) * score + w * log_probability as the score,
 where w is --lm_weight, and the lines of an id are sorted from best to worst.
 
-Texts of any length are streamed: --block_lines lines are in memory at a time, and with --nbest also
-one list and the ids of all. Without --workdir, the small model that comes with the package is used.
+Texts of any length are streamed: --block_lines lines are in memory at a time and, with --nbest, one
+list and all ids. Without --workdir, the small model that comes with the package is used.
 """
 
 from absl import flags
@@ -45,7 +45,7 @@ def main():
         lower_bound=1,
     )
     dtypes = ["float32", "bfloat16"]
-    flags.DEFINE_enum("dtype", None, dtypes, "precision of products; default: the run's")
+    flags.DEFINE_enum("dtype", None, dtypes, "matmul precision; default: the run's")
     cli.main("trainers.commands.score", __doc__, max_arguments=1)
 
 

@@ -2,7 +2,7 @@
 
 
 def format_table(rows, left=(0,)):
-    """Aligns the columns of a table, those with an index in `left` to the left.
+    """Aligns the columns of a table to the right, or to the left if their index is in `left`.
 
     Example:
 

@@ -6,16 +6,15 @@ r"""Searches for good settings with KerasTuner.
   python -m trainers.tune --preset=demo --tuner=hyperband --epochs=9
 
 The search minimizes the validation perplexity of the best weights. It never reads the test text.
---tune names settings or groups of settings: dropouts,
-regularization, optimization, sizes, all. The first trial of a random or Bayesian search has the
-settings given by the other flags. Hyperband trains many trials for a few epochs and continues the
-best ones from their checkpoints, up to --epochs. A trial that diverges counts as failed; Hyperband
-then promotes fewer trials.
+--tune takes settings or groups of settings: dropouts, regularization, optimization, sizes, all. The
+first trial of a random or Bayesian search uses the settings given by the other flags. Hyperband
+trains many trials for a few epochs and continues the best ones from their checkpoints, up to
+--epochs. A trial that diverges counts as failed; Hyperband then promotes fewer trials.
 
-Each trial has a run folder, trial_ID/run in --workdir, which also has trials.csv and best.flags
-(for python -m trainers.ptb --flagfile=best.flags). Run the same command again to resume, even in
-the middle of a trial; --max_trials may then be larger. A search that is killed while KerasTuner
-writes its files may lose one trial.
+Each trial has a run folder, trial_ID/run in --workdir, which also contains trials.csv and
+best.flags (for python -m trainers.ptb --flagfile=best.flags). Run the same command again to resume,
+even in the middle of a trial; --max_trials may then be larger. A search that is killed while
+KerasTuner writes its files may lose one trial.
 
 For parallel trials, start the command once as the chief and once for each worker, with the same
 --workdir on a shared file system and these environment variables:
@@ -42,7 +41,7 @@ def main():
         flags.DEFINE_integer("hyperband_factor", 3, help, lower_bound=2)
         help = "number of times to run hyperband"
         flags.DEFINE_integer("hyperband_iterations", 1, help, lower_bound=1)
-        flags.DEFINE_integer("search_seed", 1, "random seed of the search", lower_bound=1)
+        flags.DEFINE_integer("search_seed", 1, "random seed for the search", lower_bound=1)
     cli.main("trainers.commands.tune", __doc__, check=config_flags.config_from_flags)
 
 

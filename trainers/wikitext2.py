@@ -3,8 +3,8 @@
   python -m trainers.wikitext2 --data_dir=FOLDER    wiki.{train,valid,test}.tokens or *.txt
   python -m trainers.wikitext2                      the same text from TensorFlow Datasets
 
-Run the same command again to resume a run that was interrupted, bit for bit. The defaults below are
-the paper's; --preset changes them, and flags change the preset.
+Run the same command again to resume an interrupted run, bit for bit. The defaults below are the
+paper's; --preset changes them, and flags override the preset.
 """
 
 from trainers import cli, config_flags

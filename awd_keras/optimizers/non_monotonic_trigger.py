@@ -50,7 +50,7 @@ class NonMonotonicTrigger:
         if fires:
             self.triggered = True
             n = self.non_monotone_interval
-            without = f" without the last {n}" if n else ""
+            without = f" ignoring the last {n}" if n else ""
             self.reason = (
                 f"validation loss {loss:.4f} is above {smallest:.4f}, the smallest recorded loss"
                 f"{without}"

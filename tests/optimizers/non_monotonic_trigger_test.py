@@ -88,7 +88,7 @@ class TestNonMonotonicTrigger:
             trigger.update(loss)
         assert answers[:4] == [None] * 4
         assert trigger.reason == (
-            "validation loss 5.0000 is above 4.0000, the smallest recorded loss without the last 2"
+            "validation loss 5.0000 is above 4.0000, the smallest recorded loss ignoring the last 2"
         )
 
     @pytest.mark.parametrize("losses", [[NAN, 1, 2, 3, 4], [1, NAN, 2, 3, 4], [1, 2, NAN, 3, 4]])

@@ -104,8 +104,8 @@ def test_every_row_changes_the_model(name, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--rows=full,no_tying"], "--rows must be some of full"),
-        (["--rows="], "--rows must be some of full"),
+        (["--rows=full,no_tying"], "--rows must be chosen from full"),
+        (["--rows="], "--rows must be chosen from full"),
         (["--seeds=1,one"], "--seeds must be integers"),
         (["--weight_decay=0", "--rows=no_weight_decay"], "changes nothing"),
     ],

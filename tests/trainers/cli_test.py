@@ -134,7 +134,7 @@ class TestEnd:
 
     def test_a_missing_package_of_an_extra(self, capfd):
         ended = run_main(capfd, lambda: cli.main("serving.missing", DOC))
-        assert ended.code == 1 and "No module named 'serving.missing'. It comes" in ended.stderr
+        assert ended.code == 1 and "No module named 'serving.missing'. Install it" in ended.stderr
 
     def test_warnings_are_one_line(self, call):
         ended = call(lambda: warnings.warn("look out", stacklevel=1))

@@ -47,4 +47,4 @@ def test_suggestions():
 def test_an_empty_range(data_dir, tmp_path, capfd):
     flags = ["--lowest_learning_rate=10", "--highest_learning_rate=1"]
     ended = run_command(capfd, MODULE, *arguments(data_dir, tmp_path / "range"), *flags)
-    assert_one_line(ended, "must be below --highest_learning_rate: 10 and 1")
+    assert_one_line(ended, "must be below --highest_learning_rate. Received: 10 and 1")

@@ -30,7 +30,7 @@ def test_a_right_and_a_wrong_kernel(capfd, monkeypatch, factor):
     assert ended.code == (0 if factor == 1.0 else 1), ended
     result = "ok" if factor == 1.0 else "FAILED"
     assert re.search(rf"^reference vectors, float32 +{result} ", ended.stdout, re.MULTILINE)
-    assert re.search(r"^resumed run, bit by bit +ok +0 +0 ", ended.stdout, re.MULTILINE)
+    assert re.search(r"^resumed run, bit for bit +ok +0 +0 ", ended.stdout, re.MULTILINE)
     failed = 0 if factor == 1.0 else 1
     assert ended.stdout.endswith(f"{3 - failed} checks passed, {failed} failed\n")
 

@@ -1,1 +1,1 @@
-"""The commands' work, imported once the flags are parsed."""
+"""The implementations of the commands, imported once the flags are parsed."""

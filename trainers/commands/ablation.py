@@ -35,7 +35,7 @@ def main():
     with folder.lock():
         folder.begin(recorded, corpus, options)
         print(f"folder: {workdir}")
-        print(f"{len(jobs)} runs, with log.txt in their folders", flush=True)
+        print(f"{len(jobs)} runs, each with a log.txt in its folder", flush=True)
         ended = []
 
         def on_end(job, diverged):
@@ -56,7 +56,7 @@ def _rows():
     unknown = [name for name in FLAGS.rows if name not in ROWS]
     if unknown or not FLAGS.rows:
         raise UserError(
-            f"--rows must be some of {','.join(ROWS)}. Received: {','.join(FLAGS.rows)}"
+            f"--rows must be chosen from {','.join(ROWS)}. Received: {','.join(FLAGS.rows)}"
         )
     return {name: row for name, row in ROWS.items() if name in FLAGS.rows}
 
@@ -75,7 +75,7 @@ def _commands(config, workdir, name, seed, finetune_epochs):
     changed = config.replace(**changes)
     if changes and changed == config:
         raise UserError(
-            f"The row {name} changes nothing, since the full model has {changes}. Omit the row."
+            f"The row {name} changes nothing: the full model already has {changes}. Omit the row."
         )
     path = os.path.join(workdir, row.trained_as or name, f"seed-{seed}")
     commands = [

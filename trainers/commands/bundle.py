@@ -20,7 +20,7 @@ def main():
             f"The run in {FLAGS.workdir} must have a test perplexity; run its command again."
         )
     facts = {
-        # Paths on this machine are of no use to anybody else.
+        # Paths on this machine are of no use to others.
         "settings": config.replace(data_dir=None, initial_run=None).to_dict(),
         "corpus": {"name": run.read_config()[1]["name"]},
         "results": {split: results[split] for split in ("validation", "test")},

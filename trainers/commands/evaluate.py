@@ -29,7 +29,7 @@ from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-# The settings of the authors of AWD-LSTM; those of "ptb" are the default for other corpora.
+# The settings of AWD-LSTM's authors; other corpora default to those for "ptb".
 _CACHES = {
     "ptb": {"window": 500, "theta": 1.0, "lambda": 0.1},
     "wikitext2": {"window": 3785, "theta": 0.662, "lambda": 0.1279},
@@ -63,7 +63,7 @@ def main():
             batchify(ids, batch_size)
     output, progress, trials = FLAGS.output or _default_output(), Progress(), []
     with contextlib.ExitStack() as stack:
-        # Opened first, so that a wrong path is reported before the work.
+        # Open the files first, so that a wrong path is reported before any work.
         file = stack.enter_context(atomic_write(output))
         table = FLAGS.per_token and stack.enter_context(
             atomic_write(FLAGS.per_token, encoding="utf-8")
@@ -126,7 +126,7 @@ def _check_flags():
     if FLAGS.data_file and FLAGS["split"].present:
         raise UserError("--split and --data_file both select a text. Remove one of them.")
     if FLAGS.per_token and FLAGS.batch_size not in (None, 1):
-        raise UserError("--per_token needs --batch_size=1, the order of the text.")
+        raise UserError("--per_token needs --batch_size=1, to follow the order of the text.")
 
 
 def _batch_size(config):
@@ -197,7 +197,7 @@ def _default_output():
 
 
 def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress):
-    """Returns the trials that did not diverge, the best first."""
+    """Returns the trials that did not diverge, best first."""
     num_trials = len(caches) * len(dynamic_evaluations)
     progress.line(f"searching {num_trials:,} settings on {len(token_ids):,} validation tokens ...")
 
@@ -207,7 +207,7 @@ def _search(model, token_ids, caches, dynamic_evaluations, batch_size, progress)
     trials = search(model, token_ids, caches, dynamic_evaluations, batch_size, show)
     trials = [trial for trial in trials if math.isfinite(trial[2].loss)]
     if not trials:
-        raise NonFiniteLossError("The loss on the validation text is not finite with any settings.")
+        raise NonFiniteLossError("The loss on the validation text is not finite for any setting.")
     return trials
 
 

@@ -26,7 +26,9 @@ def main():
     lowest, highest = FLAGS.lowest_learning_rate or lowest, FLAGS.highest_learning_rate or highest
     if lowest >= highest:
         range_ = f"{lowest:g} and {highest:g}"
-        raise UserError(f"--lowest_learning_rate must be below --highest_learning_rate: {range_}")
+        raise UserError(
+            f"--lowest_learning_rate must be below --highest_learning_rate. Received: {range_}"
+        )
     workdir = FLAGS.workdir or config_flags.default_workdir() + "-learning_rate_range"
     os.makedirs(workdir, exist_ok=True)
     corpus = factory.build_corpus(config)
@@ -84,7 +86,7 @@ def _train(config, corpus, rates):
 def suggest(rates, smoothed):
     """Returns the learning rates of the steepest fall and of the minimum of the smoothed loss."""
     best = int(np.nanargmin(smoothed))
-    # Falls over a tenth of the steps, because single steps are noisy, as is the first tenth.
+    # Compare losses a tenth of the steps apart, as single steps are noisy; so is the first tenth.
     width = max(1, len(rates) // 10)
     falls = smoothed[width : best - width + 1] - smoothed[2 * width : best + 1]
     steepest = width + width // 2 + int(np.argmax(falls)) if len(falls) else best

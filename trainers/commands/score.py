@@ -24,7 +24,7 @@ def main(path="-"):
     if FLAGS.text and FLAGS.nbest:
         raise UserError("--text has no effect with --nbest, which always prints the text.")
     with contextlib.ExitStack() as stack:
-        # Opened before the model is loaded, so that a wrong name is reported early.
+        # Open the files before loading the model, so that a wrong name is reported early.
         if path == "-":
             stream = sys.stdin
             stream.reconfigure(**_INPUT)

@@ -14,7 +14,7 @@ from trainers.training.distribution import Workers, describe_devices, make_strat
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-# What TensorFlow raises when another worker is gone.
+# Raised by TensorFlow when another worker is gone.
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -60,7 +60,7 @@ def _train(config, folder, workers):
             return 0
     corpus = factory.build_corpus(config)
     if workers.num_workers > 1:
-        # The others follow the chief's record, and refuse other settings or another text.
+        # The others follow the chief's record, and reject different settings or another text.
         if workers.is_chief:
             folder.begin(config, corpus)
         workers.wait()

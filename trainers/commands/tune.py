@@ -27,7 +27,7 @@ def main():
     missing = [name for name in _ENVIRONMENT if not os.environ.get(name)]
     if 0 < len(missing) < len(_ENVIRONMENT):
         raise UserError(
-            f"Parallel trials need {', '.join(_ENVIRONMENT)}. Missing: {', '.join(missing)}"
+            f"Parallel trials require {', '.join(_ENVIRONMENT)}. Missing: {', '.join(missing)}"
         )
     is_worker = not missing and "chief" not in os.environ[_ENVIRONMENT[0]]
     tune = expand(FLAGS.tune)
@@ -53,7 +53,7 @@ def main():
         raise UserError(f"--tuner={FLAGS.tuner} needs more packages: {error}") from None
     oracle.verbose = 0
     corpus = factory.build_corpus(config)
-    # KerasTuner warns of failed trials, scikit-learn of the fit of its Gaussian process.
+    # KerasTuner warns about failed trials, scikit-learn about the fit of its Gaussian process.
     warnings.filterwarnings("ignore", module="sklearn|keras_tuner")
     with contextlib.nullcontext() if is_worker else folder.lock():
         if not is_worker:
@@ -74,7 +74,7 @@ def main():
             raise
         except grpc.RpcError as error:
             raise UserError(
-                f"The chief does not answer ({error.code().name}). Restart it, and then this "
+                f"The chief does not respond ({error.code().name}). Restart it, and then this "
                 "worker with the same ID, to resume."
             ) from error
         except keras_tuner.errors.FatalError as error:

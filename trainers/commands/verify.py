@@ -21,7 +21,7 @@ def main():
         f"Python {platform.python_version()}, {describe_devices()}\n",
         flush=True,
     )
-    tf.get_logger().setLevel("ERROR")  # TensorFlow warns of functions that are traced repeatedly
+    tf.get_logger().setLevel("ERROR")  # TensorFlow warns about functions traced repeatedly
     # A GPU may otherwise round the factors of float32 products to ten bits.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     rows, failed = [["check", "result", "error", "limit", "where"]], 0
@@ -44,7 +44,7 @@ def all_checks():
         if implementation == "portable" or tf.config.list_logical_devices("GPU"):
             compare = functools.partial(kernels.compare_kernels, implementation, dtype)
             yield f"{implementation} LSTM, {dtype}", limit, compare
-    yield "resumed run, bit by bit", 0.0, resume.compare_runs
+    yield "resumed run, bit for bit", 0.0, resume.compare_runs
 
 
 def largest_error(compare):

@@ -18,7 +18,7 @@ _IRRELEVANT = ("data_dir", "dtype", "initial_run", "validation_batch_size", "tes
 
 
 def render_page(runs, curves=None):
-    """Renders the report of runs, as `trainers.commands.report` reads them, as one HTML page."""
+    """Renders the report on runs, as read by `trainers.commands.report`, as one HTML page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
         autoescape=True,

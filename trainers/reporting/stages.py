@@ -17,7 +17,7 @@ class Stage:
     """A stage and its perplexities."""
 
     kind: str  # one of `KINDS`
-    detail: str  # its settings in words, may be empty
+    detail: str  # its settings in words, possibly empty
     perplexities: dict  # by text, if they were measured
 
 
@@ -66,7 +66,7 @@ def _read_evaluations(folder):
             for name, figures in evaluation["stages"].items():
                 _describe(name, evaluation), figures["perplexity"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} cannot be read ({error!r}). Move it away.") from None
+            raise UserError(f"{path} cannot be read ({error!r}). Move it elsewhere.") from None
         if evaluation["text"] in TEXTS:
             evaluations.append(evaluation)
     return evaluations

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class WordLosses:
-    """Sums the nats of each word of a text."""
+    """Sums the loss of each word of a text, in nats."""
 
     def __init__(self, vocabulary):
         self._words = vocabulary.words
@@ -21,7 +21,7 @@ class WordLosses:
 
     @property
     def num_tokens(self):
-        """Number of words added, counting repetitions."""
+        """Number of words added, including repetitions."""
         return int(self._counts.sum())
 
     @property
@@ -35,7 +35,7 @@ class WordLosses:
         Args:
             by: `"total"` or `"mean"` for the nats without the cache, or `"gain"` for the nats that
                 the cache saves.
-            limit: Largest number of words.
+            limit: Maximum number of words.
             min_count: Omit words that occur less often.
             sign: -1 to rank by the negative values.
         """

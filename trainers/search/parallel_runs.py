@@ -13,12 +13,12 @@ from trainers.errors import NonFiniteLossError, UserError
 def parallel_runs(jobs, num_processes, on_end):
     """Runs jobs, each a sequence of commands that ends at the first failure.
 
-    An interruption is passed on to the processes, which save their runs before it is raised, and so
-    is the failure of a command, unless its run diverged.
+    On an interruption, or if a command fails for a reason other than divergence, the processes are
+    interrupted and save their runs before the error is raised.
 
     Args:
         jobs: A dictionary of name to a list of commands, such as `["trainers.ptb", "--epochs=1"]`.
-        num_processes: Number of processes at a time.
+        num_processes: Maximum number of processes at a time.
         on_end: A function of `(name, diverged)` that is called after each job.
     """
     processes, stopping = set(), threading.Event()

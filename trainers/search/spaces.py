@@ -11,7 +11,7 @@ SPACES = {
     "bptt_std": Space(0.0, 10.0),
     "bptt_full_probability": Space(0.7, 1.0),
     "non_monotone_interval": Space(0, 10, step=1),
-    # A validation takes as long as many steps, so it must not be too frequent.
+    # Validation takes as long as many steps, so it must not be too frequent.
     "logging_interval": Space(choices=(0, 100, 200, 500, 1000)),
 }
 _OPTIMIZATION = ("learning_rate", "global_clipnorm", "batch_size", "bptt", "bptt_std")
@@ -31,7 +31,7 @@ def expand(names):
     for name in names:
         if name not in SPACES and name not in GROUPS:
             raise UserError(
-                f"--tune must be some of {','.join(SPACES)}, or of the groups {','.join(GROUPS)}. "
+                f"--tune takes the settings {','.join(SPACES)} and the groups {','.join(GROUPS)}. "
                 f"Received: {name!r}"
             )
         chosen.update(GROUPS.get(name, (name,)))

@@ -36,7 +36,7 @@ class _BayesianOptimization(_StartingFromDefaults, keras_tuner.oracles.BayesianO
 
 
 def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations=1):
-    """Makes the `keras_tuner.Oracle` of a search.
+    """Creates the `keras_tuner.Oracle` of a search.
 
     Args:
         kind: `"random"`, `"bayesian"` or `"hyperband"`.
@@ -45,7 +45,7 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
         seed: Random seed.
         max_trials: Number of trials, except for Hyperband.
         factor: Hyperband continues one in `factor` trials, for `factor` times the epochs.
-        iterations: Number of times that Hyperband is run.
+        iterations: Number of times to run Hyperband.
     """
     hyperparameters = keras_tuner.HyperParameters()
     try:
@@ -66,7 +66,7 @@ def make_oracle(kind, config, tune, *, seed, max_trials=20, factor=3, iterations
         )
     if kind == "random":
         return _RandomSearch(max_trials=max_trials, **arguments)
-    # KerasTuner's default, three random trials per hyperparameter, exceeds most searches.
+    # KerasTuner defaults to three random trials per hyperparameter, more than most searches have.
     num_initial_points = max(3, min(3 * len(tune), max_trials // 3))
     return _BayesianOptimization(
         max_trials=max_trials, num_initial_points=num_initial_points, **arguments
@@ -126,7 +126,7 @@ class RunFolderTuner(keras_tuner.Tuner):
         self._on_trial_end()
 
     def _copy_checkpoint(self, trial_id, folder):
-        """Lets a promoted trial of Hyperband resume the run that it continues."""
+        """Copies the run that a promoted trial of Hyperband continues."""
         if trial_id and not folder.path.exists():
             ignore = shutil.ignore_patterns("events", "curves.png", "results.json")
             with atomic_folder(folder.path) as temporary:
@@ -135,7 +135,7 @@ class RunFolderTuner(keras_tuner.Tuner):
 
 
 def trial_results(oracle, epochs):
-    """Returns the trials as dictionaries, the best first; `epochs` are those without Hyperband."""
+    """Returns the trials as dictionaries, best first; `epochs` applies unless Hyperband sets it."""
     results = []
     for trial in oracle.trials.values():
         values = trial.hyperparameters.values
@@ -146,7 +146,7 @@ def trial_results(oracle, epochs):
                 "status": trial.status,
                 "epochs": values.get("tuner/epochs", epochs),
                 "validation_perplexity": float(trial.score) if is_completed else None,
-                # The others are Hyperband's.
+                # Names with a slash are Hyperband's.
                 **{name: value for name, value in values.items() if "/" not in name},
             }
         )

@@ -20,7 +20,7 @@ _FACTS = "facts.json"
 
 
 def write_checkpoint(path, arrays, facts):
-    """Writes a dictionary of arrays and one of facts for JSON."""
+    """Writes a dictionary of arrays and a JSON-serializable dictionary of facts."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION, **facts})
@@ -40,7 +40,7 @@ def read_checkpoint(path):
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         raise UserError(
             f"The checkpoint {path} cannot be read or is corrupt ({error!r}). Restore it from a "
-            "copy, or move it away to start from the beginning."
+            "copy, or move it elsewhere to start from the beginning."
         ) from error
     if version != FORMAT_VERSION:
         raise UserError(f"The checkpoint {path} has format {version}, expected {FORMAT_VERSION}.")
@@ -60,7 +60,7 @@ def restore_variables(variables, arrays, path):
 
 
 def weights_by_name(model):
-    """Returns the weights of a model by their names in checkpoints, `weights/lstm_0/kernel`."""
+    """Returns a model's weights by their names in checkpoints, such as `weights/lstm_0/kernel`."""
     paths = {variable.path.replace("/lstm_cell/", "/"): variable for variable in model.weights}
     return {f"weights/{path}": variable for path, variable in paths.items()}
 
@@ -80,7 +80,7 @@ def load_weights(path, model):
 
 @dataclasses.dataclass
 class TrainingState:
-    """The position of a run and what it carries along, besides the variables.
+    """The position and carried state of a run, apart from the variables.
 
     Masks, window lengths and the order of the text are functions of (seed, epoch, step), so there
     is no random state to save.

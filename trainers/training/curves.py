@@ -38,7 +38,7 @@ def make_figure(runs, title=None, baseline=None, size=(8, 5), training=False):
     if title is not None:
         axes.set_title(title, parse_math=False)
     low, high = axes.get_ylim()
-    # Several round numbers whatever the range.
+    # Several round ticks, whatever the range.
     locator = MaxNLocator(8) if high < 4 * low else LogLocator(subs=(1, 1.5, 2, 3, 5, 7))
     axes.yaxis.set_major_locator(locator)
     axes.yaxis.set_minor_locator(NullLocator())

@@ -8,9 +8,9 @@ from trainers.errors import UserError
 
 
 def make_strategy(name):
-    """Creates the `tf.distribute.Strategy` of a value of `--strategy`.
+    """Creates the `tf.distribute.Strategy` for a value of `--strategy`.
 
-    `"mirrored"` uses all logical CPU devices without a GPU. `"multi_worker"` waits for all workers
+    Without a GPU, `"mirrored"` uses all logical CPU devices. `"multi_worker"` waits for all workers
     and must come before any other operation.
     """
     if name == "mirrored":

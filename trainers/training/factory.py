@@ -1,4 +1,4 @@
-"""Corpora, models and optimizers from settings, and trained models from run folders."""
+"""Builds corpora, models and optimizers from settings, and loads trained models."""
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,7 @@ from trainers.training.run_folder import RunFolder
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
 _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
-# Instruction sets with bfloat16 products, as /proc/cpuinfo names them.
+# Instruction sets with bfloat16 matmuls, as /proc/cpuinfo names them.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -40,7 +40,7 @@ def resolve_dtype(dtype, recorded=None):
     if recorded in ("float32", "bfloat16"):
         return recorded, "as in the existing run"
     if tf.config.list_physical_devices("GPU"):
-        # cuDNN's bfloat16 results are cast back to float32, which costs what it gains.
+        # cuDNN's bfloat16 results are cast back to float32, which costs as much as it saves.
         return "float32", "bfloat16 is no faster on GPUs"
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request instead of an exception in the middle of a step."""
+"""Handles Ctrl-C as a request instead of an exception in the middle of a step."""
 
 import signal
 import threading

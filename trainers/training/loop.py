@@ -32,7 +32,7 @@ _READ_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended, as in `results.json`."""
+    """The outcome of a run, as in `results.json`."""
 
     reason: str  # "finished" or "interrupted"
     epochs: float  # an int if the last epoch is complete
@@ -164,8 +164,8 @@ def _load_initial_weights(path, model, corpus):
     folder = RunFolder(path)
     if folder.read_config()[1].get("vocabulary_digest") != corpus.vocabulary.digest:
         raise UserError(
-            f"The run in {path} has another vocabulary than {corpus.name} ({corpus.source}). Use "
-            "the text that it was trained on."
+            f"The run in {path} has a different vocabulary from {corpus.name} ({corpus.source}). "
+            "Use the text that it was trained on."
         )
     load_weights(folder.best_checkpoint, model)
 
@@ -181,7 +181,7 @@ class PendingLosses:
 
     def add(self, state, length, loss, norm):
         """Adds the loss and the gradient norm of the next step; returns whether to `read` now."""
-        where = f"at step {state.step + 1:,} (epoch {state.epoch + 1}, {length} tokens a column)"
+        where = f"at step {state.step + 1:,} (epoch {state.epoch + 1}, {length} tokens/column)"
         self._pending.append((where, length * self._config.batch_size, loss, norm))
         is_slow = time.monotonic() - self._last_read >= _READ_SECONDS
         return is_slow or len(self._pending) >= _READ_INTERVAL
@@ -211,7 +211,7 @@ def _diverged(config, where):
     """Returns the error of a run that diverged."""
     return NonFiniteLossError(
         f"Training diverged {where}. Try a smaller learning rate than {config.learning_rate:g}. "
-        "The last checkpoint, if there is one, is from before."
+        "The last checkpoint, if any, was saved before that."
     )
 
 
@@ -290,7 +290,7 @@ class _Run:
             self._after_step(window.is_last)
 
     def _any_worker(self, flag):
-        # Workers must act at the same step, and asking at every step would take time.
+        # Workers must act at the same step, and communicating at every step would take time.
         if self.workers.num_workers > 1 and self.state.step % _AGREEMENT_STEPS:
             return False
         return self.workers.any(flag)
@@ -431,7 +431,7 @@ class _Run:
         if evaluate_test:
             batch_size = self.config.test_batch_size
             self.progress.line(
-                f"evaluating the best weights, of step {facts['step']:,}, on the test text ..."
+                f"evaluating the best weights (step {facts['step']:,}) on the test text ..."
             )
             test = self._evaluate("testing", self.corpus.test, batch_size)
         return self._result("finished", validation, test)

@@ -1,4 +1,4 @@
-"""What a user sees of a run, and what it records at each validation."""
+"""The progress that a run displays, and the metrics that it records at each validation."""
 
 import shutil
 import sys
@@ -34,7 +34,7 @@ class Progress:
                 file.write(text + "\n")
 
     def live(self, make_text):
-        """Updates the live line by a function that returns it, unless it is too early."""
+        """Replaces the live line with `make_text()`, unless it was updated only recently."""
         pause = _TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS
         if time.monotonic() - self._last_live < pause:
             return
@@ -84,14 +84,14 @@ class MetricsLog:
         return state.epoch + (state.position and state.position / self._steps_per_epoch)
 
     def seconds(self):
-        """Returns the seconds spent on the run, those before an interruption included."""
+        """Returns the seconds spent on the run, including those before an interruption."""
         return self._seconds_before + time.monotonic() - self._started
 
     def write(self, state, learning_rate, result, raw, num_averaged):
         """Records a validation.
 
-        `result` is of the averaged weights once averaging has started, `raw` of the raw weights or
-        `None`, `num_averaged` the number of steps in the average or `None`.
+        `result` is that of the averaged weights once averaging has started, `raw` that of the raw
+        weights or `None`, and `num_averaged` the number of steps in the average or `None`.
         """
         train_loss = state.loss_sum / state.loss_tokens
         epochs, seconds, rate = self.epochs(state), self.seconds(), self._rate(state)

@@ -14,7 +14,7 @@ from trainers.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks
+except ImportError:  # Windows does not have these locks
     fcntl = None
 
 METRICS_COLUMNS = (
@@ -27,7 +27,7 @@ METRICS_COLUMNS = (
 class RecordedFolder:
     """A folder with a JSON record of the settings and the text it was started with.
 
-    Work in it may be resumed only with the same text and settings, except settings that may change.
+    It can be resumed only with the same text and settings, except for settings that may change.
 
     Args:
         path: The folder.
@@ -43,7 +43,7 @@ class RecordedFolder:
         self._may_change = frozenset(may_change)
 
     def check(self, config=None, options=None, corpus=None, resume=True):
-        """Returns whether there is something to resume, `False` if the folder is missing or empty.
+        """Returns whether there is work to resume: `False` if the folder is missing or empty.
 
         Args:
             config: The `TrainingConfig` to resume with. Defaults to any.
@@ -185,7 +185,7 @@ class RunFolder(RecordedFolder):
         except (OSError, ValueError) as error:
             raise UserError(f"{self.vocabulary_file} cannot be read: {error}") from error
         recorded = self.read_config()[1].get("vocabulary_digest")
-        # Another vocabulary of this size would fit the weights, but make every result wrong.
+        # Another vocabulary of the same size would fit the weights, but make every result wrong.
         if recorded not in (None, vocabulary.digest):
             raise UserError(
                 f"{self.vocabulary_file} is not the vocabulary of the run: expected sha256 "
@@ -195,11 +195,11 @@ class RunFolder(RecordedFolder):
         return vocabulary
 
     def read_metrics(self):
-        """Returns the rows of `metrics.csv`, dictionaries of strings; none without the file."""
+        """Returns the rows of `metrics.csv` as dictionaries of strings; `[]` if it is missing."""
         if not self.metrics_file.exists():
             return []
         text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
-        # A killed run may have written half of the last row.
+        # A killed run may have written only part of the last row.
         rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
         return [row for row in rows if None not in row.values()]
 

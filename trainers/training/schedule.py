@@ -1,6 +1,6 @@
 """Learning rate and momentum of a step, as functions of the settings and the `TrainingState`.
 
-A resumed run therefore has those of an unbroken run, and nothing else needs to be saved.
+A resumed run therefore uses those of an uninterrupted run, and nothing else needs to be saved.
 """
 
 import math

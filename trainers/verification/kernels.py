@@ -1,4 +1,4 @@
-"""The LSTM kernels in every precision against the portable one in float64."""
+"""Compares the LSTM kernels in every precision with the portable kernel in float64."""
 
 import functools
 

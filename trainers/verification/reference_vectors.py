@@ -1,4 +1,4 @@
-"""The language model against the vectors of `reference/README.md`."""
+"""Compares the language model with the vectors described in `reference/README.md`."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""A tiny run that is interrupted and resumed, against an unbroken one."""
+"""Compares an uninterrupted tiny run with one that is interrupted and resumed."""
 
 import io
 import pathlib
@@ -17,7 +17,7 @@ CONFIG = TrainingConfig(**_SIZES, **_RUN, trigger="epoch:1", tensorboard=False, 
 
 
 class _InterruptingStream(io.StringIO):
-    """Sends SIGINT with a certain line of the progress."""
+    """Sends SIGINT after a given line of progress output."""
 
     interrupting_line = None
 

@@ -96,7 +96,7 @@ def test_one_run():
     assert page.has("fine-tuned", "–", "–", "60.0 / 57.3")
     assert page.has("cache", HOSTILE, "–", "1,234.50", "53.9 / 52.8")
     assert page.has("Differences between the preset ptb and run: epochs 750 → 2.")
-    assert page.has("Curves need a validated run and matplotlib.")
+    assert page.has("Curves require matplotlib and at least one validation.")
     assert page.has(HOSTILE, "3", "4.00", "12.0") and page.has(HOSTILE, "3", "−1.5")
     assert page.has("input_dropout", "0.4")
     assert not page.tags & {"b", "script"}

@@ -292,7 +292,7 @@ class TestInitialRun:
         texts = make_texts()
         texts["train"].append("more words")
         config = make_config(initial_run=str(trained[0].path))
-        with pytest.raises(UserError, match="has another vocabulary than tiny"):
+        with pytest.raises(UserError, match="has a different vocabulary from tiny"):
             run(tmp_path / "run", config, make_corpus(texts))
         assert not (tmp_path / "run").exists()
 
