@@ -7,11 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.data import batchify
-from awd_keras.evaluation.windows import (
-    predict_window,
-    read_windows,
-    window_length,
-)
+from awd_keras.evaluation.windows import predict_window, read_windows, window_length
 from awd_keras.models.train_step import window_signature
 
 
