@@ -6,7 +6,7 @@ r"""Turns a trained run into the model that comes with the package.
   python -m trainers.bundle --workdir=runs/bundled
 
 `make bundled_model` runs both commands. The run's best weights are written in 8 bits, with its
-settings and vocabulary. Commands use this model if --workdir is not given.
+settings and vocabulary. Commands that do not require --workdir use this model by default.
 """
 
 from absl import flags

@@ -6,6 +6,7 @@ import glob
 import importlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import textwrap
@@ -36,7 +37,8 @@ def main(implementation, doc, max_arguments=0, check=None):
 
     TensorFlow is imported only after the flags are parsed and checked, so `--help` and errors are
     fast. An `InputError` or `OSError` (exit code 1) or a `UserError` (its own exit code) is printed
-    as one line on standard error. The exit code after Ctrl-C is 130.
+    as one line on standard error. The exit code after Ctrl-C or SIGTERM is
+    130.
 
     Args:
         implementation: Name of the module that does the work. Its `main(*arguments)` reads the
@@ -100,6 +102,7 @@ def _run(implementation, max_arguments, check, argv):
         logging.set_verbosity(logging.ERROR)  # silence library logging
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         if check is not None:
             check()
         return _import(implementation).main(*arguments)
@@ -129,6 +132,7 @@ def _fail(error, code=EXIT_BAD_INPUT):
 def _import(implementation):
     """Imports the module of a command, and TensorFlow with it, quietly if all goes well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with hold_stderr() as release:
         module = importlib.import_module(implementation)
@@ -160,7 +164,7 @@ def has_nvidia_gpu():
 def hold_stderr():
     """Holds back standard error, to which TensorFlow logs before it reads its log level.
 
-    Yields a function that shows it when the block ends. Exceptions show it too.
+    Yields a function that releases it at the end of the block. Exceptions release it too.
     """
     sys.stderr.flush()
     terminal = os.dup(2)

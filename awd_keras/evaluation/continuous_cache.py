@@ -17,8 +17,8 @@ class ContinuousCache:
     last `window` states: a state `h[i]` has the weight `softmax(theta * h[t] @ h[i])` and votes for
     the word that followed it. The states are the outputs of the last layer, without dropout.
 
-    The cache is used while it fills; only the first word of a text, when it is still empty, keeps
-    the model's probability. The authors of AWD-LSTM wait until the window is full.
+    The cache is used while it fills; only the first word of a text, for which the cache is empty,
+    keeps the model's probability. The authors of AWD-LSTM wait until the window is full.
 
     Args:
         window: Number of states to remember. The authors use 500 for Penn Treebank and 3785 for

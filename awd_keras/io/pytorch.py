@@ -117,7 +117,7 @@ def to_pytorch(model, model_format):
 
     Raises:
         InputError: If fastai has no such model: its last LSTM always has `embedding_dim` units,
-            while that of an untied model has `hidden_dim` here.
+            while that of an untied model in this library has `hidden_dim`.
     """
     if model_format not in FORMATS:
         raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 class Perplexity(keras.metrics.Mean):
     """Exponential of the total loss in nats divided by the number of predicted tokens.
 
-    The interface is that of `keras_hub.metrics.Perplexity`. Batches are weighted by their number of
+    The interface matches `keras_hub.metrics.Perplexity`. Batches are weighted by their number of
     tokens. Steps that a Keras mask excludes, such as padding with `mask_zero=True`, are ignored.
 
     Args:

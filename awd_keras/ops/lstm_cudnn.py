@@ -36,7 +36,7 @@ def pack_parameters(kernel, recurrent_kernel, bias):
 def lstm_cudnn(
     inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
 ):
-    """Runs cuDNN's LSTM over a time-major sequence; the interface is that of `lstm_portable`."""
+    """Runs cuDNN's LSTM over a time-major sequence; the interface matches `lstm_portable`."""
     dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
     parameters = pack_parameters(kernel, recurrent_kernel, bias)
     arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]

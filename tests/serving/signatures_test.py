@@ -8,7 +8,7 @@ from awd_keras.generation import TextGenerator
 from tests.serving.exported import Exported, exported, make_model, make_signatures
 from tests.test_case import assert_close
 
-# Different white space, unknown words, a written <unk>, no words, a long line.
+# Different whitespace, unknown words, a written <unk>, no words, a long line.
 TEXTS = [
     "w1 w2 w3",
     "",
