@@ -37,8 +37,7 @@ def main(implementation, doc, max_arguments=0, check=None):
 
     TensorFlow is imported only after the flags are parsed and checked, so `--help` and errors are
     fast. An `InputError` or `OSError` (exit code 1) or a `UserError` (its own exit code) is printed
-    as one line on standard error. The exit code after Ctrl-C or SIGTERM is
-    130.
+    as one line on standard error. Ctrl-C and SIGTERM end a command with exit code 130.
 
     Args:
         implementation: Name of the module that does the work. Its `main(*arguments)` reads the

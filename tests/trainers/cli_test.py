@@ -3,6 +3,7 @@
 import errno
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -122,6 +123,12 @@ class TestEnd:
     def test_an_error_of_the_user(self, call, error, code, line):
         ended = call(raising(error))
         assert (ended.code, ended.stdout, ended.stderr) == (code, "so far\n", line)
+
+    def test_sigterm_is_handled_as_ctrl_c(self, call):
+        before = signal.getsignal(signal.SIGTERM)
+        ended = call(lambda: signal.raise_signal(signal.SIGTERM))
+        assert (ended.code, ended.stderr) == (130, "")
+        assert signal.getsignal(signal.SIGTERM) == before
 
     @pytest.mark.parametrize("error", [ZeroDivisionError, ValueError])
     def test_other_errors_are_not_hidden(self, call, error):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import re
+import signal
 import sys
 import warnings
 from unittest import mock
@@ -54,6 +55,7 @@ def run_main(capfd, main, *arguments, name="command"):
         stack.enter_context(mock.patch.object(sys, "argv", [name, *map(str, arguments)]))
         stack.enter_context(warnings.catch_warnings())
         stack.callback(logging.set_verbosity, verbosity)
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         try:
             main()
         except SystemExit as end:
