@@ -80,7 +80,7 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
             listener = socket.create_server((_HOST, rest_port))
         except OSError:
             raise UserError(f"REST cannot listen on {_HOST}:{rest_port}.") from None
-        with listener:  # of which the server makes a copy
+        with listener:  # the server duplicates it
             fd = listener.fileno()
             self._rest = make_server(_HOST, rest_port, self._answer, threaded=True, fd=fd)
         self.rest_url = f"http://{_HOST}:{self._rest.port}/v1/models/{self.name}"

@@ -196,7 +196,7 @@ class AWDLSTM(keras.Model):
     def get_config(self):
         return {
             **super().get_config(),
-            # Serialized as by the layers that share it, so that loading shares it again.
+            # Serialized as in the layers that share it, so that loading shares it again.
             "embedding": self.dropped_embedding.get_config()["embedding"],
             **{name: getattr(self, name) for name in _SETTINGS},
         }

@@ -96,7 +96,7 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         norm = tf.linalg.global_norm(gradients)
         # A NaN norm makes the scale NaN, so that it does not go unnoticed.
         scale = tf.where(norm > global_clipnorm, global_clipnorm / norm, 1.0 + 0.0 * norm)
-        # Keras sums the gradients over replicas, where they are equal by now.
+        # Keras sums the gradients over replicas, where they are already equal.
         scale /= num_replicas()
         optimizer.apply([scale * gradient for gradient in gradients], variables)
         return loss, norm, tf.nest.map_structure(all_rows, states)

@@ -82,7 +82,7 @@ class NTASGD(keras.optimizers.Optimizer):
         self.optimizer.apply(gradients, trainable_variables)
         # While the wrapped optimizer accumulates gradients, there is nothing to average.
         averaging = tf.convert_to_tensor(self._triggered) & (self.optimizer.iterations > iterations)
-        # At the end of a dataset, `fit` starts a step before it finds that no data are left. The
+        # At the end of a dataset, `fit` starts a step before it finds that no data is left. The
         # count waits for the gradients, so that it does not include this step.
         with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))

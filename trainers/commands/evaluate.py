@@ -155,7 +155,7 @@ def _dynamic_evaluations(model):
         return [None]
     defaults = _DYNEVAL_GRID if FLAGS.search else _DYNEVAL
     with _explain("--dyneval"):
-        # Copies of one share their graphs and statistics.
+        # Copies share their graphs and statistics.
         any_settings = DynamicEvaluation(
             model, epsilon=FLAGS.dyneval_epsilon, bptt=FLAGS.dyneval_bptt
         )

@@ -22,7 +22,7 @@ def main():
         flush=True,
     )
     tf.get_logger().setLevel("ERROR")  # TensorFlow warns about functions traced repeatedly
-    # A GPU may otherwise round the factors of float32 products to ten bits.
+    # Otherwise, a GPU may round the operands of float32 matmuls to TF32 (ten mantissa bits).
     tf.config.experimental.enable_tensor_float_32_execution(False)
     rows, failed = [["check", "result", "error", "limit", "where"]], 0
     for name, limit, compare in all_checks():

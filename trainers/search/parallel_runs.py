@@ -35,7 +35,7 @@ def parallel_runs(jobs, num_processes, on_end):
                 stderr=subprocess.PIPE,
                 env={**threads, **os.environ},
                 text=True,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+                start_new_session=True,  # only this process receives Ctrl-C, and passes it on
             )
             processes.add(process)
             errors = process.communicate()[1]

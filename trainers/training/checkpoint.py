@@ -97,7 +97,7 @@ class TrainingState:
     validated_at_step: int = 0  # step of the last logged validation
     best_loss: float | None = None  # smallest loss of a logged validation
     triggered_at_step: int | None = None  # step at which averaging started
-    num_reductions: int = 0  # how often the trigger reduced the learning rate
+    num_reductions: int = 0  # how many times the trigger reduced the learning rate
     stopped_at_step: int | None = None  # step at which the trigger ended the run
     seconds: float = 0.0  # time spent in training, for display only
 

@@ -417,7 +417,7 @@ class _Run:
         """Evaluates the best weights."""
         self.is_trained, state = True, self.state  # which the last step has saved
         if state.validated_at_step != state.step:
-            # These weights may be the best, but an extended run must not know of this validation.
+            # These weights may be best, but an extended run must not know about this validation.
             with self.optimizer.averaged_weights():
                 current = self._evaluate_validation()
                 if state.best_loss is None or current.loss < state.best_loss:
