@@ -77,7 +77,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         return "float64" if self.compute_dtype == "float64" else "float32"
 
     def get_initial_state(self, batch_size):
-        """Returns zeros `[h, c]`, each of shape `(batch_size, units)`."""
+        """Returns zero states `[h, c]`, each of shape `(batch_size, units)`."""
         zeros = tf.zeros((batch_size, self.units), self.state_dtype)
         return [zeros, zeros]
 

@@ -160,7 +160,7 @@ class AWDLSTM(keras.Model):
         return self.lstm_layers[-1].units
 
     def initial_state(self, batch_size):
-        """Returns zeros `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
+        """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
     def call(self, token_ids, states=None, training=False, seed=None, time_major=False):

@@ -105,7 +105,7 @@ class AWDLSTMLanguageModel(keras.Model):
         self.built = True
 
     def initial_state(self, batch_size):
-        """Returns zeros `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
+        """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return self.backbone.initial_state(batch_size)
 
     def call(self, token_ids, states=None, training=False, seed=None):

@@ -86,7 +86,7 @@ def _train(config, corpus, rates):
 def suggest(rates, smoothed):
     """Returns the learning rates of the steepest fall and of the minimum of the smoothed loss."""
     best = int(np.nanargmin(smoothed))
-    # Compare losses a tenth of the steps apart, since single steps are noisy, as is the first tenth.
+    # Compare losses a tenth of the steps apart: single steps are noisy, as is the first tenth.
     width = max(1, len(rates) // 10)
     falls = smoothed[width : best - width + 1] - smoothed[2 * width : best + 1]
     steepest = width + width // 2 + int(np.argmax(falls)) if len(falls) else best

@@ -57,7 +57,7 @@ class Progress:
 
 
 def duration(seconds):
-    """Formats seconds as a clock does.
+    """Formats seconds as `M:SS` or `H:MM:SS`.
 
     Example:
 

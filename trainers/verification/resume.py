@@ -28,7 +28,7 @@ class _InterruptingStream(io.StringIO):
 
 
 def compare_runs():
-    """Returns (name, resumed, unbroken) of all arrays of the last checkpoints of two runs."""
+    """Returns (name, resumed, uninterrupted) of all arrays of the last checkpoints of two runs."""
     words = np.random.default_rng(5).integers(10, size=(60, 8)).astype(str)
     lines = [" ".join(line) for line in words]
     texts = {"train": lines, "validation": lines[:14], "test": lines[:12]}
