@@ -59,7 +59,7 @@ class NonMonotonicTrigger:
         return fires
 
     def get_state(self):
-        """Returns the state of the trigger, a dictionary that JSON can store."""
+        """Returns the state of the trigger as a JSON-serializable dictionary."""
         return {
             "non_monotone_interval": self.non_monotone_interval,
             "record": list(self.record),
