@@ -56,7 +56,7 @@ def test_fit_equals_the_loop_of_the_commands(fitted, tmp_path):
     tiny.run(tmp_path, CONFIG, CORPUS)
     arrays, _ = read_checkpoint(RunFolder(tmp_path).last_checkpoint)
     for name, weight in weights_by_name(model).items():
-        assert_close(weight.numpy(), arrays[name], 1e-6, name)
+        assert_close(weight.numpy(), arrays[name], 1e-4, name)
     losses = [float(row["train_loss"]) for row in RunFolder(tmp_path).read_metrics()]
     assert history["loss"] == pytest.approx(losses, rel=1e-5)
     assert history["perplexity"] == pytest.approx(np.exp(losses), rel=1e-5)
@@ -74,8 +74,8 @@ def test_evaluate_is_exact(fitted, batch_size):
     for bptt in (None, None, 5):
         dataset = window_dataset(CORPUS.test, batch_size, bptt, seed=1)
         loss, perplexity = model.evaluate(dataset, verbose=0)
-        assert loss == pytest.approx(expected.loss, rel=1e-6)
-        assert perplexity == pytest.approx(expected.perplexity, rel=1e-6)
+        assert loss == pytest.approx(expected.loss, rel=1e-5)
+        assert perplexity == pytest.approx(expected.perplexity, rel=1e-5)
 
 
 def test_resumes_bit_for_bit_from_a_file(fitted):
@@ -97,9 +97,11 @@ def test_validation_with_the_average():
     history = model.fit(
         windows(), validation_data=validation, epochs=1, verbose=0, callbacks=[callback]
     ).history
-    assert callback.trigger.record == pytest.approx(history["val_perplexity"])
+    assert callback.trigger.record == history["val_perplexity"]
     # The model keeps the averages.
-    assert evaluate(model, CORPUS.validation, 2).loss == pytest.approx(history["val_loss"][0])
+    assert evaluate(model, CORPUS.validation, 2).loss == pytest.approx(
+        history["val_loss"][0], rel=1e-5
+    )
 
 
 def test_refuses_other_data(fitted):
