@@ -57,7 +57,9 @@ def _parse(doc, argv):
         if _HELP_ARGUMENTS & set(argv[1:]):
             print(_help(doc))
             sys.exit(1)  # as absl does
-        return app.parse_flags_with_usage(argv)
+        return _FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_fail(f"{error}. See --help."))
     finally:
         _sections.clear()
 

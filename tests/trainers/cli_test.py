@@ -100,7 +100,7 @@ class TestArguments:
 
     def test_an_unknown_flag(self, call):
         ended = call(lambda: pytest.fail("called"), "--nothing=3")
-        assert ended.code == 1 and "Unknown command line flag 'nothing'" in ended.stderr
+        assert_one_line(ended, "Unknown command line flag 'nothing'. See --help.")
 
 
 class TestEnd:

@@ -44,6 +44,13 @@ def test_suggestions():
     assert suggest(rates[:2], smoothed[:2]) == (1.0, 1.0)
 
 
+def test_a_text_too_short(data_dir, tmp_path, capfd):
+    flags = arguments(data_dir, tmp_path / "range", batch_size=9999)
+    ended = run_command(capfd, MODULE, *flags)
+    assert ended.code == 1 and "error: The train text" in ended.stderr
+    assert not (tmp_path / "range").exists()
+
+
 def test_an_empty_range(data_dir, tmp_path, capfd):
     flags = ["--lowest_learning_rate=10", "--highest_learning_rate=1"]
     ended = run_command(capfd, MODULE, *arguments(data_dir, tmp_path / "range"), *flags)

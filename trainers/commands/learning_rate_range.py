@@ -7,12 +7,11 @@ import tensorflow as tf
 from absl import flags
 
 from awd_keras.atomic_write import atomic_write
-from awd_keras.data import batchify
 from awd_keras.models.train_step import make_train_step
 from trainers import config_flags
 from trainers.errors import UserError
 from trainers.training import curves, factory
-from trainers.training.loop import training_windows
+from trainers.training.loop import training_columns, training_windows
 
 FLAGS = flags.FLAGS
 _DEFAULTS = {"sgd": (0.1, 1000.0), "adam": (1e-5, 1.0)}
@@ -30,10 +29,11 @@ def main():
             f"--lowest_learning_rate must be below --highest_learning_rate. Received: {range_}"
         )
     workdir = FLAGS.workdir or config_flags.default_workdir() + "-learning_rate_range"
-    os.makedirs(workdir, exist_ok=True)
     corpus = factory.build_corpus(config)
+    columns = training_columns(corpus, config)
+    os.makedirs(workdir, exist_ok=True)
     print(f"corpus: {corpus.describe()}", flush=True)
-    rows = _train(config, corpus, np.geomspace(lowest, highest, FLAGS.num_steps).tolist())
+    rows = _train(config, corpus, columns, np.geomspace(lowest, highest, FLAGS.num_steps).tolist())
     with atomic_write(os.path.join(workdir, "learning_rate_range.csv")) as file:
         file.write("learning_rate,loss,smoothed_loss\n")
         file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
@@ -53,9 +53,8 @@ def main():
     print(f"learning rate of the lowest loss: {best:.3g}")
 
 
-def _train(config, corpus, rates):
+def _train(config, corpus, columns, rates):
     """Returns (learning rate, loss, smoothed loss) of each step."""
-    columns = batchify(corpus.train, config.batch_size)
     model = factory.build_model(config, len(corpus.vocabulary))
     train_step = make_train_step(
         model,

@@ -109,20 +109,22 @@ def train_and_evaluate(
         UserError: If a text is too short, or the folder or a checkpoint cannot be used.
         NonFiniteLossError: If training diverged. The last checkpoint remains.
     """
-    columns = _columns(corpus, config)
+    columns = training_columns(corpus, config)
     workers = Workers(tf.distribute.get_strategy())
     if config.initial_run is not None and not folder.last_checkpoint.exists():
         _load_initial_weights(config.initial_run, model, corpus)
     with contextlib.ExitStack() as stack:
         if workers.is_chief:
             stack.enter_context(folder.lock())
-            folder.begin(config, corpus)
+            folder.check(config, corpus=corpus)
             progress = Progress(folder.log_file, stream)
         else:
             progress = Progress(stream=io.StringIO())
+        run = _Run(model, optimizer, corpus, columns, config, folder, progress, workers)
+        if workers.is_chief:  # and the last checkpoint can be read
+            folder.begin(config, corpus)
         for line in header:
             progress.line(line)
-        run = _Run(model, optimizer, corpus, columns, config, folder, progress, workers)
         result = run.train(evaluate_test)
         if workers.is_chief and result.reason == "finished":
             folder.write_results(result.to_dict())
@@ -137,7 +139,7 @@ def train_and_evaluate(
     return result
 
 
-def _columns(corpus, config):
+def training_columns(corpus, config):
     """Splits the training text into columns; raises `UserError` if a text is too short."""
     for split, batch_size, timesteps in (
         ("train", config.batch_size, config.bptt),
