@@ -143,7 +143,7 @@ def test_the_other_command_has_its_preset_and_a_flagfile(capfd, tmp_path, data_d
 
 
 def test_divergence(command, tmp_path, data_dir):
-    ended = command(*arguments(data_dir, tmp_path / "run", learning_rate=1e39))  # infinite in float32
+    ended = command(*arguments(data_dir, tmp_path / "run", learning_rate=1e39))
     assert ended.code == 3
     assert re.fullmatch(r"error: Training diverged [^\n]+\n", ended.stderr)
 
