@@ -131,7 +131,10 @@ class TrainingConfig:
         choices=("constant", "one_cycle", "cosine"),
     )
     schedule_epochs: int | None = _optimization(
-        None, "epochs of the schedule; default: --epochs, then fixed on resume", _positive_int
+        None,
+        "epochs of the schedule, fixed on resume; default: --epochs",
+        _positive_int,
+        may_change=True,  # but not the length of the schedule
     )
     warmup_fraction: float = _optimization(
         0.3, "fraction of one_cycle during which the learning rate rises", _open_fraction
@@ -311,7 +314,7 @@ class TrainingConfig:
             if not field.metadata["may_change"]
             and getattr(self, field.name) != getattr(other, field.name)
         ]
-        if not differences and self.schedule_length != other.schedule_length:
+        if self.schedule_length != other.schedule_length:
             differences += [f"schedule_epochs: {self.schedule_length} -> {other.schedule_length}"]
         return differences
 
