@@ -51,6 +51,10 @@ def atomic_write(path, mode="w", **options):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # which the caller knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

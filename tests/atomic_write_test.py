@@ -64,6 +64,13 @@ def test_a_symbolic_link_is_followed(path, tmp_path):
     assert link.is_symlink() and path.read_text() == "after"
 
 
+def test_an_error_names_the_file(tmp_path):
+    path = tmp_path / "missing" / "file.txt"
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
 def test_only_regular_files_are_replaced(tmp_path):
     with pytest.raises(OSError, match="Not a regular file"), atomic_write(tmp_path):
         pass

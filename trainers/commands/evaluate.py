@@ -169,7 +169,8 @@ def _combinations(prefix, defaults):
     choices = []
     for name, default in defaults.items():
         flag = FLAGS[f"{prefix}_{name}"]
-        values = [float(value) for value in flag.value] if flag.present else np.ravel(default)
+        values = flag.value if flag.present else np.ravel(default)
+        values = [float(value) for value in values]
         if len(values) > 1 and not FLAGS.search:
             raise UserError(f"--{flag.name} takes a list only with --search.")
         choices.append(values)
