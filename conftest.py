@@ -1,6 +1,7 @@
 """Test setup: markers, absl flags and Keras's global state."""
 
 import os
+import signal
 import sys
 
 # Read when TensorFlow and Keras are imported.
@@ -45,6 +46,12 @@ def hide_an_unusable_gpu():
     """Hides a GPU that TensorFlow cannot use, of which every command would warn."""
     if not _has_gpu():
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def let_ctrl_c_interrupt():
+    """Restores the handler of Ctrl-C, which shells ignore in background processes."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,8 @@ def _parse(doc, argv):
             sys.exit(1)  # as absl does
         return _FLAGS(argv)
     except flags.Error as error:
-        sys.exit(_fail(f"{error}. See --help."))
+        message = str(error).removeprefix("ERROR:: ").rstrip(" .?")  # in absl's words
+        sys.exit(_fail(f"{message}. See --help."))
     finally:
         _sections.clear()
 
