@@ -141,7 +141,6 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
             *(_array(state_dtype, timesteps, batch_size, size) for size in sizes),
         ),
         parallel_iterations=1,
-        maximum_iterations=timesteps,
     )
     outputs = outputs.stack()
     return (outputs, tf.cast(outputs[-1], state_dtype), final_c), factors
@@ -169,7 +168,6 @@ def _backward(projected, initial_h, initial_c, recurrent_kernel, outputs, factor
         step,
         (timesteps - 1, d_final_h, d_final_c, _array(dtype, timesteps, batch_size, 4 * units)),
         parallel_iterations=1,
-        maximum_iterations=timesteps,
     )
     dz = dz.stack()
     previous_h = tf.concat([tf.cast(initial_h, dtype)[tf.newaxis], outputs[:-1]], axis=0)
