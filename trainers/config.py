@@ -7,7 +7,7 @@ import re
 
 from trainers.errors import UserError
 
-_TRIGGER = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d*")
+_TRIGGER = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d{0,5}")
 
 
 def _is_int(value):
@@ -18,10 +18,19 @@ def _number(is_valid, expected):
     return (lambda v: (_is_int(v) or isinstance(v, float)) and is_valid(v), expected)
 
 
-# A check is a predicate and, for the error message, a description of what it expects.
-_positive_int = (lambda v: _is_int(v) and v >= 1, "a positive integer")
-_non_negative_int = (lambda v: _is_int(v) and v >= 0, "a non-negative integer")
-_seed = (lambda v: _is_int(v) and 0 <= v < 2**32, "an integer in [0, 2**32)")
+def _integer(low, high):
+    return (lambda v: _is_int(v) and low <= v <= high, f"an integer from {low} to {high:,}")
+
+
+# A check is a predicate and, for the error message, a description of what it expects. The largest
+# integers are far beyond what is useful, and exclude typing errors that would exhaust the memory.
+_size = _integer(1, 65_536)
+_layers = _integer(1, 64)
+_epoch = _integer(1, 1_000_000)
+_validations = _integer(0, 1_000_000)
+_count = _integer(1, 2**31 - 1)
+_interval = _integer(0, 2**31 - 1)
+_seed = _integer(0, 2**32 - 1)
 _rate = _number(lambda v: 0 <= v < 1, "in [0, 1)")
 _fraction = _number(lambda v: 0 <= v <= 1, "in [0, 1]")
 _open_fraction = _number(lambda v: 0 < v < 1, "in (0, 1)")
@@ -30,13 +39,10 @@ _non_negative = _number(lambda v: 0 <= v < math.inf, "a non-negative finite numb
 _divisor = _number(lambda v: 1 <= v < math.inf, "a finite number of at least 1")
 _boolean = (lambda v: isinstance(v, bool), "True or False")
 _string = (lambda v: isinstance(v, str), "a string")
-_epochs = (
-    lambda v: isinstance(v, tuple) and all(map(_positive_int[0], v)),
-    "a tuple of positive integers",
-)
+_epochs = (lambda v: isinstance(v, tuple) and all(map(_epoch[0], v)), f"a tuple, each {_epoch[1]}")
 _trigger = (
     lambda v: isinstance(v, str) and _TRIGGER.fullmatch(v) is not None,
-    "non_monotonic, monotonic, epoch:K, start or never",
+    "non_monotonic, monotonic, epoch:K with K below 1,000,000, start or never",
 )
 
 
@@ -84,15 +90,13 @@ class TrainingConfig:
         may_change=True,
     )
     max_vocabulary_size: int | None = _data(
-        None, "keep the N most frequent words; others become <unk>; default: all", _positive_int
+        None, "keep the N most frequent words; others become <unk>; default: all", _count
     )
-    max_train_tokens: int | None = _data(
-        None, "train on the first N tokens; default: all", _positive_int
-    )
+    max_train_tokens: int | None = _data(None, "train on the first N tokens; default: all", _count)
 
-    embedding_dim: int = _model(400, "size of the word embeddings", _positive_int, "emsize")
-    hidden_dim: int = _model(1150, "units of every LSTM except the last", _positive_int, "nhid")
-    num_layers: int = _model(3, "number of LSTMs", _positive_int, "nlayers")
+    embedding_dim: int = _model(400, "size of the word embeddings", _size, "emsize")
+    hidden_dim: int = _model(1150, "units of every LSTM except the last", _size, "nhid")
+    num_layers: int = _model(3, "number of LSTMs", _layers, "nlayers")
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
     dtype: str = _model(
         "auto",
@@ -133,7 +137,7 @@ class TrainingConfig:
     schedule_epochs: int | None = _optimization(
         None,
         "epochs of the schedule, fixed on resume; default: --epochs",
-        _positive_int,
+        _epoch,
         may_change=True,  # but not the length of the schedule
     )
     warmup_fraction: float = _optimization(
@@ -174,23 +178,23 @@ class TrainingConfig:
         choices=("never", "non_monotonic"),
     )
     non_monotone_interval: int = _optimization(
-        5, "recent losses ignored by the non-monotonic test", _non_negative_int, "nonmono"
+        5, "recent losses ignored by the non-monotonic test", _validations, "nonmono"
     )
     logging_interval: int = _optimization(
-        0, "steps between validations; 0: once per epoch, as in the paper", _non_negative_int
+        0, "steps between validations; 0: once per epoch, as in the paper", _interval
     )
 
     initial_run: str | None = _run(
         None, "run folder with the initial weights; default: random weights", _string
     )
-    epochs: int = _run(750, "total number of epochs", _positive_int, may_change=True)
-    batch_size: int = _run(40, "columns that the training text is split into", _positive_int)
-    validation_batch_size: int = _run(10, "columns of the validation text", _positive_int)
-    test_batch_size: int = _run(1, "columns of the test text", _positive_int)
-    bptt: int = _run(70, "base window length", _positive_int)
+    epochs: int = _run(750, "total number of epochs", _epoch, may_change=True)
+    batch_size: int = _run(40, "columns that the training text is split into", _size)
+    validation_batch_size: int = _run(10, "columns of the validation text", _size)
+    test_batch_size: int = _run(1, "columns of the test text", _size)
+    bptt: int = _run(70, "base window length", _size)
     bptt_std: float = _run(5.0, "standard deviation of window lengths", _non_negative)
-    bptt_min: int = _run(5, "minimum window length", _positive_int)
-    bptt_max: int | None = _run(None, "maximum window length; default: no limit", _positive_int)
+    bptt_min: int = _run(5, "minimum window length", _size)
+    bptt_max: int | None = _run(None, "maximum window length; default: no limit", _size)
     bptt_full_probability: float = _run(
         0.95, "probability that the base length is bptt instead of bptt / 2", _fraction
     )

@@ -49,7 +49,7 @@ def test_a_list(configure):
     _, config, _ = configure("--learning_rate_drop_epochs=3,5")
     assert config.learning_rate_drop_epochs == (3, 5)
     ended, *_ = configure("--learning_rate_drop_epochs=x")
-    assert_one_line(ended, "must be a tuple of positive integers")
+    assert_one_line(ended, "must be a tuple, each an integer from 1 to 1,000,000")
 
 
 def test_every_setting_has_a_flag_in_its_section(configure):

@@ -13,9 +13,13 @@ from trainers.errors import UserError
 FIELDS = {field.name: field for field in dataclasses.fields(TrainingConfig)}
 # Invalid values by what the check of a setting expects.
 INVALID = {
-    "a positive integer": (0, -1, 1.5, True, "3"),
-    "a non-negative integer": (-1, 0.5, False),
-    "an integer in [0, 2**32)": (-1, 0.5, False, 2**32),
+    "an integer from 1 to 65,536": (0, -1, 1.5, True, "3", 65_537),
+    "an integer from 1 to 64": (0, 65),
+    "an integer from 1 to 1,000,000": (0, 10**23),
+    "an integer from 0 to 1,000,000": (-1, 0.5, False, 10**6 + 1),
+    "an integer from 1 to 2,147,483,647": (0, 2**31),
+    "an integer from 0 to 2,147,483,647": (-1, 2**31),
+    "an integer from 0 to 4,294,967,295": (-1, 2**32),
     "in [0, 1)": (1.0, -0.1, math.nan, "0.5"),
     "in [0, 1]": (1.1, -0.1, math.nan, "0.5"),
     "in (0, 1)": (0, 1, -0.5, math.nan),
@@ -24,8 +28,10 @@ INVALID = {
     "a finite number of at least 1": (0.9, 0, math.inf, math.nan),
     "True or False": (1, "yes"),
     "a string": (3,),
-    "a tuple of positive integers": ([1], (0,), (1.5,), ("2",), 3, (True,)),
-    "non_monotonic, monotonic, epoch:K, start or never": ("epoch:0", "epoch:", "x", "", 3),
+    "a tuple, each an integer from 1 to 1,000,000": ([1], (0,), (1.5,), ("2",), 3, (True,)),
+    "non_monotonic, monotonic, epoch:K with K below 1,000,000, start or never": (
+        *("epoch:0", "epoch:", "epoch:1000000", "x", "", 3),
+    ),
 }
 MAY_CHANGE = {
     "epochs": 3,
