@@ -1,10 +1,13 @@
 """Converts weights to and from PyTorch: the authors' model and fastai's `AWD_LSTM`.
 
+It also reads PyTorch's word language model example, which has one `nn.LSTM` of several layers.
+
 PyTorch stores the matrices of an LSTM transposed, as (4 * units, inputs), with the gates in Keras's
 order. Its LSTM has two biases: they are summed on import, and the second one is zero on export.
 """
 
 import re
+import warnings
 
 import numpy as np
 
@@ -16,8 +19,10 @@ FORMATS = ("authors", "fastai")
 # Prefixes: DataParallel, torch.compile, and the position in a `torch.nn.Sequential`.
 _NAME = re.compile(
     r"(?:module\.|_orig_mod\.|[01]\.)*"
-    r"(?:(?P<encoder>encoder(?:_dp\.emb)?\.weight)|(?P<decoder>decoder\.(?:weight|bias))"
-    r"|rnns\.(?P<layer>\d+)\.(?:module\.)?(?P<lstm>(?:weight|bias)_[ih]h_l0)(?P<raw>_raw)?)"
+    r"(?:(?P<encoder>encoder(?:_dp\.emb|_with_dropout\.embed)?\.weight)"
+    r"|(?P<decoder>decoder\.(?:weight|bias))"
+    r"|(?:rnns\.(?P<layer>\d+)\.(?:module\.)?(?=\w+_l0)|rnn\.)"
+    r"(?P<lstm>(?:weight|bias)_[ih]h)_l(?P<index>\d+)(?:_raw)?)"
 )
 _MAX_PROBLEMS = 8
 
@@ -40,8 +45,8 @@ def infer_sizes(state_dict):
     encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
     if encoder is None or recurrent is None or encoder.ndim != 2 or recurrent.ndim != 2:
         raise InputError(
-            "The weights must contain the matrices encoder.weight and rnns.0.weight_hh_l0. "
-            f"Received: {', '.join(sorted(state_dict)[:_MAX_PROBLEMS]) or 'none'}"
+            "The weights must contain the matrices encoder.weight and rnns.0.weight_hh_l0 or "
+            f"rnn.weight_hh_l0. Received: {', '.join(sorted(state_dict)[:_MAX_PROBLEMS]) or 'none'}"
         )
     decoder = weights.get("decoder.weight")
     return {
@@ -58,9 +63,10 @@ def from_pytorch(model, state_dict):
 
     Args:
         model: An `AWDLSTMLanguageModel` of the same sizes; see `infer_sizes`.
-        state_dict: A dictionary of arrays or tensors. The names may be the authors' or fastai's,
-            with or without the wrappers of weight dropout, `DataParallel` and `torch.compile`. A
-            tied `decoder.weight` may be missing.
+        state_dict: A dictionary of arrays or tensors. The names may be the authors', fastai's (of
+            any version) or those of PyTorch's word language model, with or without the wrappers of
+            weight dropout, `DataParallel` and `torch.compile`. A tied `decoder.weight` may be
+            missing. A missing `decoder.bias`, as in fastai 0.7, is zeros, with a warning.
 
     Raises:
         InputError: If weights are missing, unexpected, of the wrong shape or not finite. In this
@@ -76,6 +82,9 @@ def from_pytorch(model, state_dict):
     >>> from_pytorch(AWDLSTMLanguageModel(**infer_sizes(state_dict)), state_dict)
     """
     weights = _canonical(state_dict)
+    has_bias = "decoder.bias" in weights
+    if not has_bias:
+        weights["decoder.bias"] = np.zeros(model.decoder.bias.shape, "float32")
     if model.backbone.tie_weights and "encoder.weight" in weights:
         weights.setdefault("decoder.weight", weights["encoder.weight"])
     parameters, problems = _parameters(model), []
@@ -97,6 +106,8 @@ def from_pytorch(model, state_dict):
         raise InputError(
             f"The weights do not fit the model: {shown}{f'; and {more} more' if more > 0 else ''}."
         )
+    if not has_bias:
+        warnings.warn("The weights contain no decoder.bias; it is set to zeros.", stacklevel=2)
     for name, variable in parameters.items():
         array = weights[name]
         if "bias_ih" in name:
@@ -165,8 +176,9 @@ def _canonical(state_dict):
         match, value = _NAME.fullmatch(key), state_dict[key]
         if match is None:
             weights[key] = value
-        elif match["layer"]:
-            weights[f"rnns.{match['layer']}.{match['lstm']}"] = to_array(key, value)
+        elif match["lstm"]:
+            layer = match["layer"] or match["index"]
+            weights[f"rnns.{layer}.{match['lstm']}_l0"] = to_array(key, value)
         else:
             weights[match["decoder"] or "encoder.weight"] = to_array(key, value)
     return weights

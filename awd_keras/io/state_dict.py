@@ -18,7 +18,8 @@ def read_state_dict(path):
     """Reads the arrays of a file. Pickled code is never run.
 
     Args:
-        path: A `.safetensors` file, or a `.pt` or `.pth` file, which needs PyTorch.
+        path: A `.safetensors` file, or a `.pt` or `.pth` file, which needs PyTorch. fastai 0.7
+            named the latter `.h5`.
 
     Returns:
         A dictionary of NumPy arrays.
@@ -35,7 +36,7 @@ def read_state_dict(path):
     >>> read_state_dict(path)
     {'decoder.bias': array([0., 0., 0.], dtype=float32)}
     """
-    path, torch = _path_and_torch(path)
+    path, torch = _path_and_torch(path, (*_SUFFIXES, ".h5"))
     if torch is None:
         try:
             with safetensors.safe_open(path, framework="np") as file:
@@ -95,11 +96,11 @@ def to_array(name, value):
     return array
 
 
-def _path_and_torch(path):
+def _path_and_torch(path, suffixes=_SUFFIXES):
     """Returns a path, and PyTorch if the file needs it."""
     path = pathlib.Path(path)
-    if path.suffix not in _SUFFIXES:
-        raise InputError(f"The suffix must be one of {', '.join(_SUFFIXES)}. Received: {path}")
+    if path.suffix not in suffixes:
+        raise InputError(f"The suffix must be one of {', '.join(suffixes)}. Received: {path}")
     if path.suffix == ".safetensors":
         return path, None
     try:

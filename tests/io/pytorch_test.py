@@ -4,6 +4,7 @@
 """
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -130,6 +131,40 @@ def test_variants_of_the_names(rename):
     check_logits(model, "authors")
 
 
+def test_the_names_of_the_word_language_model():
+    """The last LSTM of an untied model of the authors has as many units as the others."""
+    pattern = r"rnns\.(\d)\.module\.(\w+)_l0(_raw)?"
+    state_dict = {
+        re.sub(pattern, r"rnn.\2_l\1", name): array
+        for name, array in read("authors_untied").items()
+    }
+    assert "rnn.weight_hh_l2" in state_dict
+    sizes = io.infer_sizes(state_dict)
+    assert sizes == sizes_of("authors_untied")
+    model = make_model(**sizes)
+    io.from_pytorch(model, state_dict)
+    check_logits(model, "authors_untied")
+    state_dict["rnn.weight_ih_l0_reverse"] = np.zeros((40, 6))
+    check_refused(state_dict, r"rnn\.weight_ih_l0_reverse is unexpected", make_model(**sizes))
+
+
+def test_fastai_0_7():
+    """Another name of the embedding, and no bias of the softmax."""
+    names = {"0.encoder_dp.emb.weight": "0.encoder_with_dropout.embed.weight"}
+    state_dict = {names.get(name, name): array for name, array in read("fastai").items()}
+    bias = state_dict.pop("1.decoder.bias")
+    for name in [name for name in state_dict if name.endswith("weight_hh_l0_raw")]:
+        prefix, weight = name.rsplit(".", 1)
+        state_dict[f"{prefix}.module.{weight}"] = state_dict.pop(name)
+    assert io.infer_sizes(state_dict) == SIZES
+    model = make_model()
+    with pytest.warns(UserWarning, match=r"contain no decoder\.bias; it is set to zeros"):
+        io.from_pytorch(model, state_dict)
+    assert not np.any(to_numpy(model.decoder.bias))
+    model.decoder.bias.assign(bias)
+    check_logits(model, "fastai")
+
+
 @pytest.mark.parametrize("name", ["authors", "fastai"])
 @pytest.mark.parametrize("raw_first", [True, False])
 def test_the_raw_matrix_takes_precedence(name, raw_first):
@@ -155,7 +190,7 @@ def test_a_tied_decoder_may_be_missing():
 
 def test_all_problems_are_reported():
     state_dict = read("authors")
-    del state_dict["decoder.bias"]
+    del state_dict["rnns.2.module.bias_hh_l0"]
     state_dict["rnns.1.module.bias_ih_l0"] = np.zeros((3,))
     state_dict["rnns.2.module.weight_ih_l0"][3, 4] = np.nan
     state_dict["optimizer.step"] = np.zeros((1,))
@@ -163,7 +198,7 @@ def test_all_problems_are_reported():
         state_dict,
         r"rnns\.1\.bias_ih_l0 has shape \(3,\), expected \(40,\); "
         r"rnns\.2\.weight_ih_l0 contains NaN or infinity; "
-        r"decoder\.bias is missing, expected shape \(19,\); optimizer\.step is unexpected\.",
+        r"rnns\.2\.bias_hh_l0 is missing, expected shape \(24,\); optimizer\.step is unexpected\.",
     )
     many = {**read("authors"), **{f"x{index:02d}": np.zeros(1) for index in range(20)}}
     check_refused(many, r"x07 is unexpected; and 12 more\.")

@@ -5,6 +5,8 @@ import pytest
 
 from awd_keras import io
 from awd_keras.errors import InputError
+from awd_keras.models import AWDLSTMLanguageModel
+from tests.test_case import assert_close
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
@@ -49,6 +51,31 @@ def test_checkpoints_that_contain_a_state_dict(path):
         assert set(read) == set(weights)
         np.testing.assert_array_equal(read["half"], np.ones(2, "float32"))
         np.testing.assert_array_equal(read["transposed"], weights["transposed"].numpy())
+
+
+@pytest.mark.parametrize(("emsize", "tied"), [(6, False), (8, False), (8, True)])
+def test_the_word_language_model(tmp_path, emsize, tied):
+    torch.manual_seed(4)
+    module = torch.nn.ModuleDict(
+        {
+            "encoder": torch.nn.Embedding(19, emsize),
+            "rnn": torch.nn.LSTM(emsize, 8, 3, dropout=0.2),
+            "decoder": torch.nn.Linear(8, 19),
+        }
+    )
+    if tied:
+        module["decoder"].weight = module["encoder"].weight
+    path = tmp_path / "model.h5"  # the suffix that fastai 0.7 used
+    torch.save(module.eval().state_dict(), path)
+    state_dict = io.read_state_dict(path)
+    sizes = io.infer_sizes(state_dict)
+    assert sizes["tie_weights"] is tied
+    model = AWDLSTMLanguageModel(**sizes)
+    io.from_pytorch(model, state_dict)
+    tokens = np.random.default_rng(0).integers(19, size=(12, 2))
+    with torch.no_grad():
+        expected = module["decoder"](module["rnn"](module["encoder"](torch.tensor(tokens)))[0])
+    assert_close(model(tokens.T)[0], expected.transpose(0, 1), 1e-5)
 
 
 def test_pickles_are_not_loaded(path, tmp_path):
