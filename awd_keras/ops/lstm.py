@@ -9,7 +9,7 @@ passing a masked recurrent matrix. It works with any kernel, without changes to 
     h[t] = o * tanh(c[t])
 
 This module prepares the arguments and selects the kernel: `lstm_portable` runs on any device,
-`lstm_cudnn` on NVIDIA GPUs.
+`lstm_cudnn` on NVIDIA GPUs, and `lstm_xla` inside functions compiled by XLA.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from awd_keras.ops.lstm_cudnn import lstm_cudnn
 from awd_keras.ops.lstm_portable import lstm_portable, take_steps
+from awd_keras.ops.lstm_xla import lstm_xla
 
 _portable_only = contextvars.ContextVar("portable_only", default=False)
 
@@ -52,6 +53,7 @@ def lstm(
     bias,
     *,
     mask=None,
+    lengths=None,
     time_major=False,
     implementation="auto",
     training=True,
@@ -71,10 +73,14 @@ def lstm(
             `time_major`, or `None` (the default). Steps where it is `False` are skipped, as in
             Keras: the state does not change, and the output repeats the previous one, or is zero
             if there is none.
+        lengths: Integer tensor of shape `(batch_size,)`, an alternative to `mask` that costs less:
+            a row's state is final after this many steps, and its later outputs are undefined.
+            Defaults to `None`: all steps.
         time_major: Whether time is the first axis of `inputs`, `mask` and `outputs`. Defaults to
             `False`.
-        implementation: `"portable"`, `"cudnn"`, or `"auto"` (the default), which selects cuDNN
-            if TensorFlow sees a GPU and the portable loop otherwise.
+        implementation: `"portable"`, `"cudnn"`, `"xla"` (for functions compiled by XLA), or
+            `"auto"` (the default), which selects cuDNN if TensorFlow sees a GPU and the portable
+            loop otherwise.
         training: Whether to keep intermediate values for the backward pass. Without them,
             computing the gradient repeats the forward pass. Defaults to `True`.
 
@@ -106,14 +112,15 @@ def lstm(
 
     if not time_major:
         inputs = tf.transpose(inputs, (1, 0, 2))
-    lengths = None
     if mask is not None:
         mask = tf.cast(mask, tf.bool)
         if time_major:
             mask = tf.transpose(mask)
         inputs, lengths = _pack(inputs, mask)
     arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
-    if _use_cudnn(implementation):
+    if implementation == "xla":
+        outputs, final_h, final_c = lstm_xla(*arguments)
+    elif _use_cudnn(implementation):
         outputs, final_h, final_c = lstm_cudnn(*arguments, training)
     else:
         # Loading a SavedModel with custom gradients logs warnings.
@@ -129,7 +136,7 @@ def lstm(
 def _use_cudnn(implementation):
     if implementation not in ("auto", "portable", "cudnn"):
         raise ValueError(
-            '`implementation` must be "auto", "portable" or "cudnn". '
+            '`implementation` must be "auto", "portable", "cudnn" or "xla". '
             f"Received: implementation={implementation!r}"
         )
     has_gpu = bool(tf.config.list_logical_devices("GPU"))

@@ -1,0 +1,62 @@
+"""Tests of the LSTM for XLA: its numbers, gradients and padding, compiled and not."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from awd_keras import ops
+from tests.ops.lstm_portable_test import ARGUMENTS, BATCH, TIME, gradients_of, make_arguments
+from tests.test_case import assert_close, assert_equal, plain_lstm
+
+MASK = tf.sequence_mask([TIME, 2, 0], TIME)
+
+
+def xla(*arguments, **options):
+    return ops.lstm(*arguments, implementation="xla", **options)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "padded"])
+@pytest.mark.parametrize("dtype,tolerance", [("float64", 1e-10), ("float32", 1e-5)])
+def test_equals_automatic_differentiation(jit_compile, mask, dtype, tolerance):
+    run = tf.function(functools.partial(xla, mask=mask), jit_compile=jit_compile)
+    plain = functools.partial(plain_lstm, mask=mask)
+    arguments = make_arguments(dtype)
+    for actual, value in zip(run(*arguments), plain(*arguments), strict=True):
+        assert_close(actual, value, tolerance)
+    expected = gradients_of(plain, arguments)
+    for name, actual, value in zip(ARGUMENTS, gradients_of(run, arguments), expected, strict=True):
+        assert_close(actual, value, tolerance, name)
+
+
+def test_bfloat16_keeps_float32_states():
+    expected = xla(*make_arguments("float64"))
+    for actual, value, dtype in zip(
+        xla(*make_arguments("bfloat16")), expected, ("bfloat16", "float32", "float32"), strict=True
+    ):
+        assert actual.dtype == dtype
+        assert_close(actual, value, 0.05)
+
+
+@pytest.mark.parametrize("implementation", ["xla", "portable"])
+def test_states_are_those_at_the_given_lengths(implementation):
+    arguments, lengths = make_arguments(), np.array([4] * BATCH)
+    _, h, c = ops.lstm(*arguments, lengths=lengths, implementation=implementation)
+    inputs, *others = arguments
+    _, *expected = ops.lstm(inputs[:, :4], *others)
+    for state, value in zip((h, c), expected, strict=True):
+        assert_close(state, value, 1e-12)
+
+
+def test_padding_changes_no_bit():
+    inputs, *others = make_arguments("float32")
+    padding = tf.fill((BATCH, TIME - 4, inputs.shape[2]), np.float32(100.0))
+    padded = tf.concat([inputs[:, :4], padding], axis=1)
+    run = tf.function(functools.partial(xla, lengths=tf.fill([BATCH], 4)), jit_compile=True)
+    outputs, *states = run(inputs, *others)
+    padded_outputs, *padded_states = run(padded, *others)
+    assert_equal(padded_outputs[:, :4], outputs[:, :4])
+    for padded_state, state in zip(padded_states, states, strict=True):
+        assert_equal(padded_state, state)
