@@ -5,11 +5,10 @@ import hashlib
 
 import numpy as np
 
+from awd_keras.data.text_files import SPLITS
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
 from awd_keras.data.windows import window_dataset
 from awd_keras.errors import InputError
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

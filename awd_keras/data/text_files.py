@@ -2,9 +2,9 @@
 
 import pathlib
 
-from awd_keras.data.corpus import SPLITS
 from awd_keras.errors import InputError
 
+SPLITS = ("train", "validation", "test")
 # Names of the training, validation and test files.
 FILE_NAMES = (
     ("train.txt", "valid.txt", "test.txt"),

@@ -2,30 +2,41 @@
 
 import collections
 import hashlib
-import pathlib
+import re
 
 import numpy as np
 
 from awd_keras.atomic_write import atomic_write
+from awd_keras.data.text_files import read_lines
+from awd_keras.data.tokenizer import WHITESPACE, Tokenizer
 from awd_keras.errors import InputError
 
 UNK = "<unk>"
 EOS = "<eos>"
+
+# Files contain white space in words as `\uXXXX`. A backslash that would be read as an escape is
+# escaped too, and so is a byte order mark at the start of a word, which readers of texts remove.
+_CODE = r"u(?:000[9a-d]|001[c-f]|0020|005c|0085|00a0|1680|200[0-9a]|202[89f]|205f|3000|feff)"
+_ESCAPED = re.compile(rf"\\{_CODE}")
+_TO_ESCAPE = re.compile(rf"\s|^\ufeff|\\(?={_CODE})")
 
 
 class Vocabulary:
     """An immutable list of words. The id of a word is its position in the list.
 
     Args:
-        words: The words in the order of their ids: unique, non-empty and without whitespace.
+        words: The words in the order of their ids: unique, non-empty strings.
+        tokenizer: The `Tokenizer` that splits texts into these words. Defaults to one that splits
+            at whitespace.
 
     Attributes:
         words: The words, a tuple.
+        tokenizer: The `Tokenizer`.
         unk_id: The id of `<unk>`, or `None` if the vocabulary has none.
         eos_id: The id of `<eos>`, or `None` if the vocabulary has none.
 
     Raises:
-        InputError: If there are no words, or a word is empty, repeated or contains whitespace.
+        InputError: If there are no words, or a word is empty or repeated.
 
     Example:
 
@@ -36,21 +47,21 @@ class Vocabulary:
     ['the', 'cat']
     """
 
-    def __init__(self, words):
+    def __init__(self, words, tokenizer=WHITESPACE):
         self.words = tuple(words)
+        self.tokenizer = tokenizer
         if not self.words:
             raise InputError("A vocabulary needs at least one word. Received none.")
         self._index = {}
         for position, word in enumerate(self.words):
-            if not isinstance(word, str) or word.split() != [word]:
+            if not isinstance(word, str) or not word:
                 raise InputError(
-                    "Words must be non-empty strings without whitespace. "
-                    f"Received: {word!r} at position {position}"
+                    f"Words must be non-empty strings. Received: {word!r} as word {position + 1}"
                 )
             if self._index.setdefault(word, position) != position:
                 raise InputError(
-                    f"Words must be unique. Received: {word!r} at positions {self._index[word]} "
-                    f"and {position}"
+                    f"Words must be unique. Received: {word!r} as words {self._index[word] + 1} "
+                    f"and {position + 1}"
                 )
         self.unk_id = self._index.get(UNK)
         self.eos_id = self._index.get(EOS)
@@ -105,7 +116,9 @@ class Vocabulary:
         return word in self._index
 
     def __eq__(self, other):
-        return self.words == other.words if isinstance(other, Vocabulary) else NotImplemented
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return (self.words, self.tokenizer) == (other.words, other.tokenizer)
 
     def __repr__(self):
         return f"<Vocabulary of {len(self)} words, sha256 {self.digest[:12]}>"
@@ -160,25 +173,41 @@ class Vocabulary:
             )
 
     def save(self, path):
-        """Writes the words to a UTF-8 file, one per line."""
+        r"""Writes the words to a UTF-8 file, one per line, white space in a word as `\uXXXX`."""
         with atomic_write(path, "wb") as file:
             file.write(self._content())
 
     @classmethod
-    def load(cls, path):
-        """Returns the vocabulary in a file with one word per line.
+    def load(cls, path, tokenizer=WHITESPACE):
+        """Returns the vocabulary in a file with one word per line; see `save`.
 
         Raises:
             OSError: If the file cannot be read.
             InputError: If it is not a list of unique words in UTF-8.
         """
-        try:
-            text = pathlib.Path(path).read_bytes().decode("utf-8")
-            return cls(text.removesuffix("\n").split("\n"))
-        except ValueError as error:
+        with open(path, "rb") as file:
+            is_pickle = file.read(1) == b"\x80"  # which does not begin any text
+        if is_pickle:
             raise InputError(
-                f"{path} is not a vocabulary (one word per line, in UTF-8): {error}"
-            ) from error
+                f"{path} is a pickle, which may run code when it is loaded. If you trust it, write "
+                "its words as text: import pickle; from awd_keras.data import Vocabulary; "
+                f"Vocabulary(pickle.load(open({str(path)!r}, 'rb'))).save('words.txt')"
+            )
+        words = []
+        for number, line in enumerate(read_lines(path), 1):
+            if line.split() != [line]:
+                raise InputError(
+                    f"{path} must contain one word per line, with a space in a word written as "
+                    f"\\u0020. Received: {line!r} in line {number}"
+                )
+            words.append(_ESCAPED.sub(lambda match: chr(int(match[0][2:], 16)), line))
+        try:
+            return cls(words, tokenizer)
+        except InputError as error:
+            raise InputError(f"{path} is not a vocabulary (one word per line): {error}") from error
 
     def _content(self):
-        return "".join(f"{word}\n" for word in self.words).encode("utf-8")
+        words = (
+            _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", word) for word in self.words
+        )
+        return "".join(f"{word}\n" for word in words).encode("utf-8")

@@ -1,4 +1,6 @@
 import hashlib
+import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -26,10 +28,8 @@ def test_equality():
     "words, message",
     [
         ([], "at least one word"),
-        (["a", ""], "position 1"),
-        (["a b"], "whitespace"),
-        (["a\u2028"], "whitespace"),
-        (["a", "b", "a"], "positions 0 and 2"),
+        (["a", ""], "'' as word 2"),
+        (["a", "b", "a"], "'a' as words 1 and 3"),
         ([3], "Received: 3"),
     ],
 )
@@ -87,9 +87,38 @@ def test_save_and_load(tmp_path):
     assert vocabulary.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("content", [b"", b"a\n\nb\n", b"a\na\n", b"\xff\n"])
-def test_load_refuses_other_files(tmp_path, content):
+def test_white_space_is_escaped(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    spaces = [c for c in map(chr, range(sys.maxunicode + 1)) if c.isspace()]
+    words = ["a b", r"\u0020", r"\u005cu0020", r"\\u0020", "\\ ", r"\u0041", "\\u", "\ufeffa"]
+    vocabulary = Vocabulary([*spaces, *words])
+    vocabulary.save(path)
+    lines = path.read_text("utf-8").split("\n")
+    assert len(lines) == len(vocabulary) + 1 and lines.pop() == ""
+    assert all(line.split() == [line] for line in lines)
+    assert r"a\u0020b" in lines and r"\u005cu0020" in lines
+    assert r"\u0041" in lines  # not white space, so it is a word as it is
+    assert Vocabulary.load(path) == vocabulary
+    assert vocabulary.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_load_reads_files_as_texts_are_read(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    path.write_bytes(b"\xef\xbb\xbf<unk>\r\na\r\n")
+    assert Vocabulary.load(path).words == (UNK, "a")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"a\nb\na\n", r"is not a vocabulary .*'a' as words 1 and 3"),
+        (b"a\n\nb\n", r"one word per line.* Received: '' in line 2"),
+        (b"a\nthe 1061396\n", r"one word per line.* Received: 'the 1061396' in line 2"),
+        (pickle.dumps(["a"]), r"is a pickle.*load\(open\('.*txt', 'rb'\)\)\)\.save"),
+    ],
+)
+def test_load_refuses_other_files(tmp_path, content, message):
     path = tmp_path / "vocabulary.txt"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is not a vocabulary"):
+    with pytest.raises(InputError, match=message):
         Vocabulary.load(path)
