@@ -45,6 +45,8 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
         time_major: Whether time is the first axis of `sequences`, `mask` and the outputs, which
             saves transpositions. Defaults to `False`.
+        **options: The arguments `implementation` and `lengths` of `awd_keras.ops.lstm`. By
+            default, `use_cudnn` determines the implementation.
 
     Returns:
         As for `keras.layers.LSTM`, except that states are float32 even under mixed precision
@@ -89,6 +91,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         training=False,
         seed=None,
         time_major=False,
+        **options,
     ):
         sequences = tf.cast(sequences, self.compute_dtype)
         if initial_state is None:
@@ -105,8 +108,9 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         # The cell keeps its masks until they are reset.
         self.cell.get_dropout_mask(sequences[0] if time_major else sequences[:, 0])
         self.cell.get_recurrent_dropout_mask(tf.cast(initial_state[0], self.compute_dtype))
+        options |= {"seed": seed, "time_major": time_major}
         last_output, outputs, states = self.inner_loop(
-            sequences, initial_state, mask, training, seed=seed, time_major=time_major
+            sequences, initial_state, mask, training, **options
         )
         self.cell.reset_dropout_mask()
         self.cell.reset_recurrent_dropout_mask()
@@ -119,7 +123,7 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
         return (output, *states) if self.return_state else output
 
     def inner_loop(
-        self, sequences, initial_state, mask, training=False, seed=None, time_major=False
+        self, sequences, initial_state, mask, training=False, seed=None, time_major=False, **options
     ):
         recurrent_kernel = tf.convert_to_tensor(self.cell.recurrent_kernel)
         if training and self.weight_dropout > 0:
@@ -152,8 +156,8 @@ class WeightDropLSTM(StochasticLayer, keras.layers.LSTM):
             tf.convert_to_tensor(self.cell.bias),
             mask=mask,
             time_major=time_major,
-            implementation=_IMPLEMENTATIONS[self.use_cudnn],
             training=training,
+            **{"implementation": _IMPLEMENTATIONS[self.use_cudnn], **options},
         )
         if mask is not None and self.zero_output_for_mask:
             outputs = tf.where(mask[..., tf.newaxis], outputs, tf.zeros_like(outputs))

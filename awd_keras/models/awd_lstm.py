@@ -51,6 +51,7 @@ class AWDLSTM(keras.Model):
         seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
         time_major: Whether time is the first axis of `token_ids` and the outputs, which saves
             transpositions. Defaults to False.
+        **options: The call arguments `implementation` and `lengths` of the LSTMs.
 
     Returns:
         `(raw_outputs, dropped_outputs, states)`: the outputs of the last LSTM before and after its
@@ -163,7 +164,7 @@ class AWDLSTM(keras.Model):
         """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
-    def call(self, token_ids, states=None, training=False, seed=None, time_major=False):
+    def call(self, token_ids, states=None, training=False, seed=None, time_major=False, **options):
         def layer_seed(index):
             if seed is None:
                 return None
@@ -184,7 +185,8 @@ class AWDLSTM(keras.Model):
         x = self.input_locked_dropout(x, **layer_kwargs(_INPUT))
         final_states = []
         for index, layer in enumerate(self.lstm_layers):
-            raw, h, c = layer(x, initial_state=states[index], **layer_kwargs(_WEIGHT + index))
+            kwargs = {"initial_state": states[index], **layer_kwargs(_WEIGHT + index), **options}
+            raw, h, c = layer(x, **kwargs)
             final_states.append([h, c])
             if index < self.num_layers - 1:
                 x = self.hidden_locked_dropouts[index](raw, **layer_kwargs(_HIDDEN + index))
