@@ -5,6 +5,7 @@ from awd_keras.data.corpus import Corpus
 from awd_keras.data.load import CORPORA, load_corpus
 from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
 from awd_keras.data.text_files import read_text_folder
+from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
 from awd_keras.data.windows import WindowSchedule, window_dataset
 
@@ -14,6 +15,7 @@ __all__ = [
     "KNESER_NEY_TRIGRAM",
     "UNK",
     "Corpus",
+    "Tokenizer",
     "Vocabulary",
     "WindowSchedule",
     "batchify",

@@ -8,7 +8,7 @@ import numpy as np
 
 from awd_keras.atomic_write import atomic_write
 from awd_keras.data.text_files import read_lines
-from awd_keras.data.tokenizer import WHITESPACE, Tokenizer
+from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
 UNK = "<unk>"
