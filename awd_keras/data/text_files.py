@@ -1,7 +1,11 @@
 """Corpora in folders of plain text files."""
 
+import codecs
 import pathlib
+import re
+import warnings
 
+from awd_keras.data.tokenizer import BYTE_ORDER_MARK, WHITESPACE
 from awd_keras.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -12,6 +16,9 @@ FILE_NAMES = (
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
     ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
 )
+_UTF_16_MARKS = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+_MARKS = frozenset(("<eos>", "<s>", "</s>"))
+_MARK = re.compile("|".join(_MARKS))
 
 
 def read_text_folder(folder):
@@ -41,23 +48,74 @@ def read_text_folder(folder):
 
 
 def read_lines(path):
-    """Returns the lines of a UTF-8 file, including empty lines, without line endings.
+    """Returns the lines of a UTF-8 file, including empty lines, as `decoded_lines` reads them.
 
     Raises:
         OSError: If the file cannot be read.
         InputError: If it contains no words or is not UTF-8.
     """
-    content = pathlib.Path(path).read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path} must be encoded in UTF-8. Received: byte 0x{error.object[error.start]:02x} in "
-            f"line {line}. Convert it, for example with iconv -f ISO-8859-1 -t UTF-8."
-        ) from None
-    if not text.strip():
+    with open(path, "rb") as file:
+        lines = list(decoded_lines(file, path))
+    if all(not line or line.isspace() for line in lines):
         raise InputError(f"{path} must contain text. Received: a file without words.")
-    # `str.splitlines` would also split at form feeds and other characters within a line.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
+    return lines
+
+
+def decoded_lines(file, name, errors="strict"):
+    """Yields the lines of a UTF-8 file, without line endings and byte order marks.
+
+    Args:
+        file: A binary file.
+        name: Its name, for messages.
+        errors: As for `bytes.decode`. Defaults to `"strict"`, which refuses invalid UTF-8.
+
+    Raises:
+        InputError: If the file is not UTF-8, or contains NUL bytes as UTF-16 does.
+    """
+    # Not `str.splitlines`, which would also split at form feeds and other characters within a line.
+    for number, content in enumerate(file, 1):
+        if number == 1 and content.startswith(_UTF_16_MARKS):
+            raise InputError(
+                f"{name} must be encoded in UTF-8. Received: UTF-16. Convert it with "
+                "iconv -f UTF-16 -t UTF-8."
+            )
+        if b"\0" in content:
+            order = "LE" if content.index(b"\0") % 2 else "BE"
+            raise InputError(
+                f"{name} must not contain NUL bytes. Received: one in line {number}. If it is "
+                f"UTF-16, convert it with iconv -f UTF-16{order} -t UTF-8; otherwise remove them "
+                r"with tr -d '\000'."
+            )
+        try:
+            text = content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", errors)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name} must be encoded in UTF-8. Received: byte 0x{content[error.start]:02x} in "
+                f"line {number}. Convert it, for example with iconv -f ISO-8859-1 -t UTF-8."
+            ) from None
+        del content  # a line may be a whole book
+        for line in text.split("\r"):
+            # Files that were joined have byte order marks inside.
+            yield line.lstrip(BYTE_ORDER_MARK)
+
+
+def warn_of_marks(lines, name, tokenizer=WHITESPACE):
+    """Yields lines, and finally warns if some of them contain `<eos>`, `<s>` or `</s>` as tokens.
+
+    Args:
+        lines: An iterable of strings.
+        name: The name of the text, for the warning.
+        tokenizer: The `Tokenizer` of the lines. Defaults to one that splits at whitespace.
+    """
+    count = 0
+    for line in lines:
+        if _MARK.search(line) and not _MARKS.isdisjoint(tokenizer.split(line)):
+            count += 1
+        yield line
+    if count:
+        warnings.warn(
+            f"Some lines of {name} ({count:,}) contain <eos>, <s> or </s>, which are read as words. "
+            "Every line gets an <eos> of its own, so the perplexity is too good. Remove them, for "
+            "example with sed -E 's,</?s>|<eos>,,g'.",
+            stacklevel=2,
+        )
