@@ -6,8 +6,6 @@ import tensorflow as tf
 # adds to the gradient of the whole matrix, so a few large chunks are fastest.
 _CHUNK_ELEMENTS = 8 * 2**20
 _MIN_CHUNK = 128
-# Smaller probabilities have lost precision, and so have their logarithms.
-_MIN_PROBABILITY = 1e-30
 
 
 def sequence_cross_entropy(
@@ -86,43 +84,43 @@ def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, wit
     With `with_gradients`, also returns the gradients of the total with respect to `hidden`,
     `embedding` and `bias`.
     """
-    num_tokens = tf.shape(targets)[0]
-    dtype, features = bias.dtype, hidden.shape[1]
-    rows = tf.TensorShape((None, features))
-    sums = [tf.zeros((), dtype), tf.zeros((0,), dtype)]
-    shapes = [tf.TensorShape(()), tf.TensorShape((None,))]
-    if with_gradients:
-        sums += [tf.zeros((0, features), dtype), tf.zeros(embedding.shape, dtype)]
-        sums += [tf.zeros_like(bias)]
-        shapes += [rows, embedding.shape, bias.shape]
+    num_tokens, dtype = tf.shape(targets)[0], bias.dtype
+    num_chunks = -(-num_tokens // tf.maximum(chunk_size, 1))
+    padding = num_chunks * chunk_size - num_tokens
 
-    def add_chunk(start, total, losses, *gradients):
-        end = tf.minimum(start + chunk_size, num_tokens)
-        chunk_hidden, chunk_targets, chunk_weights = (
-            tensor[start:end] for tensor in (hidden, targets, weights)
-        )
-        chunk_losses, probabilities = _softmax(chunk_hidden, embedding, bias, chunk_targets)
-        total = total + tf.reduce_sum(chunk_losses * chunk_weights)
-        if gradients:
-            d_hidden, d_embedding, d_bias = gradients
-            chunk_d_hidden, chunk_d_embedding, chunk_d_bias = _softmax_gradient(
+    # XLA needs chunks of the same size. The added tokens have weight 0.
+    def in_chunks(x):
+        x = tf.pad(x, [[0, padding]] + [[0, 0]] * (x.shape.rank - 1))
+        return tf.reshape(x, (num_chunks, chunk_size, *x.shape[1:]))
+
+    chunks = [in_chunks(x) for x in (hidden, targets, weights)]
+    arrays = [tf.TensorArray(dtype, num_chunks, element_shape=(None,))]
+    sums = []
+    if with_gradients:
+        arrays += [tf.TensorArray(dtype, num_chunks, element_shape=(None, hidden.shape[1]))]
+        sums = [tf.zeros(embedding.shape, dtype), tf.zeros_like(bias)]
+
+    def add_chunk(index, arrays, sums):
+        chunk_hidden, chunk_targets, chunk_weights = (x[index] for x in chunks)
+        losses, probabilities = _softmax(chunk_hidden, embedding, bias, chunk_targets)
+        of_tokens = [losses]
+        if with_gradients:
+            d_hidden, *terms = _softmax_gradient(
                 chunk_hidden, embedding, chunk_targets, probabilities, chunk_weights
             )
-            gradients = [
-                tf.concat([d_hidden, tf.cast(chunk_d_hidden, dtype)], axis=0),
-                d_embedding + tf.cast(chunk_d_embedding, dtype),
-                d_bias + chunk_d_bias,
-            ]
-        return [end, total, tf.concat([losses, chunk_losses], axis=0), *gradients]
+            of_tokens += [tf.cast(d_hidden, dtype)]
+            sums = [x + tf.cast(term, dtype) for x, term in zip(sums, terms, strict=True)]
+        arrays = [a.write(index, x) for a, x in zip(arrays, of_tokens, strict=True)]
+        return index + 1, arrays, sums
 
-    _, *sums = tf.while_loop(
-        lambda start, *_: start < num_tokens,
+    _, arrays, sums = tf.while_loop(
+        lambda index, *_: index < num_chunks,
         add_chunk,
-        [tf.constant(0), *sums],
-        shape_invariants=[tf.TensorShape(()), *shapes],
+        (tf.constant(0), arrays, sums),
         parallel_iterations=1,
     )
-    return sums
+    losses, *d_hidden = (array.concat()[:num_tokens] for array in arrays)
+    return [tf.reduce_sum(losses * weights), losses, *d_hidden, *sums]
 
 
 def _softmax(hidden, embedding, bias, targets):
@@ -133,17 +131,10 @@ def _softmax(hidden, embedding, bias, targets):
     logits = tf.cast(tf.matmul(hidden, embedding, transpose_b=True), bias.dtype)
     logits = tf.nn.bias_add(logits, bias)
     probabilities = tf.nn.softmax(logits)
-    target_probabilities = tf.gather(probabilities, targets, batch_dims=1)
-
-    def losses_from_logits():
-        max_logit, max_probability = (tf.reduce_max(x, axis=1) for x in (logits, probabilities))
-        return max_logit - tf.math.log(max_probability) - tf.gather(logits, targets, batch_dims=1)
-
-    losses = tf.cond(
-        tf.reduce_all(target_probabilities > _MIN_PROBABILITY),
-        lambda: -tf.math.log(target_probabilities),
-        losses_from_logits,
-    )
+    max_logit, max_probability = (tf.reduce_max(x, axis=1) for x in (logits, probabilities))
+    # The probability of the target may be 0 in float32, that of the most probable word is not.
+    log_sum = max_logit - tf.math.log(max_probability)
+    losses = log_sum - tf.gather(logits, targets, batch_dims=1)
     return losses, probabilities
 
 

@@ -61,6 +61,17 @@ def test_float32():
     assert_equals_plain(make_arguments("float32"), 1e-5, chunk_size=4)
 
 
+def test_xla():
+    @tf.function(jit_compile=True)
+    def compute(*arguments):
+        return loss_and_gradients(ops.sequence_cross_entropy, *arguments, chunk_size=4)
+
+    actual = compute(*make_arguments(), tf.constant(WEIGHTS))
+    expected = loss_and_gradients(plain_loss, *make_arguments(), WEIGHTS)
+    for name, value, reference in zip(NAMES, actual, expected, strict=True):
+        assert_close(value, reference, 1e-12, name)
+
+
 def test_large_logits():
     hidden, embedding, bias, targets = make_arguments("float32")
     assert_equals_plain((hidden * 1e3, embedding * 1e2, bias, targets), 1e-5)
