@@ -39,6 +39,13 @@ def describe_devices():
     return name if num_replicas == 1 else f"{num_replicas} replicas on {name}"
 
 
+def device_label():
+    """Returns the kind of the devices of the current strategy: `"CPU"`, `"GPU"` or `"2 GPUs"`."""
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return kind if num_replicas == 1 else f"{num_replicas} {kind}s"
+
+
 class Workers:
     """The processes of a strategy, all of which run the same program.
 

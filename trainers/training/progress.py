@@ -7,6 +7,7 @@ import time
 import tensorflow as tf
 
 from awd_keras.evaluation.evaluate import perplexity
+from trainers.training.distribution import device_label
 
 _TERMINAL_SECONDS = 0.5
 _PLAIN_SECONDS = 60.0
@@ -123,27 +124,35 @@ class MetricsLog:
                     tf.summary.scalar(name, value)
             self._events.flush()
         note = "" if num_averaged is None else f" (average of {num_averaged:,} steps)"
+        left = duration(self._seconds_left(state, self._config.epochs))
         self._progress.line(
             f"epoch {epochs:6.2f}  step {state.step:7,}  train {perplexity(train_loss):7.2f}  "
             f"validation perplexity {result.perplexity:7.2f}{note}  {rate:,.0f} tokens/s  "
-            f"{duration(seconds)} elapsed, {duration(self._seconds_left(state))} left"
+            f"{duration(seconds)} elapsed, {left} left"
         )
 
     def live(self, state, recent_loss):
-        """Shows the progress of the current epoch."""
-        self._progress.live(
-            lambda: (
-                f"epoch {state.epoch + 1}/{self._config.epochs}  "
-                f"{state.position / self._steps_per_epoch:4.0%}  {self._rate(state):,.0f} tokens/s"
-                f"  loss {recent_loss:.3f}  perplexity {perplexity(recent_loss):.1f}  "
-                f"{duration(self._seconds_left(state))} left"
-            )
+        """Shows the progress of the current epoch, if it is not over."""
+        if state.epoch < self._config.epochs:
+            self._progress.live(lambda: self._live_line(state, recent_loss))
+
+    def _live_line(self, state, recent_loss):
+        # What matters most comes first, since a narrow terminal cuts the line off.
+        current = perplexity(recent_loss)
+        return (
+            f"epoch {state.epoch + 1}/{self._config.epochs}  "
+            f"{state.position / self._steps_per_epoch:4.0%}  "
+            f"{duration(self._seconds_left(state, state.epoch + 1))} left "
+            f"(run {duration(self._seconds_left(state, self._config.epochs))})  "
+            f"perplexity {current:{'.1f' if current < 10_000 else '.1e'}}  "
+            f"{self._rate(state):,.0f} tokens/s, {device_label()} {self._config.dtype}"
         )
 
     def _rate(self, state):
         seconds = self.seconds() - self._seconds_before
         return (state.tokens - self._tokens_before) / max(seconds, 1e-9)
 
-    def _seconds_left(self, state):
-        tokens = self._config.epochs * self._steps_per_epoch * self._config.batch_size
+    def _seconds_left(self, state, epochs):
+        """Returns the estimated seconds until the given number of epochs is complete."""
+        tokens = epochs * self._steps_per_epoch * self._config.batch_size
         return max(0.0, tokens - state.tokens) / max(self._rate(state), 1e-9)

@@ -6,8 +6,11 @@ import pty
 
 import pytest
 
-from trainers.training import progress
-from trainers.training.progress import Progress, duration
+from awd_keras.optimizers import NonMonotonicTrigger
+from tests.trainers.training import tiny
+from trainers.training import RunFolder, progress
+from trainers.training.checkpoint import TrainingState
+from trainers.training.progress import MetricsLog, Progress, duration
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +91,37 @@ def test_duration():
         "1:00:00",
         "100:00:00",
     ]
+
+
+class TestLiveLine:
+    @pytest.fixture
+    def live_line(self, monkeypatch, tmp_path):
+        """A function that returns the live line after ten seconds of a run."""
+
+        def live_line(state, loss, device="CPU", **settings):
+            monkeypatch.setattr(progress, "device_label", lambda: device)
+            monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
+            config = tiny.make_config(batch_size=10, **settings)
+            stream = io.StringIO()
+            log = MetricsLog(config, RunFolder(tmp_path), Progress(stream=stream), 1000, state)
+            monkeypatch.setattr(progress.time, "monotonic", lambda: 10.0)
+            state.tokens += 5000
+            log.live(state, loss)
+            return stream.getvalue()
+
+        return live_line
+
+    @pytest.mark.parametrize("tensorboard", [False, True])
+    def test_has_the_device_the_speed_and_the_time_left(self, live_line, tensorboard):
+        state = TrainingState([], NonMonotonicTrigger(), position=500)
+        assert live_line(state, 5.0, epochs=2, tensorboard=tensorboard) == (
+            "epoch 1/2   50%  0:10 left (run 0:30)  perplexity 148.4  500 tokens/s, CPU float32\n"
+        )
+
+    def test_a_long_line_fits_in_100_columns(self, live_line):
+        state = TrainingState([], NonMonotonicTrigger(), epoch=122, position=999, tokens=10)
+        line = live_line(state, 40.0, "8 GPUs", epochs=750, dtype="bfloat16")
+        assert "perplexity 2.4e+17  " in line and len(line) <= 100
+
+    def test_there_is_none_after_the_last_epoch(self, live_line):
+        assert live_line(TrainingState([], NonMonotonicTrigger(), epoch=2), 5.0, epochs=2) == ""
