@@ -2,12 +2,14 @@
 
 import collections
 import hashlib
+import io
+import pathlib
 import re
 
 import numpy as np
 
 from awd_keras.atomic_write import atomic_write
-from awd_keras.data.text_files import read_lines
+from awd_keras.data.text_files import decoded_lines
 from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
@@ -15,10 +17,10 @@ UNK = "<unk>"
 EOS = "<eos>"
 
 # Files contain white space in words as `\uXXXX`. A backslash that would be read as an escape is
-# escaped too, and so is a byte order mark at the start of a word, which readers of texts remove.
+# escaped too, and so is a byte order mark at the start of the file.
 _CODE = r"u(?:000[9a-d]|001[c-f]|0020|005c|0085|00a0|1680|200[0-9a]|202[89f]|205f|3000|feff)"
 _ESCAPED = re.compile(rf"\\{_CODE}")
-_TO_ESCAPE = re.compile(rf"\s|^\ufeff|\\(?={_CODE})")
+_TO_ESCAPE = re.compile(rf"\s|\\(?={_CODE})")
 
 
 class Vocabulary:
@@ -185,16 +187,17 @@ class Vocabulary:
             OSError: If the file cannot be read.
             InputError: If it is not a list of unique words in UTF-8.
         """
-        with open(path, "rb") as file:
-            is_pickle = file.read(1) == b"\x80"  # which does not begin any text
-        if is_pickle:
+        content = pathlib.Path(path).read_bytes()
+        if content.startswith(b"\x80"):  # which does not begin any text
             raise InputError(
                 f"{path} is a pickle, which may run code when it is loaded. If you trust it, write "
                 "its words as text: import pickle; from awd_keras.data import Vocabulary; "
                 f"Vocabulary(pickle.load(open({str(path)!r}, 'rb'))).save('words.txt')"
             )
         words = []
-        for number, line in enumerate(read_lines(path), 1):
+        # A byte order mark is part of a word, unless it is the first character of the file.
+        content = content.replace(b"\n\xef\xbb\xbf", b"\n\\ufeff")
+        for number, line in enumerate(decoded_lines(io.BytesIO(content), path), 1):
             if line.split() != [line]:
                 raise InputError(
                     f"{path} must contain one word per line, with a space in a word written as "
@@ -210,4 +213,5 @@ class Vocabulary:
         words = (
             _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", word) for word in self.words
         )
-        return "".join(f"{word}\n" for word in words).encode("utf-8")
+        text = "".join(f"{word}\n" for word in words)
+        return re.sub("^\ufeff", r"\\ufeff", text).encode("utf-8")

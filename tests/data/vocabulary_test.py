@@ -90,7 +90,7 @@ def test_save_and_load(tmp_path):
 def test_white_space_is_escaped(tmp_path):
     path = tmp_path / "vocabulary.txt"
     spaces = [c for c in map(chr, range(sys.maxunicode + 1)) if c.isspace()]
-    words = ["a b", r"\u0020", r"\u005cu0020", r"\\u0020", "\\ ", r"\u0041", "\\u", "\ufeffa"]
+    words = ["a b", r"\u0020", r"\u005cu0020", r"\\u0020", "\\ ", r"\u0041", "\\u"]
     vocabulary = Vocabulary([*spaces, *words])
     vocabulary.save(path)
     lines = path.read_text("utf-8").split("\n")
@@ -106,6 +106,10 @@ def test_load_reads_files_as_texts_are_read(tmp_path):
     path = tmp_path / "vocabulary.txt"
     path.write_bytes(b"\xef\xbb\xbf<unk>\r\na\r\n")
     assert Vocabulary.load(path).words == (UNK, "a")
+    for words in (["\ufeffa", "b"], ["a", "\ufeff", "\ufeffa"]):
+        Vocabulary(words).save(path)
+        assert Vocabulary.load(path).words == tuple(words)
+    assert path.read_text("utf-8") == "a\n\ufeff\n\ufeffa\n"
 
 
 @pytest.mark.parametrize(
