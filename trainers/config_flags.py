@@ -18,12 +18,19 @@ def define_training_flags(default_preset):
     """Defines the flags of the commands that train a model."""
     define_run_flags(default_preset)
     with cli.section("Run"):
-        flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
+        define_end_flags()
         help = (
             "one device, all GPUs in this machine, or the machines in TF_CONFIG, which share the "
             "run folder. Replicas take equal parts of the batch; their number may change on resume"
         )
         flags.DEFINE_enum("strategy", "one", ["one", "mirrored", "multi_worker"], help)
+
+
+def define_end_flags():
+    """Defines the flags on the best weights of a run."""
+    flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
+    help = "if the best weights of the run are lost, take the last ones as the best so far"
+    flags.DEFINE_bool("forget_best", False, help)
 
 
 def define_run_flags(default_preset):

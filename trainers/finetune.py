@@ -33,7 +33,7 @@ def main():
         flags.DEFINE_string("output_workdir", None, help)
         help = "resume any run in --output_workdir; with --noresume, fail instead"
         flags.DEFINE_bool("resume", True, help)
-        flags.DEFINE_bool("test", True, "evaluate the best weights on the test text at the end")
+        config_flags.define_end_flags()
     for field in dataclasses.fields(TrainingConfig):
         is_fixed = field.metadata["section"] in _FIXED_SECTIONS or field.name in _FIXED
         if not is_fixed or field.name == "data_dir":

@@ -100,7 +100,8 @@ def _table(workdir, corpus, is_fine_tuned):
         if not folders:
             continue
         validation, test = (
-            [r[split]["perplexity"] for r in results] for split in ("validation", "test")
+            [r[split]["perplexity"] for r in results if r[split]]
+            for split in ("validation", "test")
         )
         full = statistics.fmean(validation) if name == "full" and validation else full
         change = f"{statistics.fmean(validation) - full:+.2f}" if validation and full else "-"

@@ -144,9 +144,15 @@ def _caches(config):
     defaults = _CACHE_GRID if FLAGS.search else _CACHES.get(config.corpus, _CACHES["ptb"])
     with _explain("--cache"):
         return [None] * FLAGS.search + [
-            ContinuousCache(int(window), theta, lambda_)
+            ContinuousCache(_window(window), theta, lambda_)
             for window, theta, lambda_ in _combinations("cache", defaults)
         ]
+
+
+def _window(value):
+    if not (value.is_integer() and value < 2**31):
+        raise UserError(f"--cache_window must be an integer below 2**31. Received: {value:g}")
+    return int(value)
 
 
 def _dynamic_evaluations(model):

@@ -31,16 +31,18 @@ def main():
     if len(set(names)) < len(names):
         names = FLAGS.workdir
     output = pathlib.Path(FLAGS.output or folders[0].path / "report.html")
-    runs = [_read_run(name, folder) for name, folder in zip(names, folders, strict=True)]
-    if len({run["vocabulary"] for run in runs}) > 1:
-        raise UserError(
-            "The runs of a report must have the same vocabulary, or their perplexities cannot be "
-            f"compared. Received: --workdir={', '.join(FLAGS.workdir)}"
-        )
-    metrics = {run["name"]: run["metrics"] for run in runs if run["metrics"]}
-    page = render_page(runs, curves_svg(metrics) if metrics else None)
+    for folder in folders:
+        folder.read_config()
+    # Open the file first, so that a wrong path is reported before any work.
     with atomic_write(output, encoding="utf-8") as file:
-        file.write(page)
+        runs = [_read_run(name, folder) for name, folder in zip(names, folders, strict=True)]
+        if len({run["vocabulary"] for run in runs}) > 1:
+            raise UserError(
+                "The runs of a report must have the same vocabulary, or their perplexities cannot "
+                f"be compared. Received: --workdir={', '.join(FLAGS.workdir)}"
+            )
+        metrics = {run["name"]: run["metrics"] for run in runs if run["metrics"]}
+        file.write(render_page(runs, curves_svg(metrics) if metrics else None))
     print(f"report: {output}")
 
 

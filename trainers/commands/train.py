@@ -54,7 +54,8 @@ def _train(config, folder, workers):
     given, (config, reason) = config, _resolve_dtype(config, folder)
     if folder.check(config, resume=FLAGS.resume or not workers.is_chief):
         results = folder.read_results()
-        if results and _is_finished(results, config):
+        if results and _is_finished(results, config) and not FLAGS.forget_best:
+            folder.read_best()
             print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
             _print_results(results, Progress())
             return 0
@@ -92,6 +93,7 @@ def _train(config, folder, workers):
         baseline=baseline,
         header=header,
         evaluate_test=FLAGS.test,
+        forget_best=FLAGS.forget_best,
     )
     if result.reason == "interrupted":
         return cli.EXIT_INTERRUPTED

@@ -16,6 +16,7 @@ from trainers.search.spaces import expand
 from trainers.search.tuner import RunFolderTuner, format_value, make_oracle, trial_results
 from trainers.table import format_table
 from trainers.training import RecordedFolder, factory
+from trainers.training.records import reading
 
 FLAGS = flags.FLAGS
 _ENVIRONMENT = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
@@ -58,6 +59,7 @@ def main():
     with contextlib.nullcontext() if is_worker else folder.lock():
         if not is_worker:
             folder.begin(config, corpus, options)
+            warnings.filterwarnings("ignore", "cannot lock")  # the folder of each trial too
         print(f"folder: {workdir}\ncorpus: {corpus.describe()}", flush=True)
 
         def on_trial_end():
@@ -65,7 +67,8 @@ def main():
                 best = _write_results(folder, config, oracle)[0]
                 print(f"{len(oracle.end_order)} trials ended, best so far: trial {best['trial']}")
 
-        with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints the names of its files
+        what, advice = f"KerasTuner's files in {workdir}", "Restore them, or choose another folder."
+        with reading(what, advice), contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints
             tuner = RunFolderTuner(oracle, config, workdir, on_trial_end)
         try:
             tuner.search(corpus)

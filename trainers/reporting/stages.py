@@ -1,15 +1,20 @@
 """The perplexities of a run at each stage, read from its folder."""
 
 import dataclasses
-import json
 import pathlib
 
+from awd_keras.evaluation import ContinuousCache
 from trainers.errors import UserError
 from trainers.training import RunFolder
+from trainers.training.records import check_form, read_record, reading
 
 # In the order of the paper.
 KINDS = ("trained", "fine-tuned", "cache", "dynamic evaluation", "dynamic evaluation and cache")
 TEXTS = ("validation", "test")
+_EVALUATION = {
+    **{"text": str, "batch_size": int, "stages": dict},
+    **{"cache": (dict,), "dynamic_evaluation": (dict,)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +66,13 @@ def _read_own_stages(folder):
 def _read_evaluations(folder):
     evaluations = []
     for path in sorted(folder.path.glob("evaluation-*.json"), key=lambda path: path.stem):
-        try:
-            evaluation = json.loads(path.read_text(encoding="utf-8"))
+        evaluation = read_record(path, _EVALUATION, "Move it elsewhere.")
+        with reading(path, "Move it elsewhere."):
+            if evaluation["cache"]:
+                ContinuousCache(**evaluation["cache"])
             for name, figures in evaluation["stages"].items():
-                _describe(name, evaluation), figures["perplexity"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} cannot be read ({error!r}). Move it elsewhere.") from None
+                check_form(figures, {"perplexity": int | float})
+                _describe(name, evaluation)
         if evaluation["text"] in TEXTS:
             evaluations.append(evaluation)
     return evaluations

@@ -28,7 +28,7 @@ def write_checkpoint(path, arrays, facts):
         np.savez(file, **arrays, **{_FACTS: np.frombuffer(text.encode(), np.uint8)})
 
 
-def read_checkpoint(path):
+def read_checkpoint(path, advice=""):
     """Returns the `(arrays, facts)` of a checkpoint; raises `UserError` if it is corrupt."""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -38,10 +38,8 @@ def read_checkpoint(path):
     except FileNotFoundError:
         raise UserError(f"There is no checkpoint {path}.") from None
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
-        raise UserError(
-            f"The checkpoint {path} cannot be read or is corrupt ({error!r}). Restore it from a "
-            "copy, or move it elsewhere to start from the beginning."
-        ) from error
+        message = f"The checkpoint {path} cannot be read or is corrupt ({error!r}). {advice}"
+        raise UserError(message.rstrip()) from error
     if version != FORMAT_VERSION:
         raise UserError(f"The checkpoint {path} has format {version}, expected {FORMAT_VERSION}.")
     return arrays, facts
@@ -117,7 +115,8 @@ class TrainingState:
     @classmethod
     def load(cls, path, model, optimizer, config):
         """Restores a checkpoint, with the variables of the model and the optimizer."""
-        arrays, facts = read_checkpoint(path)
+        advice = "Restore it from a copy, or move it elsewhere to start from the beginning."
+        arrays, facts = read_checkpoint(path, advice)
         carried = tf.nest.map_structure(tf.Variable, model.initial_state(config.batch_size))
         try:
             trigger = NonMonotonicTrigger(facts["trigger"]["non_monotone_interval"])

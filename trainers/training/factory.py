@@ -5,11 +5,11 @@ import tensorflow as tf
 
 from awd_keras.bundled_model import load_bundled_model
 from awd_keras.data.load import load_corpus
+from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.models.language_model import AWDLSTMLanguageModel
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from trainers.config import TrainingConfig
-from trainers.training.checkpoint import load_weights
 from trainers.training.run_folder import RunFolder
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
@@ -26,6 +26,7 @@ def build_corpus(config, data_dir=None):
         data_dir or config.data_dir,
         config.max_vocabulary_size,
         config.max_train_tokens,
+        tokenizer=Tokenizer(config.tokenizer, config.lowercase),
     )
 
 
@@ -95,7 +96,7 @@ def load_run(workdir, dtype=None):
         config = config.replace(dtype=dtype)
     vocabulary = folder.read_vocabulary()
     model = build_model(config, len(vocabulary))
-    load_weights(folder.best_checkpoint, model)
+    folder.load_best(model)
     return model, vocabulary, config
 
 

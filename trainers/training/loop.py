@@ -84,6 +84,7 @@ def train_and_evaluate(
     stream=None,
     header=(),
     evaluate_test=True,
+    forget_best=False,
 ):
     """Trains a model, or resumes its training, and evaluates the best weights.
 
@@ -101,6 +102,8 @@ def train_and_evaluate(
         stream: A text stream for the progress. Defaults to standard output.
         header: Lines to print and log first.
         evaluate_test: Whether to evaluate the best weights on the test text. Defaults to `True`.
+        forget_best: Whether a run whose best weights are lost is resumed. The weights that it
+            resumes from are then the best so far. Defaults to `False`.
 
     Returns:
         A `TrainingResult`.
@@ -120,7 +123,9 @@ def train_and_evaluate(
             progress = Progress(folder.log_file, stream)
         else:
             progress = Progress(stream=io.StringIO())
-        run = _Run(model, optimizer, corpus, columns, config, folder, progress, workers)
+        run = _Run(
+            model, optimizer, corpus, columns, config, folder, progress, workers, forget_best
+        )
         if workers.is_chief:  # and the last checkpoint can be read
             folder.begin(config, corpus)
         for line in header:
@@ -224,7 +229,9 @@ class _Interrupted(Exception):
 class _Run:
     """One call of `train_and_evaluate`."""
 
-    def __init__(self, model, optimizer, corpus, columns, config, folder, progress, workers):
+    def __init__(
+        self, model, optimizer, corpus, columns, config, folder, progress, workers, forget_best
+    ):
         self.model, self.optimizer = model, optimizer
         self.corpus, self.columns = corpus, columns
         self.config, self.folder, self.workers = config, folder, workers
@@ -240,8 +247,15 @@ class _Run:
             global_clipnorm=config.global_clipnorm,
             seed=config.seed,
         )
+        self.is_best_lost = False
         if folder.last_checkpoint.exists():
             self.state = TrainingState.load(folder.last_checkpoint, model, optimizer, config)
+            try:
+                folder.check_best(self.state.step, self.state.best_loss)
+            except UserError:
+                if not forget_best:
+                    raise
+                self.is_best_lost, self.state.best_loss = True, None
         else:
             self.state = TrainingState.initial(model, config)
         self.num_steps = columns.shape[1] - 1
@@ -273,14 +287,20 @@ class _Run:
             epochs = self.log.epochs(state)
             self.progress.line(f"resuming after step {state.step:,} ({epochs:.2f} epochs)")
             self._after_step()  # the validation may have been interrupted
-        if self.config.initial_run is not None and state.best_loss is None:
-            result = self._evaluate_validation()
-            state.best_loss = result.loss
-            self._save_best(result)
+        if state.best_loss is None and (self.is_best_lost or self.config.initial_run is not None):
+            with self.optimizer.averaged_weights():
+                result = self._evaluate_validation()
+                state.best_loss = result.loss
+                self._save_best(result)
+            kind, origin = "best", self.config.initial_run
+            if self.is_best_lost:
+                kind, origin = "last", self.folder.path
             self.progress.line(
-                f"starting from the best weights of {self.config.initial_run}: validation "
-                f"perplexity {result.perplexity:.2f}"
+                f"starting from the {kind} weights of {origin}: validation perplexity "
+                f"{result.perplexity:.2f}"
             )
+            if self.is_best_lost:
+                self._save()
         if self.config.trigger == "start":
             self._start_averaging("as requested, before the first step")
         for window in training_windows(self.config, self.num_steps, state.epoch, state.position):
@@ -428,7 +448,7 @@ class _Run:
                     self._save_best(current)
         if not self.workers.is_chief:
             return self._result("finished")
-        facts = load_weights(self.folder.best_checkpoint, self.model)
+        facts = self.folder.load_best(self.model)
         validation, test = EvaluationResult(**facts["validation"]), None
         if evaluate_test:
             batch_size = self.config.test_batch_size

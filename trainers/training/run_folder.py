@@ -4,13 +4,19 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
 import pathlib
+import warnings
 
 from awd_keras.atomic_write import PARTIAL, atomic_write
+from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.data.vocabulary import Vocabulary
+from awd_keras.evaluation.evaluate import EvaluationResult, perplexity
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
+from trainers.training.checkpoint import read_checkpoint, restore_variables, weights_by_name
+from trainers.training.records import read_record, reading
 
 try:
     import fcntl
@@ -22,6 +28,15 @@ METRICS_COLUMNS = (
     *("validation_perplexity", "raw_validation_perplexity", "averaging"),
     *("seconds", "tokens_per_second"),
 )
+_OPTIONAL_COLUMN = "raw_validation_perplexity"
+_NUMBER = int | float
+_FACTS = {"name": str, "vocabulary_digest": (str,), "num_tokens": (dict,), "text_digest": (str,)}
+_RECORD = {"settings": dict, "corpus": _FACTS, "options": (dict,)}
+_PERPLEXITY = {"perplexity": _NUMBER}
+_RESULTS = {
+    **{"epochs": _NUMBER, "triggered_at_step": (int,), "stopped_at_step": (int,)},
+    **{"validation": _PERPLEXITY, "test": (_PERPLEXITY,)},
+}
 
 
 class RecordedFolder:
@@ -113,16 +128,18 @@ class RecordedFolder:
         return self._read()[:2]
 
     def _read(self):
-        try:
-            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+        advice = "Restore it from a copy, or choose another folder."
+        record = read_record(self.record_file, _RECORD, advice)
+        with reading(self.record_file, advice):
             config = TrainingConfig.from_dict(record["settings"])
-            return config, record["corpus"], record.get("options", {})
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{self.record_file} cannot be read ({error!r}).") from error
+        return config, record["corpus"], record["options"] or {}
 
     @contextlib.contextmanager
     def lock(self):
-        """Locks the folder, or raises `UserError` if another process has locked it."""
+        """Locks the folder, or raises `UserError` if another process has locked it.
+
+        Some network file systems have no locks; then there is only a warning.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
             yield
@@ -135,8 +152,12 @@ class RecordedFolder:
             raise UserError(
                 f"Another process is working in {self.path}. Wait for it, or choose another folder."
             ) from None
-        except OSError:
-            pass  # a file system without locks
+        except OSError as error:
+            warnings.warn(
+                f"cannot lock {self.path} ({error.strerror}), so do not start a second process on "
+                "it",
+                stacklevel=1,
+            )
         try:
             yield
         finally:
@@ -180,11 +201,11 @@ class RunFolder(RecordedFolder):
 
     def read_vocabulary(self):
         """Returns the `Vocabulary`; raises `UserError` if it is not the one on record."""
-        try:
-            vocabulary = Vocabulary.load(self.vocabulary_file)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.vocabulary_file} cannot be read: {error}") from error
-        recorded = self.read_config()[1].get("vocabulary_digest")
+        config, facts = self.read_config()
+        tokenizer = Tokenizer(config.tokenizer, config.lowercase)
+        with reading(self.vocabulary_file, "Restore the original file."):
+            vocabulary = Vocabulary.load(self.vocabulary_file, tokenizer)
+        recorded = facts.get("vocabulary_digest")
         # Another vocabulary of the same size would fit the weights, but make every result wrong.
         if recorded not in (None, vocabulary.digest):
             raise UserError(
@@ -195,13 +216,24 @@ class RunFolder(RecordedFolder):
         return vocabulary
 
     def read_metrics(self):
-        """Returns the rows of `metrics.csv` as dictionaries of strings; `[]` if it is missing."""
+        """Returns the rows of `metrics.csv` as dictionaries of strings; `[]` if it is missing.
+
+        Raises:
+            UserError: If it is damaged.
+        """
         if not self.metrics_file.exists():
             return []
         text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
         # A killed run may have written only part of the last row.
-        rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-        return [row for row in rows if None not in row.values()]
+        lines = io.StringIO(text[: text.rfind("\n") + 1])
+        with reading(self.metrics_file, "Restore it from a copy, or delete it."):
+            rows = [row for row in csv.DictReader(lines) if None not in row.values()]
+            for row in rows:
+                numbers = [row[c] for c in METRICS_COLUMNS if row[c] or c != _OPTIONAL_COLUMN]
+                total = sum(map(float, numbers), int(row["step"]))
+                if len(row) != len(METRICS_COLUMNS) or math.isnan(total):
+                    raise ValueError(f"unexpected row {row}")
+        return rows
 
     def truncate_metrics(self, step):
         """Removes the rows after a step, which a resumed run writes again."""
@@ -222,12 +254,58 @@ class RunFolder(RecordedFolder):
         """Returns what `write_results` wrote, or `None` for a run without results."""
         if not self.results_file.exists():
             return None
+        return read_record(self.results_file, _RESULTS, "Delete it, then resume the run.")
+
+    def load_best(self, model):
+        """Restores the best weights of the run into a model, and returns the facts about them.
+
+        Raises:
+            UserError: If they are missing, damaged or not the best weights of a run.
+        """
+        arrays, facts = self.read_best()
+        restore_variables(weights_by_name(model), arrays, self.best_checkpoint)
+        return facts
+
+    def read_best(self, path=None, loss=None):
+        """Returns the `(arrays, facts)` of the best checkpoint; raises `UserError`."""
+        path = path or self.best_checkpoint
         try:
-            return dict(json.loads(self.results_file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"{self.results_file} cannot be read ({error}). Delete it, then resume the run."
-            ) from error
+            arrays, facts = read_checkpoint(path)
+            if "step" not in facts:  # as in a copy of the last checkpoint
+                raise UserError(f"{path} is not a checkpoint of the best weights.")
+        except UserError as error:
+            raise self._no_best(error, loss) from error
+        return arrays, facts
+
+    def check_best(self, step, loss):
+        """Raises `UserError` unless a run that resumes has its best weights on disk.
+
+        Args:
+            step: Number of steps at the last checkpoint.
+            loss: The best validation loss until then, or `None`.
+        """
+        if loss is None:
+            return
+        path = self._stashed_best if self._stashed_best.exists() else self.best_checkpoint
+        facts = self.read_best(path, loss)[1]
+        found = facts.get("validation") and EvaluationResult(**facts["validation"]).loss
+        # A process that was killed may have saved better weights after the last checkpoint.
+        if found != loss and facts["step"] <= step:
+            raise self._no_best(f"{path} has weights that are not on record.", loss)
+
+    def _no_best(self, problem, loss):
+        """Returns the error about missing best weights, which says what is on record."""
+        steps = {float(row["validation_loss"]): row["step"] for row in self.read_metrics()}
+        loss = min(steps, default=None) if loss is None else loss
+        if loss is not None:
+            step = steps.get(loss, 0)  # 0: of the initial run
+            problem = (
+                f"{problem} On record: validation perplexity {perplexity(loss):.2f} at step {step}."
+            )
+        return UserError(
+            f"{problem} Restore the file from a copy, train in another --workdir, or resume "
+            "training with --forget_best, which starts a new best."
+        )
 
     def stash_best(self):
         """Keeps the best weights of a logged validation before others replace them."""

@@ -14,6 +14,7 @@ from awd_keras.evaluation import Evaluator
 from tests.trainers.training.tiny import (
     after_each_step,
     assert_same_run,
+    digests,
     interrupt_after,
     make_config,
     make_corpus,
@@ -21,6 +22,7 @@ from tests.trainers.training.tiny import (
     run,
     validation_losses,
 )
+from trainers.errors import UserError
 from trainers.training import RunFolder, read_checkpoint
 
 ROOT = pathlib.Path(__file__).absolute().parents[3]
@@ -115,6 +117,29 @@ class TestExtended:
         with validation_losses(rising):
             result = run(tmp_path, config)
             assert run(tmp_path, config.replace(epochs=9)) == result
+
+
+class TestBestLost:
+    @pytest.mark.parametrize("trigger", ["epoch:1", "never"])
+    def test_the_last_weights_are_the_new_best(self, tmp_path, trigger):
+        config = make_config(trigger=trigger, epochs=2)
+        folder = RunFolder(tmp_path)
+        with validation_losses(rising):
+            first = run(tmp_path, config)
+        folder.best_checkpoint.unlink()
+        before = digests(tmp_path)
+        with pytest.raises(UserError, match="On record: "):
+            run(tmp_path, config.replace(epochs=3), header=["resuming"])
+        assert digests(tmp_path) == before
+        stream = io.StringIO()
+        result = run(tmp_path, config, stream=stream, forget_best=True)
+        assert f"starting from the last weights of {tmp_path}: validation" in stream.getvalue()
+        assert first.validation.loss == rising(int(folder.read_metrics()[0]["step"]))
+        step = read_checkpoint(folder.last_checkpoint)[1]["state"]["step"]
+        assert read_checkpoint(folder.best_checkpoint)[1]["step"] == step
+        # It is on record, and is not forgotten again.
+        assert run(tmp_path, config, forget_best=True) == result
+        assert run(tmp_path, config.replace(epochs=3)).epochs == 3
 
 
 class TestNoSpace:

@@ -1,6 +1,10 @@
 """Tests of folders: to whom they belong, what may be resumed, what they contain."""
 
+import errno
 import json
+import os
+import warnings
+from unittest import mock
 
 import pytest
 
@@ -13,8 +17,10 @@ from tests.trainers.training.tiny import (
     make_texts,
 )
 from trainers.errors import UserError
-from trainers.training import RunFolder
+from trainers.training import RunFolder, write_checkpoint
 from trainers.training.run_folder import METRICS_COLUMNS, RecordedFolder
+
+fcntl = pytest.importorskip("fcntl")
 
 
 @pytest.fixture
@@ -51,7 +57,14 @@ class TestCheck:
             ("config.json", '{"architectures": []}'),
             ("config.json", "{"),
             ("config.json", "[]"),
-            ("config.json", '{"settings": {"nothing": 1}, "corpus": {}}'),
+            ("config.json", '{"settings": {"nothing": 1}, "corpus": {"name": "x"}}'),
+            ("config.json", '{"settings": {"seed": NaN}, "corpus": {"name": "x"}}'),
+            (
+                "config.json",
+                '{"settings": {"learning_rate_drop_epochs": 3}, "corpus": {"name": ""}}',
+            ),
+            ("config.json", '{"settings": {}, "corpus": null}'),
+            ("config.json", '{"settings": {}, "corpus": {"name": "x"}, "options": []}'),
         ],
     )
     def test_another_folder_is_refused_and_not_changed(self, tmp_path, name, content):
@@ -110,6 +123,22 @@ class TestLock:
         with RunFolder(tmp_path).lock(), RunFolder(tmp_path).lock():
             pass
 
+    @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK])
+    def test_a_file_system_that_answers_with_an_error(self, tmp_path, code):
+        error = OSError(code, os.strerror(code))
+        with (
+            mock.patch.object(fcntl, "flock", side_effect=error),
+            warnings.catch_warnings(record=True) as shown,
+        ):
+            for kind in ("run", "search", "ablation"):
+                with RecordedFolder(tmp_path / kind, kind).lock():
+                    pass
+        (_, search, _) = map(str, (warning.message for warning in shown))
+        assert search == (
+            f"cannot lock {tmp_path / 'search'} ({os.strerror(code)}), so do not start a second "
+            "process on it"
+        )
+
 
 class TestVocabulary:
     def test_another_one_is_refused(self, folder):
@@ -151,6 +180,25 @@ class TestMetrics:
             folder.truncate_metrics(50)  # half of 120 may read 12
             assert folder.metrics_file.read_bytes() == whole
 
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b"epoch,", b""),
+            (b"epoch,", b"time,"),
+            (b",5,", b",5.5,"),
+            (b"0.4,", b","),
+            (b"0.4,", b"low,"),
+            (b"0.4,", b"nan,"),
+            (b"0.4,", b"0.4,0.4,"),
+        ],
+    )
+    def test_damaged(self, folder, old, new):
+        folder.truncate_metrics(0)
+        folder.append_metrics(**make_row(5))
+        folder.metrics_file.write_bytes(folder.metrics_file.read_bytes().replace(old, new))
+        with pytest.raises(UserError, match="metrics.csv cannot be read"):
+            folder.read_metrics()
+
 
 class TestResults:
     def test_round_trip(self, folder):
@@ -158,19 +206,69 @@ class TestResults:
         folder.write_results(RESULTS)
         assert folder.read_results() == json.loads(folder.results_file.read_text()) == RESULTS
 
-    def test_damaged(self, folder):
-        folder.results_file.write_text("{")
+    @pytest.mark.parametrize(
+        "changes", [{"validation": None}, {"test": 3}, {"epochs": []}, {"test": {"perplexity": ""}}]
+    )
+    def test_damaged(self, folder, changes):
+        folder.results_file.write_text(json.dumps({**RESULTS, **changes}))
         with pytest.raises(UserError, match="results.json cannot be read"):
             folder.read_results()
 
 
-def test_the_best_weights_are_stashed_and_restored(folder):
-    folder.best_checkpoint.parent.mkdir(parents=True)
-    folder.best_checkpoint.write_bytes(b"logged")
-    folder.stash_best()
-    folder.best_checkpoint.write_bytes(b"later")
-    folder.restore_best()
-    assert folder.best_checkpoint.read_bytes() == b"logged"
-    folder.best_checkpoint.write_bytes(b"better")
-    folder.restore_best()
-    assert folder.best_checkpoint.read_bytes() == b"better"
+class TestBest:
+    @pytest.fixture
+    def best(self, folder):
+        folder.truncate_metrics(0)
+        for step, loss in ((5, 3.0), (10, 2.0), (15, 2.5)):
+            folder.append_metrics(**{**make_row(step), "validation_loss": loss})
+        self.save(folder.best_checkpoint)
+        return folder.best_checkpoint
+
+    def save(self, path, step=10, loss=2.0):
+        validation = {"total_loss": loss * 8, "num_tokens": 8}
+        write_checkpoint(path, {}, {"step": step, "validation": validation})
+
+    def test_on_disk(self, folder, best):
+        folder.check_best(15, 2.0)
+        assert folder.read_best()[1]["step"] == 10
+        # Saved by a process that was killed before it saved its state.
+        self.save(best, 20, 1.5)
+        folder.check_best(15, 2.0)
+
+    def test_before_the_first_validation(self, folder):
+        folder.check_best(3, None)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda best: best.unlink(),
+            lambda best: best.write_bytes(b""),
+            lambda best: best.write_bytes(best.read_bytes()[:-30]),
+            lambda best: write_checkpoint(best, {}, {"state": {"step": 15}}),  # the last one
+        ],
+    )
+    def test_lost(self, folder, best, damage):
+        damage(best)
+        message = r"On record: validation perplexity 7.39 at step 10. Restore .* --forget_best"
+        for check in (folder.read_best, lambda: folder.check_best(15, 2.0)):
+            with pytest.raises(UserError, match=message):
+                check()
+
+    def test_other_weights(self, folder, best):
+        self.save(best, 15, 2.5)
+        with pytest.raises(UserError, match="not on record. On record: .* 7.39 at step 10"):
+            folder.check_best(15, 2.0)
+
+    def test_those_of_an_initial_run(self, folder):
+        with pytest.raises(UserError, match="There is no .*On record: .* 2.72 at step 0"):
+            folder.check_best(15, 1.0)
+
+    def test_they_are_stashed_and_restored(self, folder, best):
+        folder.stash_best()
+        self.save(best, 15, 1.0)
+        folder.check_best(15, 2.0)
+        folder.restore_best()
+        assert folder.read_best()[1]["step"] == 10
+        self.save(best, 20, 1.5)
+        folder.restore_best()
+        assert folder.read_best()[1]["step"] == 20

@@ -21,6 +21,7 @@ RESULTS = {
     "reason": "finished",
     "epochs": 3,
     "triggered_at_step": None,
+    "stopped_at_step": None,
     "validation": {"perplexity": 9.0},
     "test": {"perplexity": 8.5},
 }
