@@ -18,8 +18,9 @@ import contextvars
 import tensorflow as tf
 
 from awd_keras.ops.lstm_cudnn import lstm_cudnn
-from awd_keras.ops.lstm_portable import lstm_portable, take_steps
+from awd_keras.ops.lstm_portable import lstm_portable
 from awd_keras.ops.lstm_xla import lstm_xla
+from awd_keras.ops.sequences import run_time_major
 
 _portable_only = contextvars.ContextVar("portable_only", default=False)
 
@@ -36,6 +37,11 @@ def portable_kernels():
         yield
     finally:
         _portable_only.reset(token)
+
+
+def exporting():
+    """Returns whether kernels must run on any device, as inside `portable_kernels()`."""
+    return _portable_only.get()
 
 
 def transposed_ids(token_ids):
@@ -110,27 +116,16 @@ def lstm(
     bias = tf.cast(bias, inputs.dtype)
     training = bool(training)  # Keras may pass `None`
 
-    if not time_major:
-        inputs = tf.transpose(inputs, (1, 0, 2))
-    if mask is not None:
-        mask = tf.cast(mask, tf.bool)
-        if time_major:
-            mask = tf.transpose(mask)
-        inputs, lengths = _pack(inputs, mask)
-    arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
-    if implementation == "xla":
-        outputs, final_h, final_c = lstm_xla(*arguments)
-    elif _use_cudnn(implementation):
-        outputs, final_h, final_c = lstm_cudnn(*arguments, training)
-    else:
+    def run(inputs, lengths):
+        arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
+        if implementation == "xla":
+            return lstm_xla(*arguments)
+        if _use_cudnn(implementation):
+            return lstm_cudnn(*arguments, training)
         # Loading a SavedModel with custom gradients logs warnings.
-        custom_gradient = training or not _portable_only.get()
-        outputs, final_h, final_c = lstm_portable(*arguments, training, custom_gradient)
-    if mask is not None:
-        outputs = _unpack(outputs, mask)
-    if not time_major:
-        outputs = tf.transpose(outputs, (1, 0, 2))
-    return outputs, final_h, final_c
+        return lstm_portable(*arguments, training, custom_gradient=training or not exporting())
+
+    return run_time_major(run, inputs, mask, lengths, time_major)
 
 
 def _use_cudnn(implementation):
@@ -146,24 +141,5 @@ def _use_cudnn(implementation):
             "Use implementation='auto' or 'portable'."
         )
     if implementation == "auto":
-        return has_gpu and not _portable_only.get()
+        return has_gpu and not exporting()
     return implementation == "cudnn"
-
-
-def _pack(inputs, mask):
-    """Moves the unmasked steps of each row to its start, since kernels skip only trailing steps.
-
-    Returns the packed inputs, and the number of unmasked steps of each row.
-    """
-    timesteps = tf.shape(mask)[1]
-    steps = tf.range(timesteps)
-    order = tf.argsort(tf.where(mask, steps, steps + timesteps), axis=1)
-    return take_steps(inputs, order), tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-
-
-def _unpack(outputs, mask):
-    """Moves outputs back to their steps; masked steps repeat the previous output."""
-    seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1)
-    unpacked = take_steps(tf.pad(outputs, [[1, 0], [0, 0], [0, 0]]), seen)
-    unpacked.set_shape(outputs.shape)
-    return unpacked
