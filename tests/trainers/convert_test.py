@@ -74,9 +74,25 @@ def test_the_vocabulary(command, tmp_path):
     ended = command(*arguments)
     assert ended.code == 0
     assert ended.stderr.splitlines() == [
-        f"warning: {words} does not contain <unk>",
-        f"warning: {words} does not contain <eos>",
+        f"warning: {words} does not contain <unk>; if xxunk is that word, add --unk_word=xxunk.",
+        f"warning: {words} does not contain <eos>; see --eos_word.",
     ]
+
+
+def test_words_that_stand_for_the_marks(command, tmp_path):
+    words, other = tmp_path / "words.txt", tmp_path / "other"
+    arguments = [f"--input={REFERENCE / 'fastai.safetensors'}", f"--vocabulary={words}"]
+    arguments += [f"--output_workdir={other}", "--tokenizer=character"]
+    words.write_text("".join(f"{word}\n" for word in [*range(17), "xxunk", "xxbos"]))
+    assert_one_line(command(*arguments, "--unk_word=UNK"), "--unk_word must be a word of", "=UNK")
+    ended = command(*arguments, "--unk_word=xxunk", "--eos_word=xxbos")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert f"<unk>: xxunk in {words}\n<eos>: xxbos in {words}\n" in ended.stdout
+    _, vocabulary, _ = factory.load_run(other)
+    assert vocabulary.words[-2:] == ("<unk>", "<eos>")
+    assert vocabulary.tokenizer.name == "character"
+    words.write_text("".join(f"{word}\n" for word in [*range(17), "xxunk", "<unk>"]))
+    assert_one_line(command(*arguments, "--unk_word=xxunk"), "must not contain <unk>")
 
 
 @pytest.mark.parametrize(
