@@ -92,6 +92,13 @@ class TrainingConfig:
     max_vocabulary_size: int | None = _data(
         None, "keep the N most frequent words; others become <unk>; default: all", _count
     )
+    tokenizer: str = _data(
+        "whitespace",
+        "what becomes a token: words between blanks, for prepared text; words and punctuation "
+        "marks (basic); or characters, blanks included",
+        choices=("whitespace", "basic", "character"),
+    )
+    lowercase: bool = _data(False, "convert the text to lower case", _boolean)
     max_train_tokens: int | None = _data(None, "train on the first N tokens; default: all", _count)
 
     embedding_dim: int = _model(400, "size of the word embeddings", _size, "emsize")
@@ -186,6 +193,9 @@ class TrainingConfig:
 
     initial_run: str | None = _run(
         None, "run folder with the initial weights; default: random weights", _string
+    )
+    require_same_vocabulary: bool = _run(
+        False, "refuse an initial run with another vocabulary", _boolean, may_change=True
     )
     epochs: int = _run(750, "total number of epochs", _epoch, may_change=True)
     batch_size: int = _run(40, "columns that the training text is split into", _size)

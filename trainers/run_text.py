@@ -1,9 +1,6 @@
 """Texts for a trained run: its corpus, or any file."""
 
-import numpy as np
-
-from awd_keras.data import EOS, UNK
-from awd_keras.data.text_files import read_lines
+from awd_keras.data.text_files import read_lines, warn_of_marks
 from trainers.errors import UserError
 from trainers.training import factory
 
@@ -39,6 +36,4 @@ def read_text(path, vocabulary):
         and the number of words that are not in the vocabulary, not counting a literal `<unk>`.
     """
     vocabulary.check_compatible(len(vocabulary))
-    words = [word for line in read_lines(path) for word in (*line.split(), EOS)]
-    token_ids = vocabulary.encode(words)
-    return token_ids, int(np.sum(token_ids == vocabulary.unk_id)) - words.count(UNK)
+    return vocabulary.encode_lines(warn_of_marks(read_lines(path), path, vocabulary.tokenizer))

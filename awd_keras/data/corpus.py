@@ -5,8 +5,9 @@ import hashlib
 
 import numpy as np
 
-from awd_keras.data.text_files import SPLITS
-from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
+from awd_keras.data.text_files import SPLITS, warn_of_marks
+from awd_keras.data.tokenizer import WHITESPACE
+from awd_keras.data.vocabulary import UNK, Vocabulary
 from awd_keras.data.windows import window_dataset
 from awd_keras.errors import InputError
 
@@ -49,10 +50,12 @@ class Corpus:
     source: str
 
     @classmethod
-    def from_texts(cls, name, texts, max_vocabulary_size=None, source="memory"):
+    def from_texts(
+        cls, name, texts, max_vocabulary_size=None, source="memory", tokenizer=WHITESPACE
+    ):
         """Builds a corpus from lines of text.
 
-        Lines are split at whitespace, and each ends with `<eos>`, even if it is empty. The
+        Lines are split into tokens, and each ends with `<eos>`, even if it is empty. The
         vocabulary is built from the training text. (The authors' code uses the words of all three
         texts, which results in the same vocabulary for Penn Treebank and WikiText-2.)
 
@@ -63,6 +66,8 @@ class Corpus:
             max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Less
                 frequent words become `<unk>`. Defaults to no maximum.
             source: Where the texts come from, used in messages.
+            tokenizer: The `Tokenizer` of the texts. Defaults to one that splits at whitespace. With
+                others, `<unk>` is always in the vocabulary.
 
         Returns:
             A `Corpus`.
@@ -71,29 +76,27 @@ class Corpus:
             InputError: If a text is missing or has no words, or if the training text has no
                 `<unk>` and lacks a word of the validation or test text.
         """
-        lines = {}
+        vocabulary, arrays, unknown_counts = None, {}, {}
         for split in SPLITS:
+            text = f"The {split} text ({source})"
             if isinstance(texts[split], str):
                 raise InputError(
-                    f"The {split} text must be a list of lines, not a string; call "
+                    f"{text} must be a list of lines, not a string; call "
                     f"`.splitlines()` on it. Received: {texts[split][:80]!r}"
                 )
-            lines[split] = list(texts[split])
-            if not any(line.split() for line in lines[split]):
-                raise InputError(
-                    f"The {split} text ({source}) must contain words. "
-                    f"Received: {len(lines[split])} empty lines"
-                )
-        vocabulary = Vocabulary.build(_tokens(lines["train"]), max_vocabulary_size)
-        arrays, unknown_counts = {}, {}
-        for split in SPLITS:
+            lines = warn_of_marks(texts[split], text, tokenizer)
             try:
-                ids = vocabulary.encode(_tokens(lines[split]))
+                if vocabulary is None:
+                    vocabulary, ids, num_unknown = Vocabulary.build_and_encode(
+                        lines, max_vocabulary_size, tokenizer
+                    )
+                else:
+                    ids, num_unknown = vocabulary.encode_lines(lines)
             except InputError as error:
-                raise InputError(f"The {split} text ({source}): {error}") from error
+                raise InputError(f"{text}: {error}") from error
+            if np.all(ids == vocabulary.eos_id):
+                raise InputError(f"{text} must contain words. Received: {len(ids)} empty lines")
             ids.setflags(write=False)
-            num_literal = sum(line.split().count(UNK) for line in lines[split])
-            num_unknown = int(np.count_nonzero(ids == vocabulary.unk_id)) - num_literal
             arrays[split], unknown_counts[split] = ids, num_unknown
         return cls(name, vocabulary, **arrays, unknown_counts=unknown_counts, source=source)
 
@@ -150,9 +153,3 @@ class Corpus:
         if unknown:
             text += f"\n{self.name}: words outside the vocabulary became {UNK}: "
         return text + ", ".join(unknown)
-
-
-def _tokens(lines):
-    for line in lines:
-        yield from line.split()
-        yield EOS

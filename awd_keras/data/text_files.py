@@ -17,8 +17,7 @@ FILE_NAMES = (
     ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
 )
 _UTF_16_MARKS = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
-_MARKS = frozenset(("<eos>", "<s>", "</s>"))
-_MARK = re.compile("|".join(_MARKS))
+_MARK = re.compile("<eos>|</?s>")
 
 
 def read_text_folder(folder):
@@ -109,13 +108,13 @@ def warn_of_marks(lines, name, tokenizer=WHITESPACE):
     """
     count = 0
     for line in lines:
-        if _MARK.search(line) and not _MARKS.isdisjoint(tokenizer.split(line)):
-            count += 1
+        if _MARK.search(line):
+            count += any(map(_MARK.fullmatch, tokenizer.split(line)))
         yield line
     if count:
         warnings.warn(
-            f"Some lines of {name} ({count:,}) contain <eos>, <s> or </s>, which are read as words. "
-            "Every line gets an <eos> of its own, so the perplexity is too good. Remove them, for "
-            "example with sed -E 's,</?s>|<eos>,,g'.",
+            f"{name} has <eos>, <s> or </s> as words in {count:,} of its lines. Every line gets an "
+            "<eos> of its own, so the perplexity is too good. Remove them, for example with "
+            "sed -E 's,</?s>|<eos>,,g'.",
             stacklevel=2,
         )

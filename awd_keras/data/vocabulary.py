@@ -3,6 +3,7 @@
 import collections
 import hashlib
 import io
+import itertools
 import pathlib
 import re
 
@@ -94,17 +95,43 @@ class Vocabulary:
         >>> Vocabulary.build("b a c a <eos>".split(), max_size=4).words
         ('<unk>', '<eos>', 'a', 'b')
         """
-        if max_size is None:
-            return cls(dict.fromkeys(tokens))
-        if max_size < 3:
+        return cls._build(tokens, max_size, WHITESPACE)[0]
+
+    @classmethod
+    def build_and_encode(cls, lines, max_size=None, tokenizer=WHITESPACE):
+        """Builds the vocabulary of a text, and converts the text to ids, in one pass.
+
+        Args:
+            lines: An iterable of lines.
+            max_size: As for `build`. Without it, tokenizers of text that is not prepared add
+                `<unk>` to the words of the text.
+            tokenizer: The `Tokenizer` of the text. Defaults to one that splits at whitespace.
+
+        Returns:
+            A tuple `(vocabulary, ids, num_unknown)`; see `encode_lines`.
+        """
+        vocabulary, ids = cls._build(_tokens(lines, tokenizer), max_size, tokenizer)
+        return vocabulary, *vocabulary._replace_unknown(ids)
+
+    @classmethod
+    def _build(cls, tokens, max_size, tokenizer):
+        """Returns the vocabulary, and the ids of the tokens: -1 for words outside it."""
+        if max_size is not None and max_size < 3:
             raise InputError(
                 "The size of a vocabulary must be at least 3, for <unk>, <eos> and one word. "
                 f"Received: max_size={max_size}"
             )
-        counts = collections.Counter(tokens)
-        for special in (UNK, EOS):
-            counts.pop(special, None)
-        return cls([UNK, EOS] + [word for word, _ in counts.most_common(max_size - 2)])
+        # Ids in the order of first occurrence.
+        index = collections.defaultdict(itertools.count().__next__)
+        ids = np.fromiter(map(index.__getitem__, tokens), np.int32)
+        words = list(index)
+        if max_size is None:
+            is_raw = tokenizer.name != "whitespace" and UNK not in index
+            return cls([*words, UNK] if is_raw else words, tokenizer), ids
+        by_frequency = np.argsort(-np.bincount(ids), kind="stable")
+        frequent = [words[i] for i in by_frequency if words[i] not in (UNK, EOS)]
+        vocabulary = cls([UNK, EOS, *frequent[: max_size - 2]], tokenizer)
+        return vocabulary, vocabulary._find(words)[ids]
 
     @property
     def digest(self):
@@ -143,16 +170,42 @@ class Vocabulary:
                 "`tokens` must be a sequence of words, not a string; call `.split()` on it. "
                 f"Received: tokens={tokens[:80]!r}"
             )
+        return self._replace_unknown(self._find(tokens))[0]
+
+    def encode_lines(self, lines):
+        """Converts lines of text to ids.
+
+        Args:
+            lines: An iterable of lines, which the vocabulary's tokenizer splits.
+
+        Returns:
+            A tuple `(ids, num_unknown)`: an int32 array with an `<eos>` at the end of each line,
+            and the number of words outside the vocabulary, not counting a literal `<unk>`.
+
+        Raises:
+            InputError: If a word is not in the vocabulary and there is no `<unk>`.
+        """
+        return self._replace_unknown(self._find(_tokens(lines, self.tokenizer)))
+
+    def _find(self, tokens):
+        """Returns the ids of tokens: -1 for words outside a vocabulary with `<unk>`."""
         if self.unk_id is not None:
-            lookup, unk_id = self._index.get, self.unk_id
-            return np.fromiter((lookup(token, unk_id) for token in tokens), dtype=np.int32)
+            return np.fromiter(map(self._index.get, tokens, itertools.repeat(-1)), np.int32)
         try:
-            return np.fromiter(map(self._index.__getitem__, tokens), dtype=np.int32)
+            return np.fromiter(map(self._index.__getitem__, tokens), np.int32)
         except KeyError as error:
             raise InputError(
                 f"The word {error.args[0]!r} is not in the vocabulary, which has no {UNK}. Add "
                 f"{UNK} to the training text, or limit the size of the vocabulary."
             ) from None
+
+    def _replace_unknown(self, ids):
+        """Returns the ids with `<unk>` for -1, and the number of replacements."""
+        is_unknown = ids < 0
+        num_unknown = int(np.count_nonzero(is_unknown))
+        if num_unknown:
+            ids[is_unknown] = self.unk_id
+        return ids, num_unknown
 
     def decode(self, ids):
         """Converts an iterable of ids to a list of words."""
@@ -215,3 +268,9 @@ class Vocabulary:
         )
         text = "".join(f"{word}\n" for word in words)
         return re.sub("^\ufeff", r"\\ufeff", text).encode("utf-8")
+
+
+def _tokens(lines, tokenizer):
+    for line in lines:
+        yield from tokenizer.split(line)
+        yield EOS

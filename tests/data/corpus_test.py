@@ -51,7 +51,7 @@ def test_unknown_words_need_unk():
     "change, message",
     [
         ({"test": ["", " \n"]}, "test text .* must contain words. Received: 2 empty lines"),
-        ({"train": "the cat"}, "train text must be a list of lines"),
+        ({"train": "the cat"}, r"train text \(memory\) must be a list of lines"),
     ],
 )
 def test_invalid_texts(change, message):
