@@ -4,7 +4,9 @@ import contextlib
 import functools
 import glob
 import importlib
+import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -21,6 +23,8 @@ EXIT_INTERRUPTED = 130
 
 _FLAGS = flags.FLAGS
 _HELP_ARGUMENTS = {"--help", "-help", "--helpshort", "-helpshort", "-?"}
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_NOT_PATHS = {"server", "prompt"}  # flags for addresses and texts
 _sections = {}  # names of flags by section of --help
 
 
@@ -37,7 +41,8 @@ def main(implementation, doc, max_arguments=0, check=None):
 
     TensorFlow is imported only after the flags are parsed and checked, so `--help` and errors are
     fast. An `InputError` or `OSError` (exit code 1) or a `UserError` (its own exit code) is printed
-    as one line on standard error. Ctrl-C and SIGTERM end a command with exit code 130.
+    as one line on standard error, as are lack of memory and a closed standard output. Ctrl-C and
+    SIGTERM end a command with exit code 130.
 
     Args:
         implementation: Name of the module that does the work. Its `main(*arguments)` reads the
@@ -46,34 +51,62 @@ def main(implementation, doc, max_arguments=0, check=None):
         max_arguments: Maximum number of positional arguments, or `None` for no limit.
         check: A function that raises `UserError` for invalid flags. Defaults to none.
     """
-    app.run(
-        functools.partial(_run, implementation, max_arguments, check),
-        flags_parser=functools.partial(_parse, doc),
-    )
+    if sys.stdout is None:  # closed, as by >&- in a shell
+        sys.exit(_fail("Standard output is closed. Redirect it, for example to /dev/null."))
+    if sys.stderr is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(2, "w", closefd=False)
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(_ClosedInput()))
+    try:
+        app.run(
+            functools.partial(_run, implementation, max_arguments, check),
+            flags_parser=functools.partial(_parse, doc),
+        )
+    except OSError as error:  # while writing help
+        sys.exit(_fail(error.strerror))
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # the reader of a pipe is gone, and Python would complain at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _ClosedInput(io.RawIOBase):
+    """A standard input that was closed, for the commands that read it."""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        raise UserError("Standard input is closed. Pass a file, or redirect it from one.")
 
 
 def _parse(doc, argv):
     try:
         if _HELP_ARGUMENTS & set(argv[1:]):
-            print(_help(doc))
+            print(_help(doc), flush=True)
             sys.exit(1)  # as absl does
         return _FLAGS(argv)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ").rstrip(" .?")  # in absl's words
+        if isinstance(error, UnicodeError):
+            message = f"--flagfile must be a text file: {message}"
         sys.exit(_fail(f"{message}. See --help."))
     finally:
         _sections.clear()
 
 
+def _own_flags():
+    """Returns the flags that absl does not define."""
+    by_module = _FLAGS.flags_by_module_dict().items()
+    own = [flag for name, flags_ in by_module if not name.startswith("absl.") for flag in flags_]
+    return [flag for flag in own if flag.name in _FLAGS]
+
+
 def _help(doc):
     in_sections = {name for names in _sections.values() for name in names}
-    own = [
-        flag.name
-        for module, defined in _FLAGS.flags_by_module_dict().items()
-        if not module.startswith("absl.")
-        for flag in defined
-        if flag.name in _FLAGS and flag.name not in in_sections
-    ]
+    own = [flag.name for flag in _own_flags() if flag.name not in in_sections]
     lines = [doc.strip()]
     for heading, names in {"Flags": own, **_sections}.items():
         if names:
@@ -95,6 +128,32 @@ def _describe(flag):
     )
 
 
+def _check_flags():
+    """Raises `UserError` for places that are not local and for huge integers; expands `~`."""
+    for flag in _own_flags():
+        if isinstance(flag.value, int) and abs(flag.value) >= 2**63:
+            raise UserError(f"--{flag.name} must be below 2**63. Received: {flag.value}")
+        if flag.name in _NOT_PATHS:
+            continue
+        if isinstance(flag.value, str):
+            flag.value = _local_path(f"--{flag.name}", flag.value)
+        elif isinstance(flag.value, list):
+            flag.value = [_local_path(f"--{flag.name}", value) for value in flag.value]
+
+
+def _local_path(name, value):
+    """Returns a string with `~` expanded, or raises `UserError` if it is a URL."""
+    if _URL.match(value):
+        raise UserError(
+            f"{name} must be a path on this machine. Received: {value}. Mount the storage, for "
+            "example a bucket with gcsfuse, and pass its path."
+        )
+    path = os.path.expanduser(value)
+    if path.startswith("~"):
+        raise UserError(f"{name}: there is no home folder for {value}.")
+    return path
+
+
 def _run(implementation, max_arguments, check, argv):
     arguments = argv[1:]
     if max_arguments is not None and len(arguments) > max_arguments:
@@ -105,9 +164,14 @@ def _run(implementation, max_arguments, check, argv):
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+        _check_flags()
+        if max_arguments is not None:  # else they are texts
+            arguments = [_local_path("The file", argument) for argument in arguments]
         if check is not None:
             check()
-        return _import(implementation).main(*arguments)
+        code = _import(implementation).main(*arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except UserError as error:
@@ -119,15 +183,18 @@ def _run(implementation, max_arguments, check, argv):
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}")
-    except ValueError as error:
-        library = sys.modules.get("awd_keras.errors")
-        if library is None or not isinstance(error, library.InputError):
-            raise
-        return _fail(error)
+    except Exception as error:
+        kinds = {kind.__name__ for kind in type(error).__mro__}  # they may not be imported
+        if "InputError" in kinds:
+            return _fail(error)
+        if kinds & {"MemoryError", "ResourceExhaustedError"}:
+            first = str(error).partition("\n")[0]
+            return _fail(f"Not enough memory. Choose smaller sizes, such as --batch_size. {first}")
+        raise
 
 
 def _fail(error, code=EXIT_BAD_INPUT):
-    print(f"error: {error}", file=sys.stderr)
+    print("error:", *str(error).splitlines(), file=sys.stderr)
     return code
 
 

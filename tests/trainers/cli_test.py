@@ -12,12 +12,14 @@ import warnings
 import pytest
 import tensorflow as tf
 from absl import flags
+from tensorflow.errors import ResourceExhaustedError
 
 from awd_keras.errors import InputError
 from tests.trainers.in_process import assert_one_line, run_main
 from trainers import cli
 from trainers.errors import NonFiniteLossError, UserError
 
+NO_MEMORY = "Not enough memory. Choose smaller sizes, such as --batch_size."
 DOC = "Does something.\n\nIt takes a moment."
 
 
@@ -102,6 +104,90 @@ class TestArguments:
         ended = call(lambda: pytest.fail("called"), "--nothing=3")
         assert_one_line(ended, "Unknown command line flag 'nothing'. See --help.")
 
+    def test_a_value_for_a_negated_flag(self, call):
+        ended = call(print, "--noplot=no", define=lambda: flags.DEFINE_bool("plot", True, "plot"))
+        assert_one_line(ended, "--noplot=no does not take an argument. See --help.")
+
+    def test_a_binary_flagfile(self, call, tmp_path):
+        (tmp_path / "flags").write_bytes(b"--plot\xff")
+        ended = call(print, f"--flagfile={tmp_path / 'flags'}")
+        assert_one_line(ended, "--flagfile must be a text file: 'utf-8' codec can't decode")
+
+
+class TestValues:
+    def define(self):
+        flags.DEFINE_string("workdir", None, "a folder")
+        flags.DEFINE_multi_string("runs", [], "folders")
+        flags.DEFINE_string("server", "localhost:8500", "an address")
+        flags.DEFINE_integer("count", 1, "a number")
+
+    @pytest.mark.parametrize(
+        "url", ["gs://bucket/run", "s3://b", "hdfs://host:9000/x", "FILE:///x"]
+    )
+    @pytest.mark.parametrize("name", ["--workdir=", "--runs=a,b --runs=", ""])
+    def test_a_place_that_is_not_local(self, call, name, url):
+        ended = call(print, *f"{name}{url}".split(), define=self.define, max_arguments=1)
+        assert_one_line(ended, f"on this machine. Received: {url}. Mount the storage, for example")
+
+    def test_addresses_and_texts(self, call):
+        received = []
+        arguments = ["--server=dns://host:8500", "http://x is a word", "~"]
+        call(
+            lambda *texts: received.extend([flags.FLAGS.server, *texts]),
+            *arguments,
+            define=self.define,
+            max_arguments=None,
+        )
+        assert received == ["dns://host:8500", *arguments[1:]]
+
+    def test_the_home_folder(self, call, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/me")
+        received = []
+        work = lambda: received.extend([flags.FLAGS.workdir, *flags.FLAGS.runs])  # noqa: E731
+        call(work, "--workdir=~/run", "--runs=~", define=self.define)
+        assert received == ["/home/me/run", "/home/me"]
+        ended = call(work, "--workdir=~nobody-here/run", define=self.define)
+        assert_one_line(ended, "--workdir: there is no home folder for ~nobody-here/run.")
+
+    def test_an_integer_that_no_computer_holds(self, call):
+        ended = call(print, f"--count={10**23}", define=self.define)
+        assert_one_line(ended, f"--count must be below 2**63. Received: {10**23}")
+
+
+class TestStreams:
+    def run(self, redirections, work="print(sys.stdin.readline())", arguments=""):
+        """Runs a command whose standard streams the shell has redirected."""
+        code = f"""import sys, types
+from trainers import cli
+def work():
+    {work}
+sys.modules["made_up"] = types.SimpleNamespace(main=work)
+cli.main("made_up", "Does something. " * 9999)"""
+        command = f"\"{sys.executable}\" -c '{code}' {arguments} {redirections}"
+        return subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+
+    @pytest.mark.parametrize(
+        ("redirections", "line"),
+        [
+            ("<&-", "error: Standard input is closed. Pass a file, or redirect it from one.\n"),
+            (">&-", "error: Standard output is closed. Redirect it, for example to /dev/null.\n"),
+            (">&- 2>&-", ""),
+        ],
+    )
+    def test_closed(self, redirections, line):
+        ended = self.run(redirections)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", line)
+
+    def test_closed_but_not_needed(self):
+        ended = self.run("<&- 2>&-", 'print("done")')
+        assert (ended.returncode, ended.stdout) == (0, "done\n")
+
+    @pytest.mark.parametrize("arguments", ["", "--help"])
+    def test_a_pipe_whose_reader_is_gone(self, arguments):
+        work = 'print("x" * 99999)'
+        ended = self.run("| true; exit ${PIPESTATUS[0]}", work, arguments)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: Broken pipe\n")
+
 
 class TestEnd:
     @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (7, 7)])
@@ -117,6 +203,9 @@ class TestEnd:
             (NonFiniteLossError("diverged"), 3, "error: diverged\n"),
             (OSError("cannot listen"), 1, "error: cannot listen\n"),
             (OSError(errno.ENOSPC, "No space left", "a.json"), 1, "error: No space left: a.json\n"),
+            (UserError("two\nlines"), 1, "error: two lines\n"),
+            (MemoryError("4 TiB"), 1, f"error: {NO_MEMORY} 4 TiB\n"),
+            (ResourceExhaustedError(None, None, "OOM"), 1, f"error: {NO_MEMORY} OOM\n"),
             (KeyboardInterrupt(), 130, ""),
         ],
     )
