@@ -51,7 +51,7 @@ class AWDLSTM(keras.Model):
         seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
         time_major: Whether time is the first axis of `token_ids` and the outputs, which saves
             transpositions. Defaults to False.
-        **options: The call arguments `implementation` and `lengths` of the LSTMs.
+        implementation, lengths: As in `awd_keras.ops.lstm`.
 
     Returns:
         `(raw_outputs, dropped_outputs, states)`: the outputs of the last LSTM before and after its
@@ -164,7 +164,16 @@ class AWDLSTM(keras.Model):
         """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
         return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
-    def call(self, token_ids, states=None, training=False, seed=None, time_major=False, **options):
+    def call(
+        self,
+        token_ids,
+        states=None,
+        training=False,
+        seed=None,
+        time_major=False,
+        implementation="auto",
+        lengths=None,
+    ):
         def layer_seed(index):
             if seed is None:
                 return None
@@ -185,7 +194,9 @@ class AWDLSTM(keras.Model):
         x = self.input_locked_dropout(x, **layer_kwargs(_INPUT))
         final_states = []
         for index, layer in enumerate(self.lstm_layers):
-            kwargs = {"initial_state": states[index], **layer_kwargs(_WEIGHT + index), **options}
+            kwargs = {"initial_state": states[index], **layer_kwargs(_WEIGHT + index)}
+            if implementation != "auto":
+                kwargs |= {"implementation": implementation, "lengths": lengths}
             raw, h, c = layer(x, **kwargs)
             final_states.append([h, c])
             if index < self.num_layers - 1:
