@@ -12,8 +12,8 @@ are rejected.
 
 The vocabulary is a text file with one word per line, in the order of the rows of the embedding.
 White space in a word is written as \uXXXX, such as \u000a for a line feed. Words must be distinct,
-so give repeated fillers (xxfake) distinct names. --unk_word and --eos_word say which words stand for
-unknown words and the end of a line, for example --unk_word=xxunk --eos_word=xxbos for fastai.
+so give repeated fillers (xxfake) distinct names. --unk_word and --eos_word say which words stand
+for unknown words and the end of a line, for example --unk_word=xxunk --eos_word=xxbos for fastai.
 """
 
 import dataclasses

@@ -40,6 +40,7 @@ MAY_CHANGE = {
     "tensorboard": False,
     "plot": False,
     "validate_raw": True,
+    "require_same_vocabulary": True,
     "schedule_epochs": 7,
 }
 

@@ -72,6 +72,26 @@ def test_flags_change_the_settings(command, initial, tmp_path):
     assert RunFolder(tmp_path / "output").read_results()["test"] is None
 
 
+def test_another_text(command, initial, tmp_path):
+    texts, output = tmp_path / "other texts", tmp_path / "output"
+    shutil.copytree(RunFolder(initial).read_config()[0].data_dir, texts)
+    text = (texts / "train.txt").read_text("utf-8")
+    (texts / "train.txt").write_text(text.replace("w19", "new") + "newer\n", "utf-8")
+    arguments = [f"--initial_run={initial}", "--corpus=text", f"--data_dir={texts}", "--epochs=1"]
+    ended = command(*arguments, f"--workdir={output}", "--require_same_vocabulary")
+    assert_one_line(ended, "has a different vocabulary from text")
+    assert not output.exists()
+    ended = command(*arguments, f"--workdir={output}")
+    assert (ended.code, ended.stderr) == (0, "")
+    line = "words: 22 of the initial run kept, 2 new (start from the mean), 1 dropped"
+    assert ended.stdout.splitlines().count(line) == 1
+    assert "new" in RunFolder(output).read_vocabulary()
+    config = RunFolder(output).read_config()[0]
+    assert (config.initial_run, config.data_dir) == (str(initial), str(texts))
+    again = command(*arguments, f"--workdir={output}", "--require_same_vocabulary")
+    assert again.code == 0 and "is finished" in again.stdout
+
+
 @pytest.mark.parametrize("place", ["", "/inside"])
 def test_its_folder_must_be_outside_the_run(command, initial, place):
     before = digests(initial)
@@ -85,6 +105,8 @@ def test_its_folder_must_be_outside_the_run(command, initial, place):
     [
         ([], "--workdir is required"),
         (["--workdir=nowhere"], "There is no run in nowhere"),
+        (["--initial_run=RUN", "--workdir=a", "--output_workdir=b"], "not both"),
+        (["--workdir=RUN", "--corpus=text"], "needs data_dir"),
         (["--workdir=RUN", "--learning_rate=-1"], "learning_rate must be a positive finite number"),
     ],
 )

@@ -14,13 +14,21 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    if not FLAGS.workdir:
+    given = config_flags.given_settings()
+    initial_run, output = FLAGS.workdir, FLAGS.output_workdir
+    if "initial_run" in given:
+        if initial_run and output:
+            raise UserError("Pass --workdir or --output_workdir with --initial_run, not both.")
+        initial_run, output = given.pop("initial_run"), initial_run or output
+    if not initial_run:
         raise UserError("--workdir is required: the folder of a trained run.")
-    initial_run = os.path.normpath(FLAGS.workdir)
-    output = os.path.normpath(FLAGS.output_workdir or f"{initial_run}-finetuned")
+    initial_run = os.path.normpath(initial_run)
+    output = os.path.normpath(output or f"{initial_run}-finetuned")
     if pathlib.Path(output).resolve().is_relative_to(pathlib.Path(initial_run).resolve()):
         raise UserError(
             f"--output_workdir must be a folder outside {initial_run}. Received: {output}"
         )
     config, _ = RunFolder(initial_run).read_config()
-    return train(config.fine_tuning(initial_run, **config_flags.given_settings()), output)
+    if "corpus" in given:
+        given.setdefault("data_dir", None)  # not the folder of the other corpus
+    return train(config.fine_tuning(initial_run, **given), output)

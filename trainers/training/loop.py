@@ -15,11 +15,11 @@ from awd_keras.models.train_step import make_train_step
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import NonFiniteLossError, UserError
 from trainers.training import curves
-from trainers.training.checkpoint import TrainingState, load_weights, save_weights
+from trainers.training.checkpoint import TrainingState, save_weights
 from trainers.training.distribution import Workers
+from trainers.training.initial_weights import load_initial_weights
 from trainers.training.interruption import Interruption
 from trainers.training.progress import MetricsLog, Progress
-from trainers.training.run_folder import RunFolder
 from trainers.training.schedule import learning_rate, momentum
 
 # Steps between the exchanges in which workers agree on whether to stop.
@@ -115,7 +115,7 @@ def train_and_evaluate(
     columns = training_columns(corpus, config)
     workers = Workers(tf.distribute.get_strategy())
     if config.initial_run is not None and not folder.last_checkpoint.exists():
-        _load_initial_weights(config.initial_run, model, corpus)
+        header = [*header, *load_initial_weights(config, model, corpus)]
     with contextlib.ExitStack() as stack:
         if workers.is_chief:
             stack.enter_context(folder.lock())
@@ -165,16 +165,6 @@ def training_columns(corpus, config):
             f"batch_size={config.batch_size}"
         )
     return batchify(corpus.train, config.batch_size)
-
-
-def _load_initial_weights(path, model, corpus):
-    folder = RunFolder(path)
-    if folder.read_config()[1].get("vocabulary_digest") != corpus.vocabulary.digest:
-        raise UserError(
-            f"The run in {path} has a different vocabulary from {corpus.name} ({corpus.source}). "
-            "Use the text that it was trained on."
-        )
-    load_weights(folder.best_checkpoint, model)
 
 
 class PendingLosses:

@@ -18,7 +18,6 @@ from tests.trainers.training.tiny import (
     digests,
     make_config,
     make_corpus,
-    make_texts,
     rising,
     run,
     validation_losses,
@@ -287,14 +286,6 @@ class TestInitialRun:
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, expected[name])
         assert set(column(RunFolder(tmp_path), "averaging")) == {1}
-
-    def test_another_vocabulary(self, trained, tmp_path):
-        texts = make_texts()
-        texts["train"].append("more words")
-        config = make_config(initial_run=str(trained[0].path))
-        with pytest.raises(UserError, match="has a different vocabulary from tiny"):
-            run(tmp_path / "run", config, make_corpus(texts))
-        assert not (tmp_path / "run").exists()
 
 
 class TestRefused:
