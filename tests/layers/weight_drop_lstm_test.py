@@ -234,7 +234,7 @@ class TestCall:
 
     @pytest.mark.parametrize("initial_state", [make_states()[:1], make_states()[0]])
     def test_refuses_other_states(self, initial_state):
-        with pytest.raises(ValueError, match=r"a list of two tensors, \[h, c\]"):
+        with pytest.raises(ValueError, match=r"a list of tensors, \[h, c\]"):
             make_layer()(make_inputs(), initial_state=initial_state)
 
     @pytest.mark.parametrize("options", [{"time_major": True}, {"use_cudnn": True}])
