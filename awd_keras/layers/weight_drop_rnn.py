@@ -51,8 +51,6 @@ class WeightDropRNN(StochasticLayer):
         lengths=None,
         implementation="auto",
     ):
-        # (Keras accepts no tensor in `**kwargs` next to other values.)
-        options = {"lengths": lengths, "implementation": implementation}
         sequences = tf.cast(sequences, self.compute_dtype)
         if initial_state is None:
             batch_size = tf.shape(sequences)[1 if time_major else 0]
