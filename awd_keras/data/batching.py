@@ -95,3 +95,24 @@ def bptt_windows(
         lengths.append(length)
         remaining -= length
     return lengths
+
+
+def padded_lengths(bptt, bptt_std=5, bptt_min=5, bptt_max=None):
+    """Chooses the lengths to which windows are padded for a compiler that needs fixed lengths.
+
+    The arguments are those of `bptt_windows`. No window is longer than the largest length, apart
+    from draws beyond ten standard deviations.
+
+    Returns:
+        An increasing tuple of at most eight integers. Padding to the next of them adds about 3% to
+        the steps of windows with the paper's lengths.
+
+    Example:
+
+    >>> padded_lengths(70)
+    (45, 65, 68, 72, 75, 80, 90, 120)
+    """
+    lengths = [bptt / 2 + 2 * bptt_std]
+    lengths += [bptt + z * bptt_std for z in (-1.0, -0.3, 0.4, 1.1, 2.0, 4.0, 10.0)]
+    lengths = [min(max(int(length), bptt_min), bptt_max or int(length)) for length in lengths]
+    return tuple(sorted(set(lengths)))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from awd_keras.errors import InputError
 from awd_keras.losses.activation_regularization import (
     activation_regularization,
     temporal_activation_regularization,
@@ -32,7 +33,17 @@ def window_loss(model, inputs, targets, states):
     return total, states
 
 
-def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, seed):
+def make_train_step(
+    model,
+    optimizer,
+    *,
+    ar_alpha,
+    tar_beta,
+    global_clipnorm,
+    seed,
+    kernel="auto",
+    padded_lengths=(),
+):
     """Returns a `tf.function` that trains on one window of any length, traced once.
 
     Under a `tf.distribute` strategy, each replica takes its share of the rows. Arguments and
@@ -46,6 +57,11 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         tar_beta: Weight of TAR, applied to the raw outputs of the last layer.
         global_clipnorm: Maximum global norm of the gradient.
         seed: Non-negative integer. It determines the masks, together with the step.
+        kernel: The `implementation` of `awd_keras.ops.lstm`. With `"xla"`, XLA compiles the whole
+            step, once for each length. Defaults to `"auto"`.
+        padded_lengths: With `kernel="xla"`, windows are padded to the next of these lengths, so
+            that few are compiled. Padding affects results by rounding only. Defaults to none; see
+            `awd_keras.data.batching.padded_lengths`.
 
     Returns:
         A function `train_step(inputs, targets, states, learning_rate, step)` that returns `(loss,
@@ -53,15 +69,29 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         timesteps)`, `states` has the structure of `model.initial_state(batch_size)`,
         `learning_rate` is a float32 scalar and `step` an int32 scalar. The loss is in nats per
         token, without penalties; the norm is measured before clipping.
+
+    Raises:
+        InputError: If `kernel` is `"cudnn"` without a GPU, or `"xla"` under a strategy.
     """
     scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)]
     variables = model.trainable_variables
     base_seed = run_seed(seed)
     strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    if kernel == "cudnn" and not tf.config.list_logical_devices("GPU"):
+        raise InputError("kernel=cudnn needs a GPU, but TensorFlow sees none. Use kernel=auto.")
+    if kernel == "xla" and strategy is not None:
+        raise InputError(
+            "kernel=xla trains on one device. Use kernel=auto, or no tf.distribute strategy. "
+            f"Received: {type(strategy).__name__}"
+        )
+    optimizer.branch_free = kernel == "xla"
 
     @tf.function(input_signature=[*window_signature(model), *scalars])
     def train_step(inputs, targets, states, learning_rate, step):
         optimizer.learning_rate = learning_rate
+        if kernel == "xla":
+            inputs, targets, length = _pad(inputs, targets, padded_lengths)
+            return compiled_update(inputs, targets, states, step, length)
         if strategy is None:
             return update(inputs, targets, states, step)
         results = strategy.run(update, (inputs, targets, states, step))
@@ -69,23 +99,29 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
             lambda result: strategy.experimental_local_results(result)[0], results
         )
 
-    def update(inputs, targets, states, step):
+    def update(inputs, targets, states, step, length=None):
         inputs, targets = (transposed_ids(replica_rows(ids)) for ids in (inputs, targets))
         states = tf.nest.map_structure(replica_rows, states)
+        options = {} if kernel == "auto" else {"implementation": kernel}
+        is_real = None
+        if length is not None:  # steps from there on are padding
+            timesteps, batch_size = tf.unstack(tf.shape(inputs))
+            options["lengths"] = tf.fill((batch_size,), length)
+            is_real = tf.range(timesteps)[:, tf.newaxis] < options["lengths"]
         with tf.device("CPU:0"):  # faster than launching kernels on a GPU for two integers
             step_seed = fold_in(base_seed, step)
         with tf.GradientTape() as tape:
             raw, dropped, states = model.backbone(
-                inputs, states, training=True, seed=step_seed, time_major=True
+                inputs, states, training=True, seed=step_seed, time_major=True, **options
             )
             total, num_tokens = sequence_cross_entropy(
-                dropped, model.decoder.matrix, model.decoder.bias, targets
+                dropped, model.decoder.matrix, model.decoder.bias, targets, is_real
             )
             loss = total / num_tokens
             objective = (
                 loss
-                + activation_regularization(dropped, ar_alpha)
-                + temporal_activation_regularization(raw, tar_beta, time_major=True)
+                + activation_regularization(dropped, ar_alpha, is_real)
+                + temporal_activation_regularization(raw, tar_beta, time_major=True, mask=is_real)
             )
         gradients = tape.gradient(objective, variables)
         # The gradient of an untied embedding has one slice per occurrence of a word. The norm is
@@ -101,4 +137,15 @@ def make_train_step(model, optimizer, *, ar_alpha, tar_beta, global_clipnorm, se
         optimizer.apply([scale * gradient for gradient in gradients], variables)
         return loss, norm, tf.nest.map_structure(all_rows, states)
 
+    compiled_update = tf.function(update, jit_compile=True)
     return train_step
+
+
+def _pad(inputs, targets, lengths):
+    """Pads ids to the next of some lengths, if any is as long; also returns the true length."""
+    length = padded = tf.shape(inputs)[1]
+    with tf.device("CPU:0"):  # as above
+        for candidate in sorted(lengths, reverse=True):
+            padded = tf.where(length <= candidate, candidate, padded)
+    inputs, targets = (tf.pad(x, [[0, 0], [0, padded - length]]) for x in (inputs, targets))
+    return inputs, targets, length

@@ -27,6 +27,8 @@ class NTASGD(keras.optimizers.Optimizer):
 
     Attributes:
         optimizer: The wrapped optimizer.
+        branch_free: Whether steps before the trigger run the averaging too, without effect, instead
+            of a condition, for which XLA would stop a GPU. `False` at first.
         record: List of the validation losses seen by `NonMonotonicTriggerCallback`. It is saved
             with the variables, so that `fit` can be resumed.
 
@@ -56,6 +58,7 @@ class NTASGD(keras.optimizers.Optimizer):
                 "NTASGD cannot wrap a LossScaleOptimizer, which must be the outer one: "
                 "LossScaleOptimizer(NTASGD(...)). Under mixed_float16, `compile` adds it for you."
             )
+        self.branch_free = False
         self.record = []
         self._starts_triggered = False
         self._swapped = False
@@ -87,10 +90,17 @@ class NTASGD(keras.optimizers.Optimizer):
         with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
             count = tf.convert_to_tensor(self._num_averaged)
+            if self.branch_free:
+                self._average(trainable_variables, averaging, count)
+                return
             # The condition saves a pass over all weights before the trigger.
-            tf.cond(averaging, lambda: self._average(trainable_variables, count), lambda: count)
+            tf.cond(
+                averaging,
+                lambda: self._average(trainable_variables, averaging, count),
+                lambda: count,
+            )
 
-    def _average(self, variables, count):
+    def _average(self, variables, averaging, count):
         for variable in variables or self._trainable_variables:
             average = self._averages[self._get_variable_index(variable)]
             mean = tf.convert_to_tensor(average)
@@ -98,7 +108,7 @@ class NTASGD(keras.optimizers.Optimizer):
             # exact. (Replicas cannot use `assign_sub` inside a condition.)
             tf.raw_ops.ResourceApplyGradientDescent(
                 var=average.value.handle,
-                alpha=1 / tf.cast(count, mean.dtype),
+                alpha=tf.where(averaging, 1 / tf.cast(count, mean.dtype), 0.0),
                 delta=mean - tf.convert_to_tensor(variable),
             )
         return count
