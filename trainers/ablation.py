@@ -32,7 +32,7 @@ def main():
         flags.DEFINE_list("rows", list(ROWS), "rows to train")
         flags.DEFINE_list("seeds", None, "random seeds for each row; default: --seed")
         help = "maximum number of epochs of fine-tuning; 0: do not fine-tune; default: --epochs"
-        flags.DEFINE_integer("finetune_epochs", None, help, lower_bound=0)
+        flags.DEFINE_integer("finetune_epochs", None, help, lower_bound=0, upper_bound=10**6)
         flags.DEFINE_integer("processes", 1, "number of runs at a time", lower_bound=1)
     cli.main("trainers.commands.ablation", __doc__, check=config_flags.config_from_flags)
 

@@ -24,6 +24,7 @@ EXIT_INTERRUPTED = 130
 _FLAGS = flags.FLAGS
 _HELP_ARGUMENTS = {"--help", "-help", "--helpshort", "-helpshort", "-?"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_TENSORFLOW_DETAILS = re.compile(r"\{\{.*?\}\} | on /job:.*")
 _NOT_PATHS = {"server", "prompt"}  # flags for addresses and texts
 _sections = {}  # names of flags by section of --help
 
@@ -188,7 +189,7 @@ def _run(implementation, max_arguments, check, argv):
         if "InputError" in kinds:
             return _fail(error)
         if kinds & {"MemoryError", "ResourceExhaustedError"}:
-            first = str(error).partition("\n")[0]
+            first = _TENSORFLOW_DETAILS.sub("", str(error).partition("\n")[0])
             return _fail(f"Not enough memory. Choose smaller sizes, such as --batch_size. {first}")
         raise
 

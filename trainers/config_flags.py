@@ -73,6 +73,13 @@ def define_config_flag(field, default):
         else:
             name = {bool: "bool", int: "integer", float: "float", str: "string"}[kind]
             getattr(flags, f"DEFINE_{name}")(field.name, default, text)
+    if kind is int:
+        is_valid, expected = field.metadata["check"]
+
+        def is_none_or_valid(value):
+            return value is None or is_valid(value)
+
+        flags.register_validator(field.name, is_none_or_valid, f"must be {expected}")
 
 
 def config_from_flags():

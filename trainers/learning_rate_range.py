@@ -25,7 +25,7 @@ def main():
         flags.DEFINE_float("lowest_learning_rate", None, help, lower_bound=1e-12)
         help = "learning rate of the last step; default: 1000, or 1 for adam"
         flags.DEFINE_float("highest_learning_rate", None, help, lower_bound=1e-12)
-        flags.DEFINE_integer("num_steps", 200, "number of steps", lower_bound=10)
+        flags.DEFINE_integer("num_steps", 200, "number of steps", 10, 10**6)
     cli.main("trainers.commands.learning_rate_range", __doc__, check=config_flags.config_from_flags)
 
 

@@ -19,6 +19,7 @@ from tests.trainers.in_process import assert_one_line, run_main
 from trainers import cli
 from trainers.errors import NonFiniteLossError, UserError
 
+OOM = ResourceExhaustedError(None, None, "{{node x}} OOM with shape[9] on /job:a [Op:Mul] \nhint")
 NO_MEMORY = "Not enough memory. Choose smaller sizes, such as --batch_size."
 DOC = "Does something.\n\nIt takes a moment."
 
@@ -205,7 +206,7 @@ class TestEnd:
             (OSError(errno.ENOSPC, "No space left", "a.json"), 1, "error: No space left: a.json\n"),
             (UserError("two\nlines"), 1, "error: two lines\n"),
             (MemoryError("4 TiB"), 1, f"error: {NO_MEMORY} 4 TiB\n"),
-            (ResourceExhaustedError(None, None, "OOM"), 1, f"error: {NO_MEMORY} OOM\n"),
+            (OOM, 1, f"error: {NO_MEMORY} OOM with shape[9]\n"),
             (KeyboardInterrupt(), 130, ""),
         ],
     )

@@ -52,6 +52,13 @@ def test_a_list(configure):
     assert_one_line(ended, "must be a tuple, each an integer from 1 to 1,000,000")
 
 
+def test_a_huge_integer(configure):
+    for name, highest in (("epochs", "1,000,000"), ("num_layers", "64"), ("seed", "4,294,967,295")):
+        (ended,) = configure(f"--{name}={10**23}")
+        message = f"flag --{name}={10**23}: must be an integer from "
+        assert_one_line(ended, message, f" to {highest}. See --help.")
+
+
 def test_every_setting_has_a_flag_in_its_section(configure):
     (ended,) = configure("--help")
     sections = {}

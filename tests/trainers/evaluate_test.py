@@ -226,6 +226,8 @@ def test_learning_rate_too_large(run, capfd, tmp_path):
         (["--per_token=x", "--batch_size=2"], "--per_token needs --batch_size=1"),
         (["--cache", "--cache_lambda=1"], "--cache: "),
         (["--cache", "--cache_theta=1,2"], "--cache_theta takes a list only with --search"),
+        (["--cache", "--cache_window=1.5"], "--cache: `window` must be an integer"),
+        (["--cache", "--cache_window=nan"], "--cache: `window` must be an integer"),
         (["--cache", "--cache_window=x"], "--cache: could not convert string to float: 'x'"),
         (["--dyneval", "--dyneval_epsilon=-1"], "--dyneval: "),
         (["--batch_size=9999"], "must have at least two tokens per column"),

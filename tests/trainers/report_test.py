@@ -66,6 +66,12 @@ class TestBadInput:
     def test_no_run(self, command, arguments, part):
         assert_one_line(command(*arguments), part)
 
+    def test_no_folder_for_the_page(self, command, run, monkeypatch):
+        monkeypatch.setattr(factory, "load_run", None)  # not called
+        output = run / "nowhere" / "page.html"
+        ended = command(f"--workdir={run}", f"--output={output}", *FAST)
+        assert_one_line(ended, f"No such file or directory: {output}")
+
     def test_two_vocabularies(self, command, run, tmp_path):
         make_run(tmp_path / "run")
         words = RunFolder(tmp_path / "run").read_vocabulary().words

@@ -151,7 +151,7 @@ def _caches(config):
 
 def _window(value):
     if not (value.is_integer() and value < 2**31):
-        raise UserError(f"--cache_window must be an integer below 2**31. Received: {value:g}")
+        raise ValueError(f"`window` must be an integer below 2**31. Received: {value:g}")
     return int(value)
 
 
