@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from awd_keras.models.constant_weights import constant_recurrent_weights
+from awd_keras.models.train_step import window_signature
 from awd_keras.ops.lstm import transposed_ids
 
 # Limits on the memory of a window: words in all rows, and logits (64 MiB).
@@ -41,6 +43,8 @@ class Network:
         self.variables = [weight.value for weight in weights]
         if self._columns is not None:
             self.variables.append(self._columns)
+        # One function for all signatures that read texts, so that its constants are stored once.
+        self._read_text = tf.function(self._read_with_constants, window_signature(layers)[1:])
 
     def read(self, token_ids, states):
         """Reads words. If the number of time steps is statically 1, the graph has no loop.
@@ -55,6 +59,10 @@ class Network:
         """
         _, outputs, states = self._backbone(token_ids, states, time_major=True)
         return outputs, states
+
+    def _read_with_constants(self, token_ids, states):
+        with constant_recurrent_weights(self._backbone):
+            return self.read(token_ids, states)
 
     def logits(self, outputs):
         """Returns float32 logits of shape `(..., vocabulary_size)`."""
@@ -97,7 +105,7 @@ class Network:
             is_active = start < lengths
             ends = tf.where(is_active, tf.minimum(lengths, start + width), start + width)
             end = tf.reduce_min(ends)
-            _, new = self.read(token_ids[start:end], states)
+            _, new = self._read_text(token_ids[start:end], states)
             is_active = is_active[:, tf.newaxis]
             return end, tf.nest.map_structure(
                 lambda new, old: tf.where(is_active, new, old), new, states
@@ -126,7 +134,7 @@ class Network:
         width = self._window_width(inputs)
 
         def read_window(start, states, scores):
-            outputs, states = self.read(inputs[start : start + width], states)
+            outputs, states = self._read_text(inputs[start : start + width], states)
             # Padding can be most of a batch, so compute the softmax without it.
             steps = tf.range(start, tf.minimum(start + width, timesteps))
             positions = tf.cast(tf.where(steps[:, tf.newaxis] < lengths), tf.int32)

@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+import gc
 import math
 
 import tensorflow as tf
 
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import read_windows
+from awd_keras.models.constant_weights import constant_recurrent_weights
 from awd_keras.models.train_step import window_loss, window_signature
 
 # Tokens per window. Another value would change the last digits of the float32 sums.
 _WINDOW_TOKENS = 2000
+# Time steps of a text for which constant weights are worth tracing another graph.
+_CONSTANT_WEIGHTS_STEPS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +51,10 @@ def perplexity(loss):
 
 
 class Evaluator:
-    """Evaluates a model on texts, with one graph for all lengths and batch sizes.
+    """Evaluates a model on texts of any length and batch size.
 
-    It is faster than `Scorer` and never stores all logits of a window.
+    It is faster than `Scorer` and never stores all logits of a window. On a CPU, each long text is
+    evaluated by a graph of its own, which contains the current recurrent weights as constants.
 
     Args:
         model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
@@ -58,9 +63,7 @@ class Evaluator:
 
     def __init__(self, model):
         self._model = model
-        self._step = tf.function(
-            functools.partial(window_loss, model), input_signature=window_signature(model)
-        )
+        self._step = self._trace(functools.partial(window_loss, model))
 
     def evaluate(self, token_ids, batch_size=10, on_window=None):
         """Predicts every token of a text except the first one of each column.
@@ -79,16 +82,36 @@ class Evaluator:
             ValueError: If the text is too short for the batch size.
         """
         columns = batchify(token_ids, batch_size)
-        num_tokens = batch_size * (columns.shape[1] - 1)
+        num_steps = columns.shape[1] - 1
+        num_tokens = batch_size * num_steps
         states = self._model.initial_state(batch_size)
         total_loss, num_predicted = 0.0, 0
         length = max(1, _WINDOW_TOKENS // batch_size)
-        for targets, loss in read_windows(self._step, columns, states, length):
+        is_long = num_steps >= _CONSTANT_WEIGHTS_STEPS
+        step = self.constant_step() if is_long else self._step
+        for targets, loss in read_windows(step, columns, states, length):
             total_loss += float(loss)
             num_predicted += targets.size
             if on_window is not None:
                 on_window(num_predicted, num_tokens)
+        if is_long:
+            del step
+            gc.collect()  # graphs are in reference cycles, and this one holds copies of weights
         return EvaluationResult(total_loss, num_tokens)
+
+    def constant_step(self):
+        """Returns a function like `window_loss`, for the current weights, in a graph of its own."""
+        if tf.config.list_logical_devices("GPU"):
+            return self._step
+
+        def step(inputs, targets, states):
+            with constant_recurrent_weights(self._model.backbone):
+                return window_loss(self._model, inputs, targets, states)
+
+        return self._trace(step)
+
+    def _trace(self, step):
+        return tf.function(step, input_signature=window_signature(self._model))
 
 
 def evaluate(model, token_ids, batch_size=10):

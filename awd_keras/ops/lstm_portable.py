@@ -10,6 +10,7 @@ What makes it fast:
   the processor's cache. Inference skips them.
 - The recurrent matrix is transposed once, before the loop that needs its transpose: the backward
   loop in float32, the forward loop in bfloat16, whose matmuls read rows faster than columns.
+- At inference, weights that are constants of the graph stay in the layout of the matmul's kernel.
 - A single step without a gradient needs no loop.
 
 States are float32 regardless of the dtype of the matmuls (float64 for float64 inputs).
@@ -41,7 +42,10 @@ def lstm_portable(
     """
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
     timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
-    projected = tf.matmul(tf.reshape(inputs, (-1, features)), kernel) + bias
+    packed = None if training else _packed_matmul(recurrent_kernel, bias)
+    projected = tf.matmul(tf.reshape(inputs, (-1, features)), kernel)
+    if packed is None:
+        projected += bias
     projected = tf.reshape(projected, (timesteps, batch_size, 4 * units))
     # Loop variables must keep their static shapes, so all get the most specific one.
     batch_size = inputs.shape[1] or initial_h.shape[0] or initial_c.shape[0]
@@ -51,10 +55,10 @@ def lstm_portable(
     if lengths is not None:
         projected = _hold_state_after(projected, lengths, units)
     arguments = projected, initial_h, initial_c, recurrent_kernel
-    if custom_gradient:
+    if custom_gradient and packed is None:
         outputs, final_h, final_c = _recurrence(*arguments, training)
     else:
-        (outputs, final_h, final_c), _ = _forward(*arguments, keep_factors=False)
+        (outputs, final_h, final_c), _ = _forward(*arguments, keep_factors=False, multiply=packed)
     outputs.set_shape((inputs.shape[0], batch_size, units))
     if lengths is not None:
         all_h = tf.concat([tf.cast(initial_h, outputs.dtype)[tf.newaxis], outputs], axis=0)
@@ -84,7 +88,22 @@ def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
     return recurrence(projected, initial_h, initial_c, recurrent_kernel)
 
 
-def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
+def _packed_matmul(recurrent_kernel, bias):
+    """Returns `h -> h @ recurrent_kernel + bias` if both are constants of a graph, else `None`.
+
+    oneDNN packs the matrix at every matmul, which for few rows takes as long as the product itself.
+    It keeps the packed matrix if the matrix is a constant of the same graph, here of the body of
+    the loop, and TensorFlow has fused the matmul with the addition of a nonzero bias.
+    """
+    if tf.executing_eagerly():
+        return None
+    values = [tf.get_static_value(weight) for weight in (recurrent_kernel, bias)]
+    if any(value is None for value in values):
+        return None
+    return lambda h: tf.nn.bias_add(tf.matmul(h, tf.constant(values[0])), tf.constant(values[1]))
+
+
+def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors, multiply=None):
     """Runs the cell over all time steps.
 
     Returns `(outputs, final_h, final_c)`, and the factors of the backward pass as TensorArrays over
@@ -95,8 +114,9 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors):
     """
     dtype, state_dtype = projected.dtype, initial_c.dtype
     batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
-    # At inference, there may be too few steps to amortize the transpose.
-    multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
+    if multiply is None:
+        # At inference, there may be too few steps to amortize the transpose.
+        multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
 
     def cell(x, h, c):
         z = x + multiply(h)

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -97,3 +98,17 @@ def test_perplexity_overflows_to_infinity(loss):
     assert EvaluationResult(loss, 1).perplexity == math.inf
     assert math.isfinite(EvaluationResult(708.9, 1).perplexity)
     assert math.isnan(EvaluationResult(math.nan, 1).perplexity)
+
+
+def test_constant_weights(monkeypatch):
+    model, text = make_model(num_layers=2), make_text(103)
+    evaluator = Evaluator(model)
+    constants = mock.Mock(wraps=MODULE.constant_recurrent_weights)
+    monkeypatch.setattr(MODULE, "constant_recurrent_weights", constants)
+    monkeypatch.setattr(MODULE, "_CONSTANT_WEIGHTS_STEPS", 24)
+    for _ in range(2):  # before and after a change of the weights
+        result = evaluator.evaluate(text, batch_size=4)
+        assert_close(result.total_loss, plain_loss(model, text, batch_size=4), 2e-6)
+        for weight in model.trainable_weights:
+            weight.assign(weight * 1.5)
+    assert constants.call_count == 2

@@ -132,3 +132,24 @@ def test_saturated_gates_stay_finite():
     arguments[0] *= 1e4
     for tensor in [*portable(*arguments), *gradients_of(portable, arguments)]:
         assert np.all(np.isfinite(tensor))
+
+
+@pytest.mark.parametrize("time", [1, TIME])
+def test_constant_weights(time):
+    *states, kernel, recurrent_kernel, bias = (x.numpy() for x in make_arguments(time=time))
+
+    @tf.function
+    def infer(*states):
+        weights = tf.constant(kernel), tf.constant(recurrent_kernel), tf.constant(bias)
+        return portable(*states, *weights, training=False)
+
+    for result, expected in zip(
+        infer(*states), numpy_lstm(*states, kernel, recurrent_kernel, bias), strict=True
+    ):
+        assert_close(result, expected, 1e-10)
+    graph = infer.get_concrete_function(*states).graph.as_graph_def()
+    bodies = [function for function in graph.library.function if "body" in function.signature.name]
+    for body in bodies:  # where oneDNN keeps a constant matrix packed
+        shapes = [node.attr["value"].tensor.tensor_shape for node in body.node_def]
+        assert [UNITS, 4 * UNITS] in [[dim.size for dim in shape.dim] for shape in shapes]
+    assert len(bodies) == (time > 1)
