@@ -1,10 +1,10 @@
 """The LSTM as loops for XLA, to be called inside `tf.function(jit_compile=True)`.
 
-On a GPU, XLA starts a few kernels per time step, so what counts is their number. The forward loop
-only runs the cell and keeps its pre-activations and states. The factors of the backward pass are
-computed for all time steps at once, and the backward loop is that of `lstm_portable`. XLA knows how
-often a loop runs if the number of time steps is static: otherwise, a GPU waits for the host at
-every step. Sequences of varying length are therefore padded, see `lengths`.
+On a GPU, XLA starts a few kernels per time step, and their number counts more than arithmetic. The
+forward loop therefore keeps only the states. Between the loops, one matmul recomputes the gates of
+all time steps, and the factors of the backward pass follow from them. The backward loop is that of
+`lstm_portable`. XLA must know how often a loop runs, since a GPU otherwise waits for the host at
+every step: the number of time steps is static, and shorter sequences are padded (`lengths`).
 """
 
 import tensorflow as tf
@@ -25,11 +25,18 @@ def lstm_xla(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengt
 
     @tf.custom_gradient
     def recurrence(projected, initial_h, initial_c, recurrent_kernel):
-        z, h, c = _forward(projected, initial_h, initial_c, recurrent_kernel, is_real)
+        h, c = _forward(projected, initial_h, initial_c, recurrent_kernel, is_real)
 
         def gradient(*upstream):
-            factors = _factors(z, initial_c, c, is_real)
-            return _backward(initial_h, recurrent_kernel, h, is_real, factors, upstream)
+            before_h, before_c = (
+                tf.concat([tf.cast(initial, states.dtype)[tf.newaxis], states[:-1]], axis=0)
+                for initial, states in ((initial_h, h), (initial_c, c))
+            )
+            z = projected + tf.matmul(before_h, recurrent_kernel)
+            factors = _factors(z, before_c, c, is_real)
+            dz, *d_initial = _backward(recurrent_kernel, is_real, factors, upstream, h.dtype)
+            d_matrix = tf.einsum("tbi,tbj->ij", before_h, dz)
+            return dz, *d_initial, d_matrix
 
         return (h, tf.cast(h[-1], initial_h.dtype), c[-1]), gradient
 
@@ -39,39 +46,30 @@ def lstm_xla(inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengt
 
 
 def _forward(projected, initial_h, initial_c, recurrent_kernel, is_real):
-    """Returns the pre-activations, `h` and `c` of all time steps."""
+    """Returns `h` and `c` of all time steps."""
     dtype, state_dtype = projected.dtype, initial_c.dtype
 
-    def step(t, h, c, *arrays):
-        z = projected[t] + tf.matmul(h, recurrent_kernel)
-        i, f, g, o = _gates(z, state_dtype)
+    def step(t, h, c, h_array, c_array):
+        i, f, g, o = _gates(projected[t] + tf.matmul(h, recurrent_kernel), state_dtype)
         new_c = f * c + i * g
         h = tf.where(is_real[t], tf.cast(o * tf.tanh(new_c), dtype), h)
         c = tf.where(is_real[t], new_c, c)
-        return t + 1, h, c, *_write(arrays, t, (z, h, c))
+        return t + 1, h, c, h_array.write(t, h), c_array.write(t, c)
 
     timesteps = tf.shape(projected)[0]
-    _, _, _, *arrays = tf.while_loop(
-        lambda t, *_: t < timesteps,
-        step,
-        (
-            tf.constant(0),
-            tf.cast(initial_h, dtype),
-            initial_c,
-            *(tf.TensorArray(x, timesteps) for x in (dtype, dtype, state_dtype)),
-        ),
-    )
-    return [array.stack() for array in arrays]
+    arrays = [tf.TensorArray(x, timesteps) for x in (dtype, state_dtype)]
+    start = (tf.constant(0), tf.cast(initial_h, dtype), initial_c, *arrays)
+    *_, h, c = tf.while_loop(lambda t, *_: t < timesteps, step, start)
+    return h.stack(), c.stack()
 
 
-def _factors(z, initial_c, c, is_real):
+def _factors(z, before_c, c, is_real):
     """Returns the factors of the backward pass, as defined in `lstm_portable`."""
     i, f, g, o = _gates(z, c.dtype)
-    previous_c = tf.concat([initial_c[tf.newaxis], c[:-1]], axis=0)
     tanh_c = tf.tanh(c)
     through_z = [
         g * i * (1.0 - i),
-        previous_c * f * (1.0 - f),
+        before_c * f * (1.0 - f),
         i * (1.0 - g * g),
         tanh_c * o * (1.0 - o),
     ]
@@ -80,39 +78,25 @@ def _factors(z, initial_c, c, is_real):
     return through_z, through_h, tf.where(is_real, f, 1.0)
 
 
-def _backward(initial_h, recurrent_kernel, h, is_real, factors, upstream):
-    """Returns the gradients of `projected`, the initial states and the recurrent matrix."""
-    d_outputs, d_final_h, d_final_c = upstream
+def _backward(recurrent_kernel, is_real, factors, upstream, dtype):
+    """Returns the gradients of the pre-activations and the initial states."""
     through_z, through_h, f = factors
-    dtype, state_dtype, units = h.dtype, f.dtype, recurrent_kernel.shape[0]
-    d_outputs = tf.cast(d_outputs, state_dtype)
+    d_outputs, d_final_h, d_final_c = upstream
+    d_outputs = tf.cast(d_outputs, f.dtype)
 
-    def step(t, dh, dc, *arrays):
+    def step(t, dh, dc, dz_array):
         dh = dh + d_outputs[t]
         dc = dc + dh * through_h[t]
         dz = tf.cast(tf.concat([dc, dc, dc, dh], axis=1) * through_z[t], dtype)
-        through_matrix = tf.cast(tf.matmul(dz, recurrent_kernel, transpose_b=True), state_dtype)
-        dh = tf.where(is_real[t], through_matrix, dh)
-        return t - 1, dh, dc * f[t], *_write(arrays, t, (dz,))
+        d_before = tf.cast(tf.matmul(dz, recurrent_kernel, transpose_b=True), f.dtype)
+        return t - 1, tf.where(is_real[t], d_before, dh), dc * f[t], dz_array.write(t, dz)
 
-    timesteps = tf.shape(h)[0]
-    _, d_initial_h, d_initial_c, dz = tf.while_loop(
-        lambda t, *_: t >= 0,
-        step,
-        (timesteps - 1, d_final_h, d_final_c, tf.TensorArray(dtype, timesteps)),
-    )
-    dz = dz.stack()
-    previous_h = tf.concat([tf.cast(initial_h, dtype)[tf.newaxis], h[:-1]], axis=0)
-    d_recurrent_kernel = tf.matmul(
-        tf.reshape(previous_h, (-1, units)), tf.reshape(dz, (-1, 4 * units)), transpose_a=True
-    )
-    return dz, d_initial_h, d_initial_c, d_recurrent_kernel
+    timesteps = tf.shape(f)[0]
+    start = (timesteps - 1, d_final_h, d_final_c, tf.TensorArray(dtype, timesteps))
+    _, d_initial_h, d_initial_c, dz = tf.while_loop(lambda t, *_: t >= 0, step, start)
+    return dz.stack(), d_initial_h, d_initial_c
 
 
 def _gates(z, dtype):
     i, f, g, o = tf.split(tf.cast(z, dtype), 4, axis=-1)
     return tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-
-
-def _write(arrays, t, values):
-    return [array.write(t, value) for array, value in zip(arrays, values, strict=True)]
