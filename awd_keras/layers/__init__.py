@@ -5,6 +5,7 @@ from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
 from awd_keras.layers.tied_decoder import TiedDecoder
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
+from awd_keras.layers.weight_drop_qrnn import WeightDropQRNN
 
 __all__ = [
     "ActivationRegularization",
@@ -12,4 +13,5 @@ __all__ = [
     "LockedDropout",
     "TiedDecoder",
     "WeightDropLSTM",
+    "WeightDropQRNN",
 ]

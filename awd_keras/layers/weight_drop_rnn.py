@@ -24,6 +24,10 @@ class WeightDropRNN(StochasticLayer):
 
     def __init__(self, units, weight_dropout=0.0, **kwargs):
         super().__init__(operator.index(units), **kwargs)
+        self.set_up(weight_dropout)
+
+    def set_up(self, weight_dropout):
+        """Completes a layer whose cell has been made."""
         self.weight_dropout = validated_rate("weight_dropout", weight_dropout)
         if self.weight_dropout > 0:
             self.seed_generator = self.cell.seed_generator

@@ -2,6 +2,7 @@
 
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import lstm, portable_kernels, transposed_ids
+from awd_keras.ops.qrnn import qrnn
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
 from awd_keras.ops.sampling import categorical, filter_logits, sample, sample_seeds
 
@@ -12,6 +13,7 @@ __all__ = [
     "fold_in",
     "lstm",
     "portable_kernels",
+    "qrnn",
     "run_seed",
     "sample",
     "sample_seeds",
