@@ -209,6 +209,12 @@ class TrainingConfig:
         0.95, "probability that the base length is bptt instead of bptt / 2", _fraction
     )
     seed: int = _run(141, "random seed for weights, masks and window lengths", _seed)
+    kernel: str = _run(
+        "auto",
+        "implementation of training steps; auto: cudnn on GPUs, portable elsewhere; xla compiles "
+        "whole steps for a few window lengths",
+        choices=("auto", "portable", "cudnn", "xla"),
+    )
 
     checkpoint_minutes: float = _logging(
         5.0, "maximum time between checkpoints, in minutes", _non_negative, may_change=True

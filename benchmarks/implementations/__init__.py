@@ -18,6 +18,7 @@ framework, so that it runs in its own environment.
 
 LABELS = {
     "awd_keras": "this library",
+    "awd_keras_xla": "this library, --kernel=xla",
     "keras_lstm": "keras.layers.LSTM, same model and loop, no weight dropout",
     "torch_lstm": "torch.nn.LSTM, weight dropped by functional_call",
     "fastai_lstm": "fastai AWD_LSTM",

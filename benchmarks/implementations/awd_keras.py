@@ -13,21 +13,17 @@ from trainers.training import factory
 class Implementation:
     """The model, training step, evaluator and greedy generation of this library."""
 
+    kernel = "auto"
+
     def __init__(self, workload):
         self.framework = f"TensorFlow {tf.__version__}"
         self.workload = workload
         known = {field.name for field in dataclasses.fields(TrainingConfig)}
         settings = {name: x for name, x in vars(workload).items() if name in known}
-        config = TrainingConfig(**settings, bptt=workload.timesteps)
+        config = TrainingConfig(**settings, bptt=workload.timesteps, kernel=self.kernel)
         self.model = self.build_model(config)
-        self._train_step = make_train_step(
-            self.model,
-            factory.build_optimizer(config, self.model),
-            ar_alpha=config.ar_alpha,
-            tar_beta=config.tar_beta,
-            global_clipnorm=config.global_clipnorm,
-            seed=config.seed,
-        )
+        optimizer = factory.build_optimizer(config, self.model)
+        self._train_step = make_train_step(self.model, optimizer, **factory.step_options(config))
         self._learning_rate = tf.constant(config.learning_rate)
         self._window_loss = Evaluator(self.model).constant_step()
         self._next_word = tf.function(self._most_probable_word)

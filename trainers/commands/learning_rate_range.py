@@ -56,14 +56,8 @@ def main():
 def _train(config, corpus, columns, rates):
     """Returns (learning rate, loss, smoothed loss) of each step."""
     model = factory.build_model(config, len(corpus.vocabulary))
-    train_step = make_train_step(
-        model,
-        factory.build_optimizer(config, model),
-        ar_alpha=config.ar_alpha,
-        tar_beta=config.tar_beta,
-        global_clipnorm=config.global_clipnorm,
-        seed=config.seed,
-    )
+    optimizer = factory.build_optimizer(config, model)
+    train_step = make_train_step(model, optimizer, **factory.step_options(config))
     rows, average = [], 0.0
     windows = training_windows(config, columns.shape[1] - 1)
     for step, (rate, window) in enumerate(zip(rates, windows, strict=False)):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from awd_keras.bundled_model import load_bundled_model
+from awd_keras.data.batching import padded_lengths
 from awd_keras.data.load import load_corpus
 from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.models.language_model import AWDLSTMLanguageModel
@@ -78,6 +79,13 @@ def build_optimizer(config, model):
     optimizer = NTASGD(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def step_options(config):
+    """Returns the keyword arguments of `make_train_step` for a `TrainingConfig`."""
+    names = ("ar_alpha", "tar_beta", "global_clipnorm", "seed", "kernel")
+    lengths = padded_lengths(config.bptt, config.bptt_std, config.bptt_min, config.bptt_max)
+    return {**{name: getattr(config, name) for name in names}, "padded_lengths": lengths}
 
 
 def load_run(workdir, dtype=None):

@@ -14,7 +14,7 @@ from awd_keras.evaluation.evaluate import EvaluationResult, Evaluator
 from awd_keras.models.train_step import make_train_step
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import NonFiniteLossError, UserError
-from trainers.training import curves
+from trainers.training import curves, factory
 from trainers.training.checkpoint import TrainingState, save_weights
 from trainers.training.distribution import Workers
 from trainers.training.initial_weights import load_initial_weights
@@ -229,14 +229,7 @@ class _Run:
         self.interruption = Interruption()
         self.losses = PendingLosses(config)
         self.evaluator = Evaluator(model)
-        self.train_step = make_train_step(
-            model,
-            optimizer,
-            ar_alpha=config.ar_alpha,
-            tar_beta=config.tar_beta,
-            global_clipnorm=config.global_clipnorm,
-            seed=config.seed,
-        )
+        self.train_step = make_train_step(model, optimizer, **factory.step_options(config))
         self.is_best_lost = False
         if folder.last_checkpoint.exists():
             self.state = TrainingState.load(folder.last_checkpoint, model, optimizer, config)
