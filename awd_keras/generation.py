@@ -81,7 +81,7 @@ class TextGenerator:
         As in the training text, the prompt follows an `<eos>`, and the initial state is zero.
 
         Args:
-            prompt: Words separated by whitespace. Defaults to `""`, the start of a line.
+            prompt: The beginning of a line. Defaults to `""`.
             num_samples: Number of texts. Defaults to 1.
             max_words: Maximum number of words per text. Defaults to 100.
             temperature: Divisor of the logits; 0 selects the most likely word. Defaults to 1.
@@ -110,7 +110,8 @@ class TextGenerator:
         ):
             if not is_valid:
                 raise ValueError(f"`{name}` must be {expected}. Received: {name}={value}")
-        prompt_ids = self._vocabulary.encode(["<eos>", *prompt.split()])
+        tokens = self._vocabulary.tokenizer.split(prompt)
+        prompt_ids = self._vocabulary.encode(["<eos>", *tokens])
         options = temperature, min(top_k, len(self._vocabulary)), top_p, unknown, repeat_unknown
         samples = range(num_samples)
         batches = [samples[i : i + _BATCH_SIZE] for i in samples[::_BATCH_SIZE]]

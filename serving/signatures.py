@@ -12,7 +12,6 @@ import tensorflow as tf
 from awd_keras.ops import fold_in, sample
 from awd_keras.ops.lstm import transposed_ids
 from serving.checks import RequestChecks
-from serving.vocabulary_table import ascii_spaces
 
 
 class Signatures:
@@ -53,7 +52,7 @@ class Signatures:
         """Scores texts, each followed by an `<eos>`.
 
         Args:
-            text: String tensor of shape `(batch_size,)`, UTF-8, words separated by whitespace.
+            text: String tensor of shape `(batch_size,)`, UTF-8, split as the training text was.
 
         Returns:
             A dictionary of tensors of shape `(batch_size,)`: `log_probability`, float32, the
@@ -153,7 +152,7 @@ class Signatures:
 
         Returns:
             A dictionary with `text`, string of shape `(batch_size,)`: the prompt and the words
-            after it, separated by single spaces, without the `<eos>`.
+            after it, separated by single spaces (characters: without), without the `<eos>`.
         """
         prompt, *options = self._checks.batch(prompt, max_words, temperature, top_k, top_p, seed)
         max_words, temperature, top_k, top_p, seed = self._checks.generate(*options)
@@ -186,7 +185,8 @@ class Signatures:
             (tf.constant(1), words, states, is_active, written),
             parallel_iterations=1,
         )
-        return {"text": self._join(prompt, transposed_ids(written.gather(tf.range(count))))}
+        token_ids = transposed_ids(written.gather(tf.range(count)))
+        return {"text": self._table.append(prompt, token_ids)}
 
     def _encode(self, name, text, needs_known_words=False):
         """Checks and encodes texts."""
@@ -208,13 +208,6 @@ class Signatures:
         padded = tf.pad(token_ids, [[0, 0], [0, 1]])
         is_end = tf.equal(tf.range(tf.shape(padded)[1]), lengths[:, tf.newaxis])
         return tf.where(is_end, self._table.eos_id, padded)
-
-    def _join(self, prompt, token_ids):
-        """Appends words to prompts. Negative ids are skipped."""
-        words = tf.strings.join([" ", self._table.decode(token_ids)])
-        words = tf.strings.reduce_join(tf.where(token_ids >= 0, words, ""), axis=1)
-        prompt = tf.strings.regex_replace(ascii_spaces(prompt), r"[\s\v]+", " ")
-        return tf.strings.strip(tf.strings.join([prompt, words]))
 
 
 def _row_seeds(seed):

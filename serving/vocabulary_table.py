@@ -1,17 +1,14 @@
-"""Conversion of words to ids and back, inside the graph."""
+"""Conversion of texts to ids and back, inside the graph."""
 
 import tensorflow as tf
 
-# Non-ASCII whitespace, in RE2 syntax. StringSplitV2 splits only at ASCII whitespace.
-_WHITE_SPACE = (
-    r"[\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
-)
+from awd_keras.data.tokenizer import BASIC_TOKEN, BYTE_ORDER_MARK, WHITE_SPACE, lower
 
 
 class VocabularyTable(tf.Module):
     """A vocabulary inside a graph.
 
-    It splits texts at the same characters as `str.split`, which training uses.
+    It splits texts exactly like the vocabulary's `Tokenizer`, which training uses.
 
     Args:
         vocabulary: A `Vocabulary` with `<eos>`.
@@ -27,6 +24,8 @@ class VocabularyTable(tf.Module):
         ids = tf.range(len(vocabulary), dtype=tf.int64)
         initializer = tf.lookup.KeyValueTensorInitializer(self._words[:-1], ids)
         self._ids = tf.lookup.StaticHashTable(initializer, -1)
+        self._tokenizer = vocabulary.tokenizer.name
+        self._lower = _lower_case_table() if vocabulary.tokenizer.lowercase else None
 
     def encode(self, text):
         """Splits texts into words and looks up their ids.
@@ -39,8 +38,11 @@ class VocabularyTable(tf.Module):
             padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
             `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`.
         """
-        # An empty separator splits at any run of whitespace.
-        words = tf.raw_ops.StringSplitV2(input=ascii_spaces(text), sep="", maxsplit=-1)
+        text = self._clean(text)
+        if self._tokenizer == "character":
+            words = tf.strings.unicode_split(text, "UTF-8").to_sparse()
+        else:
+            words = tf.strings.split(text).to_sparse()
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
         rows = tf.cast(words.indices[:, 0], tf.int32)
         batch_size = tf.shape(text)[0]
@@ -48,14 +50,42 @@ class VocabularyTable(tf.Module):
         is_unknown = ids < 0
         num_unknown = tf.math.unsorted_segment_sum(tf.cast(is_unknown, tf.int32), rows, batch_size)
         ids = tf.where(is_unknown, self._unk_id, ids)
-        return tf.scatter_nd(words.indices, ids, words.shape), lengths, num_unknown
+        return tf.scatter_nd(words.indices, ids, words.dense_shape), lengths, num_unknown
 
     def decode(self, token_ids):
         """Returns the words of int32 ids. The word of a negative id is empty."""
         last = self._words.shape[0] - 1
         return tf.gather(self._words, tf.where(token_ids < 0, last, token_ids))
 
+    def append(self, text, token_ids):
+        """Appends the words of int32 ids `(batch_size, timesteps)`, except negative ids, to texts.
 
-def ascii_spaces(text):
-    """Replaces non-ASCII whitespace with spaces in a string tensor."""
-    return tf.strings.regex_replace(text, _WHITE_SPACE, " ")
+        The texts are first converted to tokens and back.
+        """
+        blank = "" if self._tokenizer == "character" else " "
+        words = tf.strings.join([blank, self.decode(token_ids)])
+        words = tf.strings.reduce_join(tf.where(token_ids >= 0, words, ""), axis=1)
+        text = tf.strings.join([self._clean(text), words])
+        return tf.strings.strip(text) if blank else text
+
+    def _clean(self, text):
+        """Returns texts in lower case if need be, and with single spaces between tokens."""
+        text = tf.strings.regex_replace(text, f"^{BYTE_ORDER_MARK}+", "")
+        if self._lower is not None:
+            codes = tf.strings.unicode_decode(text, "UTF-8")
+            found = self._lower.lookup(codes.values)
+            codes = codes.with_values(tf.where(found < 0, codes.values, found))
+            text = tf.strings.unicode_encode(codes, "UTF-8")
+        if self._tokenizer == "character":
+            return text
+        if self._tokenizer == "basic":
+            text = tf.strings.regex_replace(text, BASIC_TOKEN, r" \0 ")
+        # `tf.strings.split` would split only at ASCII whitespace.
+        return tf.strings.strip(tf.strings.regex_replace(text, f"[{WHITE_SPACE}]+", " "))
+
+
+def _lower_case_table():
+    codes = [code for code in range(0x110000) if lower(chr(code)) != chr(code)]
+    lower_codes = [ord(lower(chr(code))) for code in codes]
+    initializer = tf.lookup.KeyValueTensorInitializer(codes, lower_codes, tf.int32, tf.int32)
+    return tf.lookup.StaticHashTable(initializer, -1)

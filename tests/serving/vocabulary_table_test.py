@@ -1,8 +1,11 @@
+import random
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from awd_keras.data import Vocabulary
-from serving.vocabulary_table import VocabularyTable, ascii_spaces
+from awd_keras.data import Tokenizer, Vocabulary
+from serving.vocabulary_table import VocabularyTable
 
 VOCABULARY = Vocabulary(
     ["the", "<unk>", "cat", "<eos>", "caf\xe9", "\u732b", "a\0b", "\ufeff", "#", "'"]
@@ -40,6 +43,33 @@ class TestVocabularyTable:
         assert ids == [[[2]], [[3]]]
 
 
-def test_ascii_spaces_replaces_only_white_space():
-    text = "a\u3000b\xa0c\x85d\u200be\u00ad\x1ff g"
-    assert ascii_spaces(tf.constant(text)).numpy().decode() == "a b c d\u200be\u00ad f g"
+def random_texts():
+    """Texts of all kinds of characters, and of those with a meaning for a tokenizer."""
+    generator = random.Random(0)
+    everything = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    spaces = [character for character in everything if character.isspace()]
+    special = [
+        *"aB1.,;'-\u2019\u2013\u0130\u03a3\u00e9\u732b\ufeff",
+        "<unk>",
+        "<EOS>",
+        "</s>",
+        "</",
+    ]
+    for length in range(200):
+        for characters in (everything, everything[:0x3000], [*spaces, *special], special):
+            yield "".join(generator.choices(characters, k=length % 50))
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("name", ["whitespace", "basic", "character"])
+def test_tokenizers_split_and_join_like_python(name, lowercase):
+    tokenizer, texts = Tokenizer(name, lowercase), list(random_texts())
+    split = [list(tokenizer.split(text)) for text in texts]
+    table = VocabularyTable(Vocabulary({"<eos>": 0} | dict.fromkeys(sum(split, [])), tokenizer))
+    ids, lengths, num_unknown = table.encode(tf.constant(texts))
+    assert not np.any(num_unknown)
+    for row, length, tokens in zip(ids.numpy(), lengths.numpy(), split, strict=True):
+        assert table.decode(row[:length]).numpy().tolist() == [t.encode() for t in tokens]
+    joined = table.append(tf.constant(texts), tf.constant([[0, -1]] * len(texts)))
+    expected = [tokenizer.join([*tokens, "<eos>"]).encode() for tokens in split]
+    assert joined.numpy().tolist() == expected

@@ -16,7 +16,8 @@ def main():
     model, vocabulary, _ = factory.load_model(FLAGS.workdir, FLAGS.dtype)
     if FLAGS.workdir is None:
         print(describe_bundled_model(), file=sys.stderr)
-    prompt = FLAGS.prompt.split()
+    tokenizer = vocabulary.tokenizer
+    prompt = list(tokenizer.split(FLAGS.prompt))
     try:
         texts = TextGenerator(model, vocabulary).generate(
             FLAGS.prompt,
@@ -35,4 +36,4 @@ def main():
     if unknown:
         print(f"warning: read as <unk>: {' '.join(unknown)}", file=sys.stderr)
     for text in texts:
-        print(" ".join([*prompt, *text.words]), flush=True)
+        print(tokenizer.join([*prompt, *text.words]), flush=True)

@@ -75,7 +75,10 @@ def _read_run(name, folder):
         "stages": read_stages(folder),
         "published": published,
         "baseline": baseline,
-        "samples": list(samples or ()),
+        "samples": [
+            vocabulary.tokenizer.join(text.words) + ("" if text.finished else " …")
+            for text in samples or ()
+        ],
         "seed": FLAGS.seed,
         "words": _read_words(model, vocabulary, folder) if FLAGS.max_tokens else None,
     }
