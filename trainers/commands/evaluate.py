@@ -110,6 +110,8 @@ def main():
             ]
         file.write(json.dumps(results, indent=2) + "\n")
     _print_results(results, name)
+    if vocabulary.tokenizer.name == "character":
+        print(f"bits per character: {results['loss'] / math.log(2):.4f}")
     print(f"results: {output}")
     print(f"{name} perplexity: {results['perplexity']:.2f}")
 
@@ -248,7 +250,7 @@ def _figures(vocabulary, targets, log_probabilities):
         "perplexity_without_unk": perplexity(losses[known].mean()) if known.any() else None,
     }
     words = set(vocabulary.words) - {UNK, EOS}
-    if words and all(len(word) == 1 for word in words):
+    if words and all(len(word) == 1 for word in words):  # also of characters between blanks
         figures["bits_per_character"] = figures["loss"] / math.log(2)
     return figures
 

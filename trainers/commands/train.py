@@ -1,5 +1,6 @@
 """Trains a model and prints its perplexities."""
 
+import math
 import os
 
 import tensorflow as tf
@@ -57,7 +58,7 @@ def _train(config, folder, workers):
         if results and _is_finished(results, config) and not FLAGS.forget_best:
             folder.read_best()
             print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
-            _print_results(results, Progress())
+            _print_results(results, config, Progress())
             return 0
     corpus = factory.build_corpus(config)
     if workers.num_workers > 1:
@@ -98,7 +99,7 @@ def _train(config, folder, workers):
     if result.reason == "interrupted":
         return cli.EXIT_INTERRUPTED
     if workers.is_chief:
-        _print_results(result.to_dict(), Progress(folder.log_file))
+        _print_results(result.to_dict(), config, Progress(folder.log_file))
     return 0
 
 
@@ -113,7 +114,10 @@ def _is_finished(results, config):
     return is_over and (results["test"] is not None or not FLAGS.test)
 
 
-def _print_results(results, progress):
-    for split in ("validation", "test"):
-        if results[split] is not None:
-            progress.line(f"{split} perplexity: {results[split]['perplexity']:.2f}")
+def _print_results(results, config, progress):
+    perplexities = {s: results[s]["perplexity"] for s in ("validation", "test") if results[s]}
+    if config.tokenizer == "character":
+        bits = (f"{math.log2(value):.4f} {split}" for split, value in perplexities.items())
+        progress.line(f"bits per character: {', '.join(bits)}")
+    for split, value in perplexities.items():
+        progress.line(f"{split} perplexity: {value:.2f}")
