@@ -39,7 +39,7 @@ def infer_sizes(state_dict):
         matrix is missing or equal to the embedding.
 
     Raises:
-        InputError: If the embedding or the first LSTM is missing.
+        InputError: If the embedding or the first LSTM is missing, or is not an LSTM.
     """
     weights = _canonical(state_dict)
     encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
@@ -47,6 +47,11 @@ def infer_sizes(state_dict):
         raise InputError(
             "The weights must contain the matrices encoder.weight and rnns.0.weight_hh_l0 or "
             f"rnn.weight_hh_l0. Received: {', '.join(sorted(state_dict)[:_MAX_PROBLEMS]) or 'none'}"
+        )
+    if recurrent.shape[0] != 4 * recurrent.shape[1]:
+        raise InputError(
+            "The recurrent matrix of an LSTM must have four times as many rows as columns. "
+            f"Received: rnns.0.weight_hh_l0 of shape {recurrent.shape}"
         )
     decoder = weights.get("decoder.weight")
     return {

@@ -232,6 +232,12 @@ def test_sizes_cannot_be_inferred(state_dict):
         io.infer_sizes(state_dict)
 
 
+def test_another_cell():
+    state_dict = {"encoder.weight": np.zeros((5, 4)), "rnn.weight_hh_l0": np.zeros((12, 4))}  # GRU
+    with pytest.raises(InputError, match=r"four times as many rows .* shape \(12, 4\)"):
+        io.infer_sizes(state_dict)
+
+
 def test_other_types():
     state_dict = {**read("authors"), "decoder.bias": np.zeros(19, "int64")}
     check_refused(state_dict, "decoder.bias must be a floating-point array. Received: int64")

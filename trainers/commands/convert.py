@@ -1,6 +1,7 @@
 """Converts weights to and from PyTorch."""
 
 import os
+import shlex
 import warnings
 
 from absl import flags
@@ -19,7 +20,7 @@ FLAGS = flags.FLAGS
 # likeliest first.
 _MARKS = {
     UNK: ("unk_word", ("<UNK>", "[UNK]", "xxunk", "_unk_", "UNK", "unk")),
-    EOS: ("eos_word", ("</s>", "<EOS>", "[EOS]", "xxbos", "xxeos")),
+    EOS: ("eos_word", ("</s>", "<EOS>", "[EOS]", "xxbos", "xxeos", "xbos")),
 }
 
 
@@ -89,7 +90,9 @@ def _read_vocabulary(size):
         elif name not in words:
             likely = next((word for word in others if word in words), None)
             advice = (
-                f"if {likely} is that word, add --{flag}={likely}" if likely else f"see --{flag}"
+                f"if {likely} is that word, add --{flag}={shlex.quote(likely)}"
+                if likely
+                else f"see --{flag}"
             )
             warnings.warn(f"{FLAGS.vocabulary} does not contain {name}; {advice}.", stacklevel=1)
     return Vocabulary(words)
