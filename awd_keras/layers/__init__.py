@@ -4,6 +4,7 @@ from awd_keras.layers.activation_regularization import ActivationRegularization
 from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
 from awd_keras.layers.tied_decoder import TiedDecoder
+from awd_keras.layers.weight_drop_gru import WeightDropGRU
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
 from awd_keras.layers.weight_drop_qrnn import WeightDropQRNN
 
@@ -12,6 +13,7 @@ __all__ = [
     "EmbeddingDropout",
     "LockedDropout",
     "TiedDecoder",
+    "WeightDropGRU",
     "WeightDropLSTM",
     "WeightDropQRNN",
 ]

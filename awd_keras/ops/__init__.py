@@ -1,6 +1,7 @@
 """Pure functions on tensors: the LSTM, the softmax loss, random masks and sampling."""
 
 from awd_keras.ops.cross_entropy import sequence_cross_entropy
+from awd_keras.ops.gru import gru
 from awd_keras.ops.lstm import lstm, portable_kernels, transposed_ids
 from awd_keras.ops.qrnn import qrnn
 from awd_keras.ops.random import dropout_mask, fold_in, run_seed
@@ -11,6 +12,7 @@ __all__ = [
     "dropout_mask",
     "filter_logits",
     "fold_in",
+    "gru",
     "lstm",
     "portable_kernels",
     "qrnn",

@@ -120,7 +120,7 @@ def lstm(
         arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
         if implementation == "xla":
             return lstm_xla(*arguments)
-        if _use_cudnn(implementation):
+        if use_cudnn(implementation):
             return lstm_cudnn(*arguments, training)
         # Loading a SavedModel with custom gradients logs warnings.
         return lstm_portable(*arguments, training, custom_gradient=training or not exporting())
@@ -128,7 +128,8 @@ def lstm(
     return run_time_major(run, inputs, mask, lengths, time_major)
 
 
-def _use_cudnn(implementation):
+def use_cudnn(implementation):
+    """Returns whether an implementation is cuDNN's, or raises a `ValueError`."""
     if implementation not in ("auto", "portable", "cudnn"):
         raise ValueError(
             '`implementation` must be "auto", "portable", "cudnn" or "xla". '

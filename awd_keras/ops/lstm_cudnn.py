@@ -1,4 +1,4 @@
-"""cuDNN's LSTM, with the weights as arguments.
+"""cuDNN's LSTM and GRU, with the weights as arguments.
 
 `keras.layers.LSTM` calls the same operation, but only with its own variables. Here the recurrent
 matrix is an argument, so it can be masked.
@@ -37,25 +37,33 @@ def lstm_cudnn(
     inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths, training=True
 ):
     """Runs cuDNN's LSTM over a time-major sequence; the interface matches `lstm_portable`."""
-    dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
     parameters = pack_parameters(kernel, recurrent_kernel, bias)
-    arguments = [tf.cast(a, dtype) for a in (inputs, initial_h, initial_c, parameters)]
+    return cudnn_rnn("lstm", inputs, [initial_h, initial_c], parameters, lengths, training)
+
+
+def cudnn_rnn(mode, inputs, initial_states, parameters, lengths, training):
+    """Runs a layer of cuDNN, `"lstm"` or `"gru"`, over a time-major sequence.
+
+    Returns the outputs, in the dtype of the inputs, and the final states, in that of the initial
+    ones.
+    """
+    dtype = tf.float32 if inputs.dtype == tf.bfloat16 else inputs.dtype
+    arguments = [tf.cast(a, dtype) for a in (inputs, parameters, *initial_states)]
     if lengths is not None:
         is_padding = (tf.range(tf.shape(inputs)[0])[:, tf.newaxis] >= lengths)[..., tf.newaxis]
         # Also stops the gradient with respect to padding.
         arguments[0] = tf.where(is_padding, tf.zeros((), dtype), arguments[0])
     run = _cudnn if training else _inference
-    outputs, final_h, final_c = run(*arguments, lengths)
-    outputs = tf.cast(outputs, inputs.dtype)
-    final_h, final_c = tf.cast(final_h, initial_h.dtype), tf.cast(final_c, initial_c.dtype)
+    outputs, *states = run(mode, lengths, *arguments)
+    states = [tf.cast(new, old.dtype) for new, old in zip(states, initial_states, strict=True)]
     if lengths is not None:
         is_empty = (lengths == 0)[:, tf.newaxis]
-        final_h = tf.where(is_empty, initial_h, final_h)
-        final_c = tf.where(is_empty, initial_c, final_c)
-    return outputs, final_h, final_c
+        pairs = zip(states, initial_states, strict=True)
+        states = [tf.where(is_empty, old, new) for new, old in pairs]
+    return tf.cast(outputs, inputs.dtype), *states
 
 
-def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
+def _cudnn(mode, lengths, inputs, parameters, *states, is_training=True):
     """Calls the operation. It outputs zeros for padded steps, and inference has no gradient."""
     time_major = lengths is None
     if time_major:
@@ -64,33 +72,33 @@ def _cudnn(inputs, initial_h, initial_c, parameters, lengths, is_training=True):
     else:
         inputs = tf.transpose(inputs, (1, 0, 2))
     layer_axis = 0 if time_major else 1
-    outputs, final_h, final_c, _, _ = tf.raw_ops.CudnnRNNV3(
+    states = [tf.expand_dims(state, layer_axis) for state in states]
+    outputs, *finals = tf.raw_ops.CudnnRNNV3(
         input=inputs,
-        input_h=tf.expand_dims(initial_h, layer_axis),
-        input_c=tf.expand_dims(initial_c, layer_axis),
+        input_h=states[0],
+        input_c=states[1] if mode == "lstm" else tf.zeros((), inputs.dtype),
         params=parameters,
         sequence_lengths=tf.maximum(lengths, 1),
-        rnn_mode="lstm",
+        rnn_mode=mode,
         is_training=is_training,
         time_major=time_major,
-    )
+    )[:3]
     if not time_major:
         outputs = tf.transpose(outputs, (1, 0, 2))
-    return outputs, tf.squeeze(final_h, layer_axis), tf.squeeze(final_c, layer_axis)
+    return outputs, *(tf.squeeze(final, layer_axis) for final in finals[: len(states)])
 
 
-def _inference(*arguments):
+def _inference(mode, lengths, *tensors):
     """Calls `_cudnn` without reserve space; taking the gradient calls it again."""
-    *tensors, lengths = arguments
 
     @tf.custom_gradient
     def run(*tensors):
         def gradient(*upstream):
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
-                results = _cudnn(*tensors, lengths)
+                results = _cudnn(mode, lengths, *tensors)
             return tape.gradient(results, tensors, upstream)
 
-        return _cudnn(*tensors, lengths, is_training=False), gradient
+        return _cudnn(mode, lengths, *tensors, is_training=False), gradient
 
     return run(*tensors)
