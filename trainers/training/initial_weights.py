@@ -1,14 +1,20 @@
 """Weights of another run to start from, matched by word if its vocabulary differs."""
 
+import dataclasses
 import warnings
 
 import numpy as np
 
+from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training.checkpoint import restore_variables, weights_by_name
 from trainers.training.run_folder import RunFolder
 
-_ARCHITECTURE = ("embedding_dim", "hidden_dim", "num_layers", "tie_weights")
+_ARCHITECTURE = [
+    field.name
+    for field in dataclasses.fields(TrainingConfig)
+    if field.metadata["section"] == "Model" and field.name != "dtype"
+]
 
 
 def load_initial_weights(config, model, corpus):
