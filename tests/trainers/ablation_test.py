@@ -35,7 +35,7 @@ def started(monkeypatch):
                 folder = RunFolder(flags.get("output_workdir", flags["workdir"]))
                 folder.path.mkdir(parents=True)
                 texts = {s: {"perplexity": 100.0 + index} for s in ("validation", "test")}
-                folder.write_results({"reason": "finished", **texts})
+                folder.write_results({"reason": "finished", "epochs": 1, **texts})
             on_end(name, False)
 
     monkeypatch.setattr(ablation, "parallel_runs", pretend)

@@ -22,7 +22,7 @@ def test_a_run_becomes_a_bundled_model(command, tmp_path, monkeypatch):
     assert_one_line(command(*flags), "must have a test perplexity")
 
     results = {"validation": {"perplexity": 20.1}, "test": {"perplexity": 12.34}}
-    RunFolder(workdir).write_results(results)
+    RunFolder(workdir).write_results({"epochs": 1, **results})
     ended = command(*flags)
     assert (ended.code, ended.stderr) == (0, ""), ended
     assert ended.stdout == f"wrote {output}: 23 words, {model.count_params():,} parameters\n"

@@ -50,6 +50,11 @@ def test_a_search_then_a_run_with_the_best_settings(data_dir, tmp_path, capfd):
     assert_one_line(ended, "bptt: 10 -> 11", "search_seed: 1 -> 2")
     assert snapshot(workdir).keys() == before.keys()
 
+    (workdir / "oracle.json").write_text("[]")
+    ended = run_command(capfd, MODULE, *line(data_dir, workdir))
+    assert ended.code == 1
+    assert ended.stderr.startswith(f"error: KerasTuner's files in {workdir} cannot be read (")
+
     run = tmp_path / "run"
     ended = run_command(
         capfd, "trainers.ptb", f"--flagfile={workdir / 'best.flags'}", f"--workdir={run}"

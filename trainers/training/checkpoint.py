@@ -69,13 +69,6 @@ def save_weights(path, model, facts):
     write_checkpoint(path, arrays, facts)
 
 
-def load_weights(path, model):
-    """Restores the weights of a checkpoint and returns its facts; raises `UserError`."""
-    arrays, facts = read_checkpoint(path)
-    restore_variables(weights_by_name(model), arrays, path)
-    return facts
-
-
 @dataclasses.dataclass
 class TrainingState:
     """The position and carried state of a run, apart from the variables.

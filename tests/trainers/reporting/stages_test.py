@@ -18,7 +18,8 @@ DYNEVAL_TEXT = "learning rate 5e-05, decay rate 0.002, epsilon 2e-05, bptt 5"
 def make_folder(path, initial_run=None, digest="abc"):
     path.mkdir()
     config = TrainingConfig(corpus="text", initial_run=initial_run)
-    record = {"settings": config.to_dict(), "corpus": {"vocabulary_digest": digest}}
+    facts = {"name": "text", "vocabulary_digest": digest}
+    record = {"settings": config.to_dict(), "corpus": facts}
     (path / "config.json").write_text(json.dumps(record))
     return RunFolder(path)
 
@@ -30,7 +31,7 @@ def folder(tmp_path):
 
 def write_results(folder, validation, test):
     test = None if test is None else {"perplexity": test}
-    folder.write_results({"validation": {"perplexity": validation}, "test": test})
+    folder.write_results({"epochs": 1, "validation": {"perplexity": validation}, "test": test})
 
 
 def write_evaluation(folder, name, stages, text="test", batch_size=1, cache=None, dyneval=None):
@@ -100,9 +101,18 @@ def test_other_settings_and_other_weights_are_other_stages(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"stages": {"model": {}}, "batch_size": 1}', '{"stages": []}']
+    "changes",
+    [
+        {"stages": []},
+        {"stages": {"model": {"perplexity": "low"}}},
+        {"stages": {"cache": {"perplexity": 3.0}}},
+        {"cache": {"window": "5", "theta": 1, "lambda_": 0}},
+        {"cache": {"window": 5, "theta": -1, "lambda_": 0}},
+    ],
 )
-def test_a_damaged_evaluation(folder, content):
-    (folder.path / "evaluation-test.json").write_text(content)
+def test_a_damaged_evaluation(folder, changes):
+    write_evaluation(folder, "test", {"model": 1.0})
+    path = folder.path / "evaluation-test.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(UserError, match="evaluation-test.json cannot be read"):
         read_stages(folder)

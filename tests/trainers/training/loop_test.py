@@ -25,7 +25,7 @@ from tests.trainers.training.tiny import (
 from trainers.config import TrainingConfig
 from trainers.errors import NonFiniteLossError, UserError
 from trainers.training import RunFolder, loop, read_checkpoint
-from trainers.training.checkpoint import TrainingState, load_weights, weights_by_name
+from trainers.training.checkpoint import TrainingState, weights_by_name
 from trainers.training.loop import PendingLosses, training_windows
 
 
@@ -221,7 +221,7 @@ class TestResults:
         model = AWDLSTMLanguageModel(
             len(corpus.vocabulary), embedding_dim=6, hidden_dim=8, num_layers=2
         )
-        load_weights(folder.best_checkpoint, model)
+        folder.load_best(model)
         expected = evaluate(model, corpus.validation, config.validation_batch_size)
         assert result.validation == expected
         assert evaluate(model, corpus.test, config.test_batch_size) == result.test
