@@ -10,7 +10,6 @@ import tensorflow as tf
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import predict_window, read_windows
 from awd_keras.models.train_step import window_signature
-from awd_keras.ops.cross_entropy import sequence_cross_entropy
 
 
 class DynamicEvaluation:
@@ -140,12 +139,9 @@ class DynamicEvaluation:
                 variable.assign(value)
 
     def _window_gradients(self, inputs, targets, states):
-        decoder = self.model.decoder
         with tf.GradientTape() as tape:
             _, outputs, states = self.model.backbone(inputs, states, training=False)
-            total, num_tokens = sequence_cross_entropy(
-                outputs, decoder.matrix, decoder.bias, targets
-            )
+            total, num_tokens = self.model.decoder.loss(outputs, targets)
             loss = total / num_tokens
         gradients = tape.gradient(loss, self.model.trainable_variables)
         # The gradient of an untied embedding is an IndexedSlices.

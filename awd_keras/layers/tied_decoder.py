@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from awd_keras.layers.shared_embedding import SharedEmbeddingLayer, validated_embedding
+from awd_keras.ops.cross_entropy import sequence_cross_entropy
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -83,6 +84,15 @@ class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
         logits = tf.reshape(logits, shape)
         logits.set_shape(self.compute_output_shape(inputs.shape))
         return logits
+
+    def loss(self, inputs, targets, weights=None, training=True):
+        """Returns the total cross-entropy and the number of tokens; see `sequence_cross_entropy`.
+
+        The logits are never all in memory at once.
+        """
+        return sequence_cross_entropy(
+            inputs, self.matrix, self.bias, targets, weights, training=training
+        )
 
     @property
     def logits_dtype(self):

@@ -7,7 +7,6 @@ from awd_keras.losses.activation_regularization import (
     activation_regularization,
     temporal_activation_regularization,
 )
-from awd_keras.ops.cross_entropy import sequence_cross_entropy
 from awd_keras.ops.lstm import transposed_ids
 from awd_keras.ops.random import fold_in, run_seed
 from awd_keras.ops.replicas import all_rows, mean_over_replicas, num_replicas, replica_rows
@@ -27,9 +26,7 @@ def window_loss(model, inputs, targets, states):
     _, outputs, states = model.backbone(
         transposed_ids(inputs), states, training=False, time_major=True
     )
-    total, _ = sequence_cross_entropy(
-        outputs, model.decoder.matrix, model.decoder.bias, transposed_ids(targets), training=False
-    )
+    total, _ = model.decoder.loss(outputs, transposed_ids(targets), training=False)
     return total, states
 
 
@@ -114,9 +111,7 @@ def make_train_step(
             raw, dropped, states = model.backbone(
                 inputs, states, training=True, seed=step_seed, time_major=True, **options
             )
-            total, num_tokens = sequence_cross_entropy(
-                dropped, model.decoder.matrix, model.decoder.bias, targets, is_real
-            )
+            total, num_tokens = model.decoder.loss(dropped, targets, is_real)
             loss = total / num_tokens
             objective = (
                 loss
