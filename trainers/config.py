@@ -129,6 +129,12 @@ class TrainingConfig:
         1.2e-6, "L2 penalty for sgd, decoupled (AdamW) for adam", _non_negative, "wdecay"
     )
 
+    initial_bias: str = _optimization(
+        "zeros",
+        "initial biases of the softmax; unigram: log-frequencies of the words, which saves the "
+        "first steps",
+        choices=("zeros", "unigram"),
+    )
     optimizer: str = _optimization("sgd", "base optimizer", choices=("sgd", "adam"))
     learning_rate: float = _optimization(
         30.0, "learning rate for length bptt; proportional to window length", _positive, "lr"

@@ -79,6 +79,15 @@ def load_initial_weights(config, model, corpus):
     return lines
 
 
+def set_unigram_bias(model, corpus):
+    """Sets the biases of the softmax to the log-frequencies of the words in the training text.
+
+    The model then starts from the unigram distribution instead of the uniform one.
+    """
+    counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary))
+    model.decoder.bias.assign(np.log1p(counts).astype("float32"))
+
+
 def _take_rows(array, rows):
     """Returns rows of an array by their indices; -1 is the mean row."""
     taken = array[rows]

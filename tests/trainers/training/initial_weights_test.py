@@ -10,7 +10,7 @@ from tests.trainers.training.tiny import make_config, make_texts
 from trainers.errors import UserError
 from trainers.training import RunFolder, factory
 from trainers.training.checkpoint import read_checkpoint, weights_by_name, write_checkpoint
-from trainers.training.initial_weights import load_initial_weights
+from trainers.training.initial_weights import load_initial_weights, set_unigram_bias
 
 
 @pytest.fixture
@@ -77,3 +77,13 @@ def test_a_checkpoint_of_another_run(initial):
     write_checkpoint(file, {name: array[:3] for name, array in arrays.items()}, facts)
     with pytest.raises(UserError, match="must have a row for each of the 23 words of the run"):
         load_initial_weights(make_config(initial_run=str(path)), model, other_corpus())
+
+
+def test_unigram_bias():
+    corpus = other_corpus()
+    model = factory.build_model(make_config(), len(corpus.vocabulary))
+    set_unigram_bias(model, corpus)
+    frequencies = np.bincount(corpus.train) / len(corpus.train)
+    hidden = np.zeros((1, 1, model.decoder.matrix.shape[1]), "float32")
+    logits = to_numpy(model.decoder(hidden))[0, 0]
+    np.testing.assert_allclose(np.expm1(logits) / len(corpus.train), frequencies, rtol=1e-5)
