@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from awd_keras.data import Vocabulary
+from awd_keras.data import Tokenizer, Vocabulary
 from awd_keras.errors import InputError
-from awd_keras.evaluation import LineScore, LineScorer
+from awd_keras.evaluation import Evaluator, LineScore, LineScorer
 from tests.evaluation.tiny import make_model
 from tests.test_case import to_numpy
 
@@ -89,6 +89,47 @@ def test_one_block_at_a_time_is_read(model):
     assert len(taken) == 20
 
 
+def test_tokens_add_up_to_the_line(model):
+    lines = make_lines(20, 12)
+    scorer = LineScorer(model, VOCABULARY, batch_size=5)
+    tokens = list(scorer.score_tokens(lines))
+    assert [len(scores) for scores in tokens] == [len(line.split()) + 1 for line in lines]
+    assert_scores(scorer.score(lines), [scores.sum(dtype="float64") for scores in tokens])
+    prefixes = [" ".join(lines[0].split()[:count]) for count in range(len(tokens[0]))]
+    ends = [scores[-1] for scores in scorer.score_tokens(prefixes)]
+    assert ends[-1] == pytest.approx(tokens[0][-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("block_lines", [1, 7, 8192])
+def test_carried_state_scores_a_running_text(model, monkeypatch, block_lines):
+    monkeypatch.setattr("awd_keras.evaluation.windows._WINDOW_TOKENS", 30)
+    lines = make_lines(30, 12)
+    scorer = LineScorer(model, VOCABULARY, block_lines=block_lines, carry_state=True)
+    scores = list(scorer.score(lines))
+    assert [score.num_tokens for score in scores] == [len(line.split()) + 1 for line in lines]
+    text = VOCABULARY.encode(["<eos>", *(" <eos> ".join([*lines, ""])).split()])
+    result = Evaluator(model).evaluate(text, batch_size=1)
+    total = sum(score.log_probability for score in scores)
+    assert total == pytest.approx(-result.total_loss, rel=1e-5)
+    assert list(scorer.score(lines)) == scores  # from a zero state again
+    (first,) = LineScorer(model, VOCABULARY).score(lines[:1])
+    assert first.log_probability == pytest.approx(scores[0].log_probability, rel=1e-5)
+
+
+def test_blocks_of_long_lines_are_small(model, monkeypatch):
+    monkeypatch.setattr("awd_keras.evaluation.line_scorer._BLOCK_TOKENS", 12)
+    taken = []
+    lines = (taken.append(1) or "w1 w2 w3 w4 w5" for _ in range(10))
+    next(LineScorer(model, VOCABULARY).score(lines))
+    assert len(taken) == 2
+
+
+def test_lines_are_split_by_the_vocabularys_tokenizer(model):
+    basic = Vocabulary(VOCABULARY.words, Tokenizer("basic", lowercase=True))
+    (score,) = LineScorer(model, basic).score(["W1,w2!"])
+    assert score == next(LineScorer(model, VOCABULARY).score(["w1 , w2 !"]))
+
+
 def test_unknown_words_are_scored_as_unk(model):
     scorer = LineScorer(model, VOCABULARY)
     unknown, literal = scorer.score(["w1 dog w2 dog", "w1 <unk> w2 <unk>"])
@@ -102,6 +143,12 @@ def test_unknown_words_are_impossible_without_unk():
     impossible, possible = LineScorer(model, vocabulary).score(["w1 dog w2", "w1 w2"])
     assert impossible == LineScore(-math.inf, 4, 1)
     assert_scores([possible], expected_scores(model, ["w1 w2"], vocabulary))
+    (tokens,) = LineScorer(model, vocabulary).score_tokens(["w1 dog w2"])
+    assert tokens.tolist() == [-math.inf] * 4
+    scorer = LineScorer(model, vocabulary, carry_state=True)
+    assert list(scorer.score(["dog", "w1 w2"]))[1].log_probability == pytest.approx(
+        possible.log_probability, rel=1e-5
+    )
 
 
 def test_bfloat16_scores_are_close(model):
