@@ -51,7 +51,13 @@ class Corpus:
 
     @classmethod
     def from_texts(
-        cls, name, texts, max_vocabulary_size=None, source="memory", tokenizer=WHITESPACE
+        cls,
+        name,
+        texts,
+        max_vocabulary_size=None,
+        source="memory",
+        tokenizer=WHITESPACE,
+        by_frequency=False,
     ):
         """Builds a corpus from lines of text.
 
@@ -68,6 +74,8 @@ class Corpus:
             source: Where the texts come from, used in messages.
             tokenizer: The `Tokenizer` of the texts. Defaults to one that splits at whitespace. With
                 others, `<unk>` is always in the vocabulary.
+            by_frequency: Whether to order the words by frequency, as an adaptive softmax needs it,
+                instead of by first occurrence. Defaults to `False`.
 
         Returns:
             A `Corpus`.
@@ -88,7 +96,7 @@ class Corpus:
             try:
                 if vocabulary is None:
                     vocabulary, ids, num_unknown = Vocabulary.build_and_encode(
-                        lines, max_vocabulary_size, tokenizer
+                        lines, max_vocabulary_size, tokenizer, by_frequency
                     )
                 else:
                     ids, num_unknown = vocabulary.encode_lines(lines)

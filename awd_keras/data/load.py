@@ -3,17 +3,20 @@
 import warnings
 
 from awd_keras.data.corpus import Corpus
+from awd_keras.data.enwik8 import load_enwik8
 from awd_keras.data.sotu import VOCABULARY_SIZE, load_sotu
-from awd_keras.data.text_files import read_text_folder
+from awd_keras.data.text_files import CHARACTER_FILE_NAMES, FILE_NAMES, read_text_folder
 from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
-CORPORA = ("ptb", "wikitext2", "sotu", "text")
-_TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2"}
+CORPORA = ("ptb", "wikitext2", "wikitext103", "ptb_character", "enwik8", "sotu", "text")
+_WITHOUT_DOWNLOAD = ("wikitext103", "ptb_character", "enwik8", "text")
+_TITLES = {"ptb": "Penn Treebank", "wikitext2": "WikiText-2", "wikitext103": "WikiText-103"}
 # The numbers of tokens (with an `<eos>` per line) and of words in the published texts.
 _PUBLISHED = {
     "ptb": ({"train": 929_589, "validation": 73_760, "test": 82_430}, 10_000),
     "wikitext2": ({"train": 2_088_628, "validation": 217_646, "test": 245_569}, 33_278),
+    "wikitext103": ({"train": 103_227_021, "validation": 217_646, "test": 245_569}, 267_735),
 }
 
 
@@ -24,20 +27,26 @@ def load_corpus(
     max_train_tokens=None,
     tfds_data_dir=None,
     tokenizer=WHITESPACE,
+    by_frequency=False,
 ):
     """Loads a corpus by name.
 
     Args:
-        name: `"ptb"` (Penn Treebank), `"wikitext2"` (WikiText-2), `"sotu"` (State of the Union
-            messages, from the Python package `sotu`) or `"text"` (your own files).
-        data_dir: A folder of text files; see `read_text_folder`. Required for `"text"`. Without
-            it, `"ptb"` and `"wikitext2"` are downloaded with TensorFlow Datasets.
+        name: `"ptb"` (Penn Treebank), `"wikitext2"` (WikiText-2), `"wikitext103"` (WikiText-103),
+            `"ptb_character"` (the characters of Penn Treebank, separated by blanks, with `_` for a
+            blank), `"enwik8"` (bytes of Wikipedia), `"sotu"` (State of the Union messages, from
+            the Python package `sotu`) or `"text"` (your own files).
+        data_dir: A folder of text files; see `read_text_folder`. For `"ptb_character"`, the files
+            may be `ptb.char.train.txt`, ...; for `"enwik8"`, there is one, `enwik8`. Without a
+            folder, `"ptb"` and `"wikitext2"` are downloaded with TensorFlow Datasets; `"sotu"`
+            needs none.
         max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to
             10,000 for `"sotu"`, and to no maximum otherwise.
         max_train_tokens: Train on the first N tokens, with the vocabulary of the whole text.
             Defaults to all tokens.
         tfds_data_dir: The data folder of TensorFlow Datasets. Defaults to that library's default.
         tokenizer: The `Tokenizer` of the texts. Defaults to one that splits at whitespace.
+        by_frequency: As for `Corpus.from_texts`.
 
     Returns:
         A `Corpus`.
@@ -47,22 +56,28 @@ def load_corpus(
     """
     if name not in CORPORA:
         raise InputError(f"The corpus must be one of {CORPORA}. Received: {name!r}")
-    if (name == "text" and data_dir is None) or (name == "sotu" and data_dir is not None):
+    if name in _WITHOUT_DOWNLOAD and data_dir is None:
+        files = "the file enwik8" if name == "enwik8" else "train.txt, valid.txt and test.txt"
         raise InputError(
-            "The corpus 'text' needs data_dir, a folder with train.txt, valid.txt and test.txt; "
-            f"'sotu' takes no data_dir. Received: {name!r} with data_dir={data_dir}"
+            f"The corpus {name!r} needs data_dir, a folder with {files}. Received: data_dir=None"
         )
+    if name == "sotu" and data_dir is not None:
+        raise InputError(f"The corpus 'sotu' takes no data_dir. Received: data_dir={data_dir}")
+    options = {"tokenizer": tokenizer, "by_frequency": by_frequency}
     if name == "sotu":
         corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE, tokenizer)
+    elif name == "enwik8":
+        corpus = load_enwik8(data_dir, max_vocabulary_size, **options)
     elif data_dir is not None:
-        texts, source = read_text_folder(data_dir), str(data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, tokenizer)
+        file_names = CHARACTER_FILE_NAMES if name == "ptb_character" else FILE_NAMES
+        texts, source = read_text_folder(data_dir, file_names), str(data_dir)
+        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, **options)
     else:
         # Importing TensorFlow Datasets takes seconds.
         from awd_keras.data.tfds_texts import read_tfds_texts
 
         texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, tokenizer)
+        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, **options)
     received = corpus.token_counts, len(corpus.vocabulary)
     expected_counts, expected_size = _PUBLISHED.get(name, received)
     if max_vocabulary_size is not None:

@@ -16,15 +16,23 @@ FILE_NAMES = (
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
     ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
 )
+CHARACTER_FILE_NAMES = (
+    FILE_NAMES[0],
+    ("ptb.char.train.txt", "ptb.char.valid.txt", "ptb.char.test.txt"),
+)
 _UTF_16_MARKS = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 _MARK = re.compile("<eos>|</?s>")
 
 
-def read_text_folder(folder):
+def read_text_folder(folder, file_names=FILE_NAMES):
     """Reads the three text files of a folder.
 
-    The files are named `train.txt`, `valid.txt` (or `validation.txt`) and `test.txt`, or as in Penn
-    Treebank (`ptb.train.txt`, ...) or WikiText (`wiki.train.tokens`, ...).
+    By default, the files are named `train.txt`, `valid.txt` (or `validation.txt`) and `test.txt`,
+    or as in Penn Treebank (`ptb.train.txt`, ...) or WikiText (`wiki.train.tokens`, ...).
+
+    Args:
+        folder: The folder.
+        file_names: Possible names of the training, validation and test files, tuples of three.
 
     Returns:
         A dictionary with a list of lines for each of `"train"`, `"validation"` and `"test"`.
@@ -36,9 +44,9 @@ def read_text_folder(folder):
     """
     folder = pathlib.Path(folder).expanduser()
     found = {path.name for path in folder.iterdir()}
-    complete = [names for names in FILE_NAMES if found.issuperset(names)]
+    complete = [names for names in file_names if found.issuperset(names)]
     if len(complete) != 1:
-        expected = "; ".join(", ".join(names) for names in FILE_NAMES)
+        expected = "; ".join(", ".join(names) for names in file_names)
         raise InputError(
             f"{folder} must contain exactly one of these sets of files: {expected}. "
             f"Received: {', '.join(sorted(found)[:12]) or 'an empty folder'}"

@@ -70,7 +70,7 @@ class Vocabulary:
         self.eos_id = self._index.get(EOS)
 
     @classmethod
-    def build(cls, tokens, max_size=None):
+    def build(cls, tokens, max_size=None, by_frequency=False):
         """Builds the vocabulary of a text.
 
         Without `max_size`, words are ordered by first occurrence, as in the authors' code,
@@ -81,6 +81,8 @@ class Vocabulary:
             tokens: An iterable of words.
             max_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to no
                 maximum.
+            by_frequency: Whether to order by frequency without `max_size` too, as an adaptive
+                softmax needs it. Defaults to `False`.
 
         Returns:
             A `Vocabulary`.
@@ -95,10 +97,10 @@ class Vocabulary:
         >>> Vocabulary.build("b a c a <eos>".split(), max_size=4).words
         ('<unk>', '<eos>', 'a', 'b')
         """
-        return cls._build(tokens, max_size, WHITESPACE)[0]
+        return cls._build(tokens, max_size, WHITESPACE, by_frequency)[0]
 
     @classmethod
-    def build_and_encode(cls, lines, max_size=None, tokenizer=WHITESPACE):
+    def build_and_encode(cls, lines, max_size=None, tokenizer=WHITESPACE, by_frequency=False):
         """Builds the vocabulary of a text, and converts the text to ids, in one pass.
 
         Args:
@@ -106,15 +108,17 @@ class Vocabulary:
             max_size: As for `build`. Without it, tokenizers of text that is not prepared add
                 `<unk>` to the words of the text.
             tokenizer: The `Tokenizer` of the text. Defaults to one that splits at whitespace.
+            by_frequency: As for `build`.
 
         Returns:
             A tuple `(vocabulary, ids, num_unknown)`; see `encode_lines`.
         """
-        vocabulary, ids = cls._build(_tokens(lines, tokenizer), max_size, tokenizer)
+        tokens = _tokens(lines, tokenizer)
+        vocabulary, ids = cls._build(tokens, max_size, tokenizer, by_frequency)
         return vocabulary, *vocabulary._replace_unknown(ids)
 
     @classmethod
-    def _build(cls, tokens, max_size, tokenizer):
+    def _build(cls, tokens, max_size, tokenizer, by_frequency):
         """Returns the vocabulary, and the ids of the tokens: -1 for words outside it."""
         if max_size is not None and max_size < 3:
             raise InputError(
@@ -124,14 +128,21 @@ class Vocabulary:
         # Ids in the order of first occurrence.
         index = collections.defaultdict(itertools.count().__next__)
         ids = np.fromiter(map(index.__getitem__, tokens), np.int32)
-        words = list(index)
-        if max_size is None:
-            is_raw = tokenizer.name != "whitespace" and UNK not in index
-            return cls([*words, UNK] if is_raw else words, tokenizer), ids
-        by_frequency = np.argsort(-np.bincount(ids), kind="stable")
-        frequent = [words[i] for i in by_frequency if words[i] not in (UNK, EOS)]
-        vocabulary = cls([UNK, EOS, *frequent[: max_size - 2]], tokenizer)
+        words = ordered = list(index)
+        if by_frequency or max_size is not None:
+            ordered = [words[i] for i in np.argsort(-np.bincount(ids), kind="stable")]
+        if max_size is not None:
+            frequent = [word for word in ordered if word not in (UNK, EOS)]
+            ordered = [UNK, EOS, *frequent[: max_size - 2]]
+        elif tokenizer.name != "whitespace" and UNK not in index:
+            ordered = [*ordered, UNK]
+        vocabulary = cls(ordered, tokenizer)
         return vocabulary, vocabulary._find(words)[ids]
+
+    @property
+    def has_only_characters(self):
+        """Whether all words except `<unk>` and `<eos>` are single characters."""
+        return all(len(word) == 1 for word in self._index.keys() - {UNK, EOS})
 
     @property
     def digest(self):

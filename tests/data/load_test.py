@@ -49,14 +49,28 @@ def test_your_own_text(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["text"], "needs data_dir.*Received: 'text' with data_dir=None"),
-        (["ptp"], r"one of \('ptb', 'wikitext2', 'sotu', 'text'\). Received: 'ptp'"),
-        (["sotu", "folder"], "takes no data_dir. Received: 'sotu' with data_dir=folder"),
+        (["text"], "'text' needs data_dir, a folder with train.txt.*Received: data_dir=None"),
+        (["enwik8"], "'enwik8' needs data_dir, a folder with the file enwik8"),
+        (["ptp"], r"one of \('ptb', 'wikitext2', .*'text'\). Received: 'ptp'"),
+        (["sotu", "folder"], "'sotu' takes no data_dir. Received: data_dir=folder"),
     ],
 )
 def test_invalid_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         load_corpus(*arguments)
+
+
+def test_characters_of_penn_treebank(tmp_path, recwarn):
+    write(tmp_path, "ptb.{}.txt")  # in the same archive
+    for split in TEXTS:
+        (tmp_path / f"ptb.char.{split}.txt").write_text(" a _ c a t \n t a c \n")
+    corpus = load_corpus("ptb_character", tmp_path)
+    assert corpus.vocabulary.words == ("a", "_", "c", "t", "<eos>")
+    assert corpus.vocabulary.has_only_characters
+    assert not load_corpus(
+        "text", write(tmp_path / "words", "{}.txt")
+    ).vocabulary.has_only_characters
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("name, pattern", [("ptb", "ptb.{}.txt"), ("wikitext2", "wiki.{}.tokens")])

@@ -49,6 +49,15 @@ def test_build():
         Vocabulary.build(tokens, max_size=2)
 
 
+def test_build_by_frequency():
+    lines = ["d c c b", "b a a a <unk>"]
+    vocabulary, ids, num_unknown = Vocabulary.build_and_encode(lines, by_frequency=True)
+    assert vocabulary.words == ("a", "c", "b", EOS, "d", UNK)
+    assert vocabulary.decode(ids) == "d c c b <eos> b a a a <unk> <eos>".split()
+    assert num_unknown == 0
+    assert Vocabulary.build("b a a".split(), by_frequency=True).words == ("a", "b")
+
+
 def test_encode_and_decode():
     vocabulary = Vocabulary(["a", UNK, "b"])
     ids = vocabulary.encode(iter(["b", "x", "a"]))
