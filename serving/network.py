@@ -15,8 +15,8 @@ _MAX_WINDOW_LOGITS = 2**24
 class Network:
     """A copy of a language model in the dtype of the export.
 
-    States are lists `[[h, c]] * num_layers`, as in `AWDLSTM`. When exporting, trace the methods
-    inside `awd_keras.ops.portable_kernels()`.
+    States are those of `AWDLSTM`, a list of tensors for each layer. When exporting, trace the
+    methods inside `awd_keras.ops.portable_kernels()`.
 
     Args:
         model: An `AWDLSTMLanguageModel`. It is not changed.
@@ -80,7 +80,7 @@ class Network:
     def step(self, token_ids, state):
         """The signature `step` without checks; `state` is the concatenation of all states."""
         parts = tf.split(state, self._state_sizes, axis=1)
-        states = [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        states = tf.nest.pack_sequence_as(self.zero_states(1), parts)
         logits, states = self.read_word(token_ids, states)
         return {
             "log_probabilities": tf.nn.log_softmax(logits),
@@ -95,28 +95,29 @@ class Network:
             lengths: int32 tensor of shape `(batch_size,)`, the number of words in each row.
 
         Returns:
-            The states after the last word of each row.
+            `(outputs, states)` after the last word of each row.
         """
         token_ids = transposed_ids(token_ids)
-        width = self._window_width(token_ids)
+        width, batch_size = self._window_width(token_ids), tf.shape(token_ids)[1]
+        outputs = tf.zeros((batch_size, self._backbone.output_dim), self._backbone.compute_dtype)
 
-        def read_window(start, states):
+        def read_window(start, *last):
             # A window ends where the shortest active row ends, so that its states can be kept.
             is_active = start < lengths
             ends = tf.where(is_active, tf.minimum(lengths, start + width), start + width)
             end = tf.reduce_min(ends)
-            _, new = self._read_text(token_ids[start:end], states)
+            outputs, states = self._read_text(token_ids[start:end], last[1])
             is_active = is_active[:, tf.newaxis]
-            return end, tf.nest.map_structure(
-                lambda new, old: tf.where(is_active, new, old), new, states
+            return end, *tf.nest.map_structure(
+                lambda new, old: tf.where(is_active, new, old), (outputs[-1], states), last
             )
 
         return tf.while_loop(
-            lambda start, _: tf.reduce_any(start < lengths),
+            lambda start, *_: tf.reduce_any(start < lengths),
             read_window,
-            (tf.constant(0), self.zero_states(tf.shape(token_ids)[1])),
+            (tf.constant(0), outputs, self.zero_states(batch_size)),
             parallel_iterations=1,
-        )[1]
+        )[1:]
 
     def log_probabilities(self, inputs, targets, lengths):
         """Scores texts from the zero state, in windows of bounded size.

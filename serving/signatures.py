@@ -197,9 +197,8 @@ class Signatures:
 
     def _after_text(self, token_ids, lengths):
         """Returns logits and states after whole texts."""
-        states = self._network.states_after(self._after_eos(token_ids), lengths + 1)
-        last_h, _ = states[-1]
-        return self._network.logits(last_h), states
+        outputs, states = self._network.states_after(self._after_eos(token_ids), lengths + 1)
+        return self._network.logits(outputs), states
 
     def _after_eos(self, token_ids):
         return tf.pad(token_ids, [[0, 0], [1, 0]], constant_values=self._table.eos_id)

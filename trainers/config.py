@@ -101,6 +101,7 @@ class TrainingConfig:
     lowercase: bool = _data(False, "convert the text to lower case", _boolean)
     max_train_tokens: int | None = _data(None, "train on the first N tokens; default: all", _count)
 
+    rnn: str = _model("lstm", "kind of the recurrent layers", choices=("lstm", "gru", "qrnn"))
     embedding_dim: int = _model(400, "size of the word embeddings", _size, "emsize")
     hidden_dim: int = _model(1150, "units of every LSTM except the last", _size, "nhid")
     num_layers: int = _model(3, "number of LSTMs", _layers, "nlayers")

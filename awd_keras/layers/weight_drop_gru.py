@@ -44,6 +44,7 @@ class WeightDropGRU(WeightDropRNN, keras.layers.GRU):
     def is_standard(self):
         return super().is_standard() and self.reset_after
 
-    def run(self, sequences, initial_state, matrix, seed, **options):
+    def run(self, sequences, initial_state, matrix, seed, implementation, **options):
         kernel, bias = (tf.convert_to_tensor(w) for w in (self.cell.kernel, self.cell.bias))
+        options["implementation"] = implementation.partition("/")[0]  # forms are those of LSTMs
         return gru(sequences, *initial_state, kernel, matrix, bias, **options)

@@ -158,7 +158,7 @@ class WeightDropQRNN(WeightDropRNN, keras.layers.RNN):
             initial_x=initial_state[1] if self.window == 2 else None,
             output_gate=self.output_gate,
             zoneout=self.zoneout,
-            implementation=_IMPLEMENTATIONS[implementation],
+            implementation=_IMPLEMENTATIONS[implementation.partition("/")[0]],
             **options,
         )
 

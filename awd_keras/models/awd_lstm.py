@@ -5,7 +5,9 @@ import tensorflow as tf
 
 from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
+from awd_keras.layers.weight_drop_gru import WeightDropGRU
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
+from awd_keras.layers.weight_drop_qrnn import WeightDropQRNN
 from awd_keras.ops.lstm import transposed_ids
 from awd_keras.ops.random import fold_in
 
@@ -13,7 +15,32 @@ from awd_keras.ops.random import fold_in
 _EMBEDDING, _INPUT, _OUTPUT, _HIDDEN, _WEIGHT = 0, 1, 2, 100, 200
 _SIZES = ("vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 _RATES = ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout")
-_SETTINGS = (*_SIZES, "tie_weights", *_RATES, "weight_dropout", "seed")
+_SETTINGS = (*_SIZES, "tie_weights", *_RATES, "weight_dropout", "seed", "rnn")
+
+
+def _lstm(units, features, index, uniform, **kwargs):
+    return WeightDropLSTM(units, unit_forget_bias=False, **_uniform(units, uniform), **kwargs)
+
+
+def _gru(units, features, index, uniform, **kwargs):
+    return WeightDropGRU(units, **_uniform(units, uniform), **kwargs)
+
+
+def _qrnn(units, features, index, uniform, **kwargs):
+    window = 2 if index == 0 else 1  # as in the authors' code
+    initializers = _uniform(window * features, uniform)
+    del initializers["recurrent_initializer"]
+    return WeightDropQRNN(units, window, **initializers, **kwargs)
+
+
+def _uniform(fan, uniform):
+    names = ("kernel", "recurrent", "bias")
+    return {f"{name}_initializer": uniform(fan**-0.5, i + 1) for i, name in enumerate(names)}
+
+
+# Functions of `(units, features, index of the layer, uniform, **kwargs)` that make a layer, where
+# `uniform(bound, i)` is the i-th initializer of the layer.
+CELLS = {"lstm": _lstm, "gru": _gru, "qrnn": _qrnn}
 
 
 @keras.saving.register_keras_serializable(package="awd_keras")
@@ -40,13 +67,17 @@ class AWDLSTM(keras.Model):
         weight_dropout: Rate of the dropout of recurrent weights (`--wdrop`). Defaults to 0.5.
         seed: Integer or `None` (the default), the seed of the initial weights, and of the masks of
             calls without `seed`.
+        rnn: `"lstm"` (the default), `"gru"` or `"qrnn"` (`--model`), the layers: `WeightDropLSTM`,
+            `WeightDropGRU`, or `WeightDropQRNN` with a window of 2 in the first layer and 1 in the
+            others. "LSTM" stands for any of them here.
         embedding: `None` (the default), or a `keras.layers.Embedding` to use instead of a new one.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
         token_ids: Integer tensor of shape `(batch_size, timesteps)`.
-        states: `[[h, c]] * num_layers`, tensors of shape `(batch_size, units)`, or `None` (the
-            default) for zeros.
+        states: A list of the states of each layer, or `None` (the default) for zeros. For an LSTM,
+            they are `[h, c]`, for a GRU `[h]` and for a QRNN `[c]`, tensors of shape
+            `(batch_size, units)`; the first QRNN also has its last input, `[c, x]`.
         training: Whether to apply dropout. Defaults to False.
         seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
         time_major: Whether time is the first axis of `token_ids` and the outputs, which saves
@@ -58,7 +89,8 @@ class AWDLSTM(keras.Model):
         dropout, of shape `(batch_size, timesteps, units)`, and the final states in float32.
 
     Raises:
-        ValueError: If a size is not a positive integer, or a rate is not in the range `[0, 1)`.
+        ValueError: If a size is not a positive integer, a rate is not in the range `[0, 1)`, or
+            `rnn` is unknown.
 
     Example:
 
@@ -81,6 +113,7 @@ class AWDLSTM(keras.Model):
         embedding_dropout=0.1,
         weight_dropout=0.5,
         seed=None,
+        rnn="lstm",
         embedding=None,
         **kwargs,
     ):
@@ -96,6 +129,9 @@ class AWDLSTM(keras.Model):
         self.embedding_dropout = embedding_dropout
         self.weight_dropout = weight_dropout
         self.seed = seed
+        self.rnn = rnn
+        if rnn not in CELLS:
+            raise ValueError(f"`rnn` must be one of {', '.join(CELLS)}. Received: rnn={rnn!r}")
         for name in _SIZES:
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
@@ -118,21 +154,21 @@ class AWDLSTM(keras.Model):
         )
         self.input_locked_dropout = self._locked("input_dropout", input_dropout, _INPUT)
         units = [hidden_dim] * (num_layers - 1) + [embedding_dim if tie_weights else hidden_dim]
+        features = [embedding_dim, *units[:-1]]
         self.lstm_layers = [
-            WeightDropLSTM(
+            CELLS[rnn](
                 layer_units,
+                layer_features,
+                index,
+                lambda bound, i, index=index: self._uniform(bound, 10 * index + i),
                 weight_dropout=weight_dropout,
-                kernel_initializer=self._uniform(layer_units**-0.5, 10 * index + 1),
-                recurrent_initializer=self._uniform(layer_units**-0.5, 10 * index + 2),
-                bias_initializer=self._uniform(layer_units**-0.5, 10 * index + 3),
-                unit_forget_bias=False,
                 return_sequences=True,
                 return_state=True,
                 seed=self._seed(_WEIGHT + index),
                 dtype=policy,
-                name=f"lstm_{index}",
+                name=f"{rnn}_{index}",
             )
-            for index, layer_units in enumerate(units)
+            for index, (layer_units, layer_features) in enumerate(zip(units, features, strict=True))
         ]
         self.hidden_locked_dropouts = [
             self._locked(f"hidden_dropout_{index}", hidden_dropout, _HIDDEN + index)
@@ -142,8 +178,8 @@ class AWDLSTM(keras.Model):
 
         # Create the weights now, since their shapes do not depend on the inputs.
         self.dropped_embedding.build((None, None))
-        for layer, features in zip(self.lstm_layers, [embedding_dim, *units], strict=False):
-            layer.build((None, None, features))
+        for layer, layer_features in zip(self.lstm_layers, features, strict=True):
+            layer.build((None, None, layer_features))
         self.built = True
 
     def _seed(self, index):
@@ -161,7 +197,7 @@ class AWDLSTM(keras.Model):
         return self.lstm_layers[-1].units
 
     def initial_state(self, batch_size):
-        """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
+        """Returns zero states, a list of tensors for each layer."""
         return [layer.get_initial_state(batch_size) for layer in self.lstm_layers]
 
     def call(
@@ -197,8 +233,8 @@ class AWDLSTM(keras.Model):
             kwargs = {"initial_state": states[index], **layer_kwargs(_WEIGHT + index)}
             if implementation != "auto":
                 kwargs |= {"implementation": implementation, "lengths": lengths}
-            raw, h, c = layer(x, **kwargs)
-            final_states.append([h, c])
+            raw, *state = layer(x, **kwargs)
+            final_states.append(state)
             if index < self.num_layers - 1:
                 x = self.hidden_locked_dropouts[index](raw, **layer_kwargs(_HIDDEN + index))
         dropped = self.output_locked_dropout(raw, **layer_kwargs(_OUTPUT))

@@ -25,12 +25,13 @@ class AWDLSTMLanguageModel(keras.Model):
             Penn Treebank, for a model with 24,210,800 parameters.
         seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
             `fit`. With an integer, training is reproducible.
+        rnn: `"lstm"` (the default), `"gru"` or `"qrnn"`; see `AWDLSTM`.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
         token_ids: Integer tensor of shape `(batch_size, timesteps)`.
-        states: `[[h, c]] * num_layers`, as returned by `initial_state`, or `None` (the default)
-            for zeros.
+        states: A list of the states of each layer, as returned by `initial_state`, or `None` (the
+            default) for zeros.
         training: Whether to apply dropout. Defaults to False.
         seed: `None` (the default), or an int32 tensor of shape `(2,)` that determines all masks.
 
@@ -66,6 +67,7 @@ class AWDLSTMLanguageModel(keras.Model):
         embedding_dropout=0.1,
         weight_dropout=0.5,
         seed=None,
+        rnn="lstm",
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -84,6 +86,7 @@ class AWDLSTMLanguageModel(keras.Model):
             embedding_dropout=embedding_dropout,
             weight_dropout=weight_dropout,
             seed=seed,
+            rnn=rnn,
             dtype=self.dtype_policy,
             name="backbone",
         )
@@ -105,7 +108,7 @@ class AWDLSTMLanguageModel(keras.Model):
         self.built = True
 
     def initial_state(self, batch_size):
-        """Returns zero states `[[h, c]] * num_layers`, each of shape `(batch_size, units)`."""
+        """Returns zero states, a list of tensors for each layer."""
         return self.backbone.initial_state(batch_size)
 
     def call(self, token_ids, states=None, training=False, seed=None):

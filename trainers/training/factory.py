@@ -64,6 +64,7 @@ def build_model(config, vocabulary_size):
         num_layers=config.num_layers,
         tie_weights=config.tie_weights,
         seed=config.seed,
+        rnn=config.rnn,
         dtype="mixed_bfloat16" if dtype == "bfloat16" else "float32",
         **config.dropout_rates(),
     )

@@ -81,7 +81,7 @@ def make_config(**changes):
 
 
 _MODEL_SETTINGS = (
-    *("embedding_dim", "hidden_dim", "num_layers", "tie_weights", "dtype", "seed"),
+    *("rnn", "embedding_dim", "hidden_dim", "num_layers", "tie_weights", "dtype", "seed"),
     *("optimizer", "weight_decay", "momentum", "momentum_min", "dropout_multiplier"),
 )
 _made, _steps, _evaluators = {}, {}, {}
