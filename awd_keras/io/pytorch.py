@@ -3,7 +3,8 @@
 It also reads PyTorch's word language model example, which has one `nn.LSTM` of several layers.
 
 PyTorch stores the matrices of an LSTM transposed, as (4 * units, inputs), with the gates in Keras's
-order. Its LSTM has two biases: they are summed on import, and the second one is zero on export.
+order. Its LSTM has two biases: they are summed on import, and the second one is zero on export. The
+authors' QRNN has the gates and inputs in the order of `WeightDropQRNN`.
 """
 
 import re
@@ -22,7 +23,8 @@ _NAME = re.compile(
     r"(?:(?P<encoder>encoder(?:_dp\.emb|_with_dropout\.embed)?\.weight)"
     r"|(?P<decoder>decoder\.(?:weight|bias))"
     r"|(?:rnns\.(?P<layer>\d+)\.(?:module\.)?(?=\w+_l0)|rnn\.)"
-    r"(?P<lstm>(?:weight|bias)_[ih]h)_l(?P<index>\d+)(?:_raw)?)"
+    r"(?P<lstm>(?:weight|bias)_[ih]h)_l(?P<index>\d+)(?:_raw)?"
+    r"|(?P<qrnn>rnns\.\d+\.linear\.)(?:module\.)?(?P<linear>weight|bias)(?:_raw)?)"
 )
 _MAX_PROBLEMS = 8
 
@@ -35,20 +37,24 @@ def infer_sizes(state_dict):
 
     Returns:
         A dictionary with the arguments `vocabulary_size`, `embedding_dim`, `hidden_dim`,
-        `num_layers` and `tie_weights` of `AWDLSTMLanguageModel`. Weights are tied if the softmax
-        matrix is missing or equal to the embedding.
+        `num_layers`, `tie_weights` and `rnn` of `AWDLSTMLanguageModel`. Weights are tied if the
+        softmax matrix is missing or equal to the embedding.
 
     Raises:
-        InputError: If the embedding or the first LSTM is missing, or is not an LSTM.
+        InputError: If the embedding or the first layer is missing, or is not an LSTM or QRNN.
     """
     weights = _canonical(state_dict)
-    encoder, recurrent = weights.get("encoder.weight"), weights.get("rnns.0.weight_hh_l0")
+    rnn, num_gates, matrix = "lstm", 4, "rnns.0.weight_hh_l0"
+    if "rnns.0.linear.weight" in weights:
+        rnn, num_gates, matrix = "qrnn", 3, "rnns.0.linear.weight"
+    encoder, recurrent = weights.get("encoder.weight"), weights.get(matrix)
     if encoder is None or recurrent is None or encoder.ndim != 2 or recurrent.ndim != 2:
         raise InputError(
             "The weights must contain the matrices encoder.weight and rnns.0.weight_hh_l0 or "
             f"rnn.weight_hh_l0. Received: {', '.join(sorted(state_dict)[:_MAX_PROBLEMS]) or 'none'}"
         )
-    if recurrent.shape[0] != 4 * recurrent.shape[1]:
+    hidden_dim = recurrent.shape[0] // num_gates
+    if rnn == "lstm" and recurrent.shape != (num_gates * hidden_dim, hidden_dim):
         raise InputError(
             "The recurrent matrix of an LSTM must have four times as many rows as columns. "
             f"Received: rnns.0.weight_hh_l0 of shape {recurrent.shape}"
@@ -57,9 +63,10 @@ def infer_sizes(state_dict):
     return {
         "vocabulary_size": encoder.shape[0],
         "embedding_dim": encoder.shape[1],
-        "hidden_dim": recurrent.shape[1],
-        "num_layers": len({name.split(".")[1] for name in weights if _is_lstm(name)}),
+        "hidden_dim": hidden_dim,
+        "num_layers": len({name.split(".")[1] for name in weights if _is_recurrent(name)}),
         "tie_weights": decoder is None or np.array_equal(decoder, encoder),
+        "rnn": rnn,
     }
 
 
@@ -74,8 +81,8 @@ def from_pytorch(model, state_dict):
             missing. A missing `decoder.bias`, as in fastai 0.7, is zeros, with a warning.
 
     Raises:
-        InputError: If weights are missing, unexpected, of the wrong shape or not finite. In this
-            case, nothing is assigned.
+        InputError: If weights are missing, unexpected, of the wrong shape or not finite, or the
+            model has other layers. In this case, nothing is assigned.
 
     Example:
 
@@ -94,7 +101,7 @@ def from_pytorch(model, state_dict):
         weights.setdefault("decoder.weight", weights["encoder.weight"])
     parameters, problems = _parameters(model), []
     for name, variable in parameters.items():
-        shape = tuple(variable.shape)[:: -1 if _is_lstm(name) else 1]
+        shape = tuple(variable.shape)[:: -1 if _is_recurrent(name) else 1]
         if name not in weights:
             problems.append(f"{name} is missing, expected shape {shape}")
         elif weights[name].shape != shape:
@@ -118,7 +125,7 @@ def from_pytorch(model, state_dict):
         if "bias_ih" in name:
             array = array + weights[name.replace("bias_ih", "bias_hh")]
         if "bias_hh" not in name:
-            variable.assign(array.T if _is_lstm(name) else array)
+            variable.assign(array.T if _is_recurrent(name) else array)
 
 
 def to_pytorch(model, model_format):
@@ -132,12 +139,15 @@ def to_pytorch(model, model_format):
         A dictionary of NumPy arrays. Tied matrices are the same array.
 
     Raises:
-        InputError: If fastai has no such model: its last LSTM always has `embedding_dim` units,
-            while that of an untied model in this library has `hidden_dim`.
+        InputError: If the model has other layers than LSTMs or QRNNs, or fastai has no such model:
+            it has only LSTMs here, and the last one always has `embedding_dim` units, while that of
+            an untied model in this library has `hidden_dim`.
     """
     if model_format not in FORMATS:
         raise ValueError(f"`model_format` must be one of {FORMATS}. Received: {model_format!r}")
     backbone = model.backbone
+    if model_format == "fastai" and backbone.rnn == "qrnn":
+        raise InputError("QRNNs are written in the authors' format only. Received: fastai")
     if model_format == "fastai" and backbone.output_dim != backbone.embedding_dim:
         raise InputError(
             f"The last LSTM of fastai's AWD_LSTM has embedding_dim={backbone.embedding_dim} units. "
@@ -148,7 +158,7 @@ def to_pytorch(model, model_format):
         array = to_array(name, variable.numpy())
         if "bias_hh" in name:
             array = np.zeros_like(array)
-        weights[name] = array.T if _is_lstm(name) else array
+        weights[name] = array.T if _is_recurrent(name) else array
     if backbone.tie_weights:
         weights["decoder.weight"] = weights["encoder.weight"]
     state_dict = {_name_in(name, model_format): array for name, array in weights.items()}
@@ -159,17 +169,28 @@ def to_pytorch(model, model_format):
 
 def _parameters(model):
     """Returns a model's variables, keyed by their PyTorch names without prefixes and wrappers."""
+    layers = {type(layer).__name__ for layer in (*model.backbone.lstm_layers, model.decoder)}
+    others = sorted(layers - {"WeightDropLSTM", "WeightDropQRNN", "TiedDecoder"})
+    if others:
+        raise InputError(
+            "The weights must be those of LSTMs or QRNNs and a full softmax. "
+            f"Received: {', '.join(others)}"
+        )
     parameters = {"encoder.weight": model.backbone.embedding.embeddings}
     for index, layer in enumerate(model.backbone.lstm_layers):
-        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        for name, variable in zip(names, [*layer.weights, layer.weights[-1]], strict=True):
+        if model.backbone.rnn == "qrnn":
+            names, variables = ("linear.weight", "linear.bias"), layer.weights
+        else:
+            names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+            variables = [*layer.weights, layer.weights[-1]]
+        for name, variable in zip(names, variables, strict=True):
             parameters[f"rnns.{index}.{name}"] = variable
     parameters["decoder.weight"] = model.decoder.matrix
     parameters["decoder.bias"] = model.decoder.bias
     return parameters
 
 
-def _is_lstm(name):
+def _is_recurrent(name):
     return name.startswith("rnns.")
 
 
@@ -181,6 +202,8 @@ def _canonical(state_dict):
         match, value = _NAME.fullmatch(key), state_dict[key]
         if match is None:
             weights[key] = value
+        elif match["qrnn"]:
+            weights[match["qrnn"] + match["linear"]] = to_array(key, value)
         elif match["lstm"]:
             layer = match["layer"] or match["index"]
             weights[f"rnns.{layer}.{match['lstm']}_l0"] = to_array(key, value)
@@ -192,6 +215,8 @@ def _canonical(state_dict):
 def _name_in(name, model_format):
     """Returns the name of a weight in the state dict of a model with weight dropout."""
     name = name.replace("weight_hh_l0", "weight_hh_l0_raw")
+    if ".linear." in name:
+        return name.replace(".linear.", ".linear.module.").replace("weight", "weight_raw")
     if model_format == "authors":
         return re.sub(r"^(rnns\.\d+)\.", r"\1.module.", name)
     # fastai keeps the raw matrix outside the wrapped LSTM.

@@ -22,6 +22,7 @@ SIZES = {
     "hidden_dim": 10,
     "num_layers": 3,
     "tie_weights": True,
+    "rnn": "lstm",
 }
 # The format of each reference file.
 FORMATS = {"authors": "authors", "authors_untied": "authors", "fastai": "fastai"}
@@ -236,6 +237,51 @@ def test_another_cell():
     state_dict = {"encoder.weight": np.zeros((5, 4)), "rnn.weight_hh_l0": np.zeros((12, 4))}  # GRU
     with pytest.raises(InputError, match=r"four times as many rows .* shape \(12, 4\)"):
         io.infer_sizes(state_dict)
+
+
+def qrnn_logits(state_dict, tokens):
+    """The authors' QRNN in NumPy, from zero states, with the loops of `pytorch-qrnn`."""
+    x = state_dict["encoder.weight"][tokens].swapaxes(0, 1)
+    for layer in range(SIZES["num_layers"]):
+        prefix = f"rnns.{layer}.linear.module."
+        if layer == 0:
+            x = np.concatenate([x, np.concatenate([0 * x[:1], x[:-1]])], axis=2)
+        gates = x @ state_dict[f"{prefix}weight_raw"].T + state_dict[f"{prefix}bias"]
+        z, f, o = np.split(gates, 3, axis=2)
+        f, c, x = 1 / (1 + np.exp(-f)), 0.0, np.empty_like(z)
+        for step in range(len(z)):
+            c = f[step] * np.tanh(z[step]) + (1 - f[step]) * c
+            x[step] = c / (1 + np.exp(-o[step]))
+    return (x @ state_dict["decoder.weight"].T + state_dict["decoder.bias"]).swapaxes(0, 1)
+
+
+def test_qrnn():
+    generator = np.random.default_rng(5)
+    shapes = {"encoder.weight": (19, 6), "decoder.bias": (19,)}
+    for layer, (features, units) in enumerate([(12, 10), (10, 10), (10, 6)]):
+        shapes[f"rnns.{layer}.linear.module.weight_raw"] = (3 * units, features)
+        shapes[f"rnns.{layer}.linear.module.bias"] = (3 * units,)
+    state_dict = {
+        name: generator.normal(size=shape).astype("float32") for name, shape in shapes.items()
+    }
+    state_dict["decoder.weight"] = state_dict["encoder.weight"]
+    sizes = io.infer_sizes(state_dict)
+    assert sizes == {**SIZES, "rnn": "qrnn"}
+    model = make_model(rnn="qrnn")
+    io.from_pytorch(model, state_dict)
+    tokens = generator.integers(19, size=(2, 7))
+    assert_close(model(tokens)[0], qrnn_logits(state_dict, tokens), 2e-5)
+    exported = io.to_pytorch(model, "authors")
+    assert set(exported) == set(state_dict)
+    for name, array in exported.items():
+        assert_equal(array, state_dict[name])
+    with pytest.raises(InputError, match="authors' format only"):
+        io.to_pytorch(model, "fastai")
+
+
+def test_a_model_without_lstms():
+    with pytest.raises(InputError, match=r"and a full softmax\. Received: WeightDropGRU$"):
+        io.to_pytorch(make_model(rnn="gru"), "authors")
 
 
 def test_other_types():

@@ -48,7 +48,7 @@ def test_export_and_import(command, tmp_path):
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
         f"model: {model.count_params():,} parameters, 23 words, embedding_dim=6, hidden_dim=8, "
-        "num_layers=2, tie_weights=True",
+        "num_layers=2, tie_weights=True, rnn=lstm",
         f"run folder: {other}",
     ]
     loaded, words, config = factory.load_run(other)
