@@ -28,6 +28,7 @@ _AUTHORS = "README of the authors' code"
 _PTB = TrainingConfig()
 _SMALL = {"embedding_dim": 200, "hidden_dim": 400, "num_layers": 2}
 _WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.65)
+_QRNN = {"rnn": "qrnn", "num_layers": 4, "hidden_dim": 1550, "weight_dropout": 0.1}
 
 PRESETS = {
     "ptb": Preset(
@@ -46,6 +47,12 @@ PRESETS = {
         "Penn Treebank with two small layers, for CPUs",
         _PTB.replace(**_SMALL, hidden_dropout=0.25, epochs=40),
     ),
+    "ptb_qrnn": Preset(
+        "Penn Treebank with QRNNs, as in the authors' command line",
+        _PTB.replace(**_QRNN, batch_size=20, global_clipnorm=0.2, seed=9001, epochs=550),
+        {"trained": (60.6, 58.3), "fine-tuned": (59.1, 56.7), "cache": (53.4, 52.6)},
+        _AUTHORS,
+    ),
     "wikitext2": Preset(
         "WikiText-2, as described in the paper",
         _WIKITEXT2,
@@ -56,6 +63,14 @@ PRESETS = {
         "WikiText-2, as in the authors' command line",
         _WIKITEXT2.replace(hidden_dropout=0.2, seed=1882),
         {"trained": (68.7, 65.6), "fine-tuned": (67.4, 64.7), "cache": (52.2, 50.6)},
+        _AUTHORS,
+    ),
+    "wikitext2_qrnn": Preset(
+        "WikiText-2 with QRNNs, as in the authors' command line",
+        _PTB.replace(
+            **_QRNN, corpus="wikitext2", batch_size=40, hidden_dropout=0.2, seed=4002, epochs=500
+        ),
+        {"trained": (69.3, 66.8), "fine-tuned": (68.5, 65.9), "cache": (53.6, 52.1)},
         _AUTHORS,
     ),
     "demo": Preset(

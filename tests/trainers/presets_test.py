@@ -5,6 +5,7 @@ import pytest
 from trainers.presets import PRESETS, RECIPES
 
 SHARED = {
+    "rnn": "lstm",
     "embedding_dim": 400,
     "hidden_dim": 1150,
     "num_layers": 3,
@@ -32,6 +33,13 @@ SHARED = {
     "learning_rate_drop_epochs": (),
     "max_vocabulary_size": None,
 }
+QRNN = {
+    "rnn": "qrnn",
+    "num_layers": 4,
+    "hidden_dim": 1550,
+    "weight_dropout": 0.1,
+    "input_dropout": 0.4,
+}
 OWN = {
     "ptb": {
         "corpus": "ptb",
@@ -47,6 +55,23 @@ OWN = {
         "hidden_dropout": 0.25,
         "epochs": 500,
         "seed": 141,
+    },
+    "ptb_qrnn": {
+        **QRNN,
+        "corpus": "ptb",
+        "batch_size": 20,
+        "hidden_dropout": 0.3,
+        "global_clipnorm": 0.2,
+        "epochs": 550,
+        "seed": 9001,
+    },
+    "wikitext2_qrnn": {
+        **QRNN,
+        "corpus": "wikitext2",
+        "batch_size": 40,
+        "hidden_dropout": 0.2,
+        "epochs": 500,
+        "seed": 4002,
     },
     "wikitext2": {
         "corpus": "wikitext2",
