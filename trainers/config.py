@@ -7,6 +7,8 @@ import re
 
 from trainers.errors import UserError
 
+_FORM = "(direct|transposed|swapped|swapped_transposed)"
+_KERNEL = re.compile(rf"auto|cudnn|xla|portable(/{_FORM}/{_FORM})?")
 _TRIGGER = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d{0,5}")
 
 
@@ -40,6 +42,10 @@ _divisor = _number(lambda v: 1 <= v < math.inf, "a finite number of at least 1")
 _boolean = (lambda v: isinstance(v, bool), "True or False")
 _string = (lambda v: isinstance(v, str), "a string")
 _epochs = (lambda v: isinstance(v, tuple) and all(map(_epoch[0], v)), f"a tuple, each {_epoch[1]}")
+_kernel = (
+    lambda v: isinstance(v, str) and _KERNEL.fullmatch(v) is not None,
+    "auto, portable, portable/FORWARD/BACKWARD, cudnn or xla",
+)
 _trigger = (
     lambda v: isinstance(v, str) and _TRIGGER.fullmatch(v) is not None,
     "non_monotonic, monotonic, epoch:K with K below 1,000,000, start or never",
@@ -218,9 +224,12 @@ class TrainingConfig:
     seed: int = _run(141, "random seed for weights, masks and window lengths", _seed)
     kernel: str = _run(
         "auto",
-        "implementation of training steps; auto: cudnn on GPUs, portable elsewhere; xla compiles "
-        "whole steps for a few window lengths",
-        choices=("auto", "portable", "cudnn", "xla"),
+        "implementation of training steps: cudnn, xla (compiles whole steps for a few window "
+        "lengths), portable, or portable/FORWARD/BACKWARD with the forms of recurrent matmuls "
+        "(direct, transposed, swapped or swapped_transposed); auto: cudnn on GPUs; on CPUs, large "
+        "LSTMs use the portable kernel with the forms that are fastest in a short measurement",
+        _kernel,
+        may_change=True,  # it changes results only by rounding
     )
 
     checkpoint_minutes: float = _logging(

@@ -20,6 +20,7 @@ import tensorflow as tf
 from awd_keras.ops.lstm_cudnn import lstm_cudnn
 from awd_keras.ops.lstm_portable import lstm_portable
 from awd_keras.ops.lstm_xla import lstm_xla
+from awd_keras.ops.recurrent_matmul import Forms
 from awd_keras.ops.sequences import run_time_major
 
 _portable_only = contextvars.ContextVar("portable_only", default=False)
@@ -86,7 +87,8 @@ def lstm(
             `False`.
         implementation: `"portable"`, `"cudnn"`, `"xla"` (for functions compiled by XLA), or
             `"auto"` (the default), which selects cuDNN if TensorFlow sees a GPU and the portable
-            loop otherwise.
+            loop otherwise. `"portable/FORWARD/BACKWARD"` also selects the `recurrent_matmul.Forms`
+            of training.
         training: Whether to keep intermediate values for the backward pass. Without them,
             computing the gradient repeats the forward pass. Defaults to `True`.
 
@@ -115,6 +117,8 @@ def lstm(
     recurrent_kernel = tf.cast(recurrent_kernel, inputs.dtype)
     bias = tf.cast(bias, inputs.dtype)
     training = bool(training)  # Keras may pass `None`
+    implementation, *forms = implementation.split("/")
+    forms = Forms(*forms) if forms else None
 
     def run(inputs, lengths):
         arguments = (inputs, initial_h, initial_c, kernel, recurrent_kernel, bias, lengths)
@@ -123,7 +127,10 @@ def lstm(
         if use_cudnn(implementation):
             return lstm_cudnn(*arguments, training)
         # Loading a SavedModel with custom gradients logs warnings.
-        return lstm_portable(*arguments, training, custom_gradient=training or not exporting())
+        custom_gradient = training or not exporting()
+        return lstm_portable(
+            *arguments, training, custom_gradient, Forms(*forms) if forms else None
+        )
 
     return run_time_major(run, inputs, mask, lengths, time_major)
 

@@ -8,8 +8,8 @@ What makes it fast:
   differentiation would add a full matrix at every step.
 - The factors of the backward pass are computed in the forward loop, while the gates are still in
   the processor's cache. Inference skips them.
-- The recurrent matrix is transposed once, before the loop that needs its transpose: the backward
-  loop in float32, the forward loop in bfloat16, whose matmuls read rows faster than columns.
+- Each loop multiplies in the form that is fastest (see `recurrent_matmul`); where that reads a
+  transposed recurrent matrix, it is transposed once, before the loop.
 - At inference, weights that are constants of the graph stay in the layout of the matmul's kernel.
 - A single step without a gradient needs no loop.
 
@@ -17,6 +17,9 @@ States are float32 regardless of the dtype of the matmuls (float64 for float64 i
 """
 
 import tensorflow as tf
+
+from awd_keras.ops.recurrent_matmul import default_forms, matmul_by
+from awd_keras.ops.sequences import take_steps
 
 # A pre-activation that fully saturates a sigmoid in every dtype.
 _SATURATED = 1e4
@@ -32,13 +35,15 @@ def lstm_portable(
     lengths,
     training=True,
     custom_gradient=True,
+    forms=None,
 ):
     """Runs an LSTM over a time-major sequence.
 
     The arguments are those of `ops.lstm`, with the weights in the dtype of the inputs and the
     states in float32 (float64 for float64 inputs). `lengths` is `None`, or an integer tensor of
     shape `(batch_size,)`: a row's state is final after this many steps, and its later outputs are
-    undefined. `custom_gradient=False` leaves the gradient to automatic differentiation.
+    undefined. `custom_gradient=False` leaves the gradient to automatic differentiation. `forms` are
+    the `Forms` of the recurrent matmuls in training; by default, those of `default_forms`.
     """
     features, units = kernel.shape[0], recurrent_kernel.shape[0]
     timesteps, batch_size = tf.unstack(tf.shape(inputs)[:2])
@@ -56,9 +61,11 @@ def lstm_portable(
         projected = _hold_state_after(projected, lengths, units)
     arguments = projected, initial_h, initial_c, recurrent_kernel
     if custom_gradient and packed is None:
-        outputs, final_h, final_c = _recurrence(*arguments, training)
+        forms = forms or default_forms(inputs.dtype)
+        outputs, final_h, final_c = _recurrence(*arguments, training, forms)
     else:
-        (outputs, final_h, final_c), _ = _forward(*arguments, keep_factors=False, multiply=packed)
+        multiply = packed or matmul_by(recurrent_kernel, False, "direct")
+        (outputs, final_h, final_c), _ = _forward(*arguments[:3], multiply, keep_factors=False)
     outputs.set_shape((inputs.shape[0], batch_size, units))
     if lengths is not None:
         all_h = tf.concat([tf.cast(initial_h, outputs.dtype)[tf.newaxis], outputs], axis=0)
@@ -66,22 +73,25 @@ def lstm_portable(
     return outputs, final_h, final_c
 
 
-def take_steps(sequence, steps):
-    """Gathers `steps` of shape `(batch_size, n)` from the rows of a time-major sequence."""
-    by_row = tf.transpose(sequence, (1, 0, 2))
-    return tf.transpose(tf.gather(by_row, steps, batch_dims=1), (1, 0, 2))
-
-
-def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training):
+def _recurrence(projected, initial_h, initial_c, recurrent_kernel, training, forms):
     """Runs the sequential part of an LSTM; `projected` is `inputs @ kernel + bias`."""
 
     @tf.custom_gradient
     def recurrence(*arguments):
-        results, factors = _forward(*arguments, keep_factors=training)
+        *sequence, recurrent_kernel = arguments
+
+        def forward(keep_factors):
+            # At inference, there may be too few steps to amortize a transposed copy.
+            form = forms.forward if keep_factors else "direct"
+            multiply = matmul_by(recurrent_kernel, False, form)
+            return _forward(*sequence, multiply, keep_factors)
+
+        results, factors = forward(keep_factors=training)
 
         def gradient(*upstream):
-            kept = factors if training else _forward(*arguments, keep_factors=True)[1]
-            return _backward(*arguments, results[0], kept, upstream)
+            kept = factors if training else forward(keep_factors=True)[1]
+            multiply = matmul_by(recurrent_kernel, True, forms.backward)
+            return _backward(*sequence, multiply, results[0], kept, upstream)
 
         return results, gradient
 
@@ -103,8 +113,8 @@ def _packed_matmul(recurrent_kernel, bias):
     return lambda h: tf.nn.bias_add(tf.matmul(h, tf.constant(values[0])), tf.constant(values[1]))
 
 
-def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors, multiply=None):
-    """Runs the cell over all time steps.
+def _forward(projected, initial_h, initial_c, multiply, keep_factors):
+    """Runs the cell over all time steps; `multiply(h)` is `h @ recurrent_kernel`.
 
     Returns `(outputs, final_h, final_c)`, and the factors of the backward pass as TensorArrays over
     time (an empty list unless `keep_factors`). With `dh` and `dc` the gradients with respect to
@@ -113,10 +123,7 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors, mu
         dc += dh * through_h[t];  dz[t] = [dc, dc, dc, dh] * through_z[t];  dc[t-1] = dc * f[t]
     """
     dtype, state_dtype = projected.dtype, initial_c.dtype
-    batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
-    if multiply is None:
-        # At inference, there may be too few steps to amortize the transpose.
-        multiply = _matmul_by(recurrent_kernel, False, keep_factors and _reads_rows(dtype))
+    batch_size, units = initial_c.shape
 
     def cell(x, h, c):
         z = x + multiply(h)
@@ -166,14 +173,16 @@ def _forward(projected, initial_h, initial_c, recurrent_kernel, keep_factors, mu
     return (outputs, tf.cast(outputs[-1], state_dtype), final_c), factors
 
 
-def _backward(projected, initial_h, initial_c, recurrent_kernel, outputs, factors, upstream):
-    """Returns the gradients with respect to the first four arguments."""
+def _backward(projected, initial_h, initial_c, multiply, outputs, factors, upstream):
+    """Returns the gradients with respect to the first three arguments and the recurrent kernel.
+
+    `multiply(dz)` is `dz @ recurrent_kernel^T`.
+    """
     dtype, state_dtype = projected.dtype, initial_c.dtype
     timesteps = tf.shape(projected)[0]
-    batch_size, units = initial_c.shape[0], recurrent_kernel.shape[0]
+    batch_size, units = initial_c.shape
     d_outputs, d_final_h, d_final_c = upstream
     d_outputs = tf.cast(d_outputs, state_dtype)
-    multiply = _matmul_by(recurrent_kernel, True, _reads_rows(dtype))
 
     def step(t, dh, dc, dz_array):
         through_z, through_h, f = (array.read(t) for array in factors)
@@ -201,17 +210,6 @@ def _array(dtype, timesteps, batch_size, size):
     return tf.TensorArray(
         dtype, timesteps, element_shape=(batch_size, size), clear_after_read=False
     )
-
-
-def _reads_rows(dtype):
-    """Whether `a @ b^T` is faster than `a @ b` for matrices `a` with few rows."""
-    return dtype == tf.bfloat16
-
-
-def _matmul_by(matrix, transpose, reads_rows):
-    """Returns `x -> x @ matrix`, or `x -> x @ matrix^T` if `transpose`, for use in a loop."""
-    operand = matrix if transpose == reads_rows else tf.transpose(matrix)
-    return lambda x: tf.matmul(x, operand, transpose_b=reads_rows)
 
 
 def _hold_state_after(projected, lengths, units):

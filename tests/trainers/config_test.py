@@ -42,6 +42,7 @@ MAY_CHANGE = {
     "validate_raw": True,
     "require_same_vocabulary": True,
     "schedule_epochs": 7,
+    "kernel": "portable/direct/swapped",
 }
 
 

@@ -52,7 +52,7 @@ def train(config, workdir, strategy="one"):
 
 
 def _train(config, folder, workers):
-    given, (config, reason) = config, _resolve_dtype(config, folder)
+    given, (config, reason) = config, _resolve(config, folder)
     if folder.check(config, resume=FLAGS.resume or not workers.is_chief):
         results = folder.read_results()
         if results and _is_finished(results, config) and not FLAGS.forget_best:
@@ -66,7 +66,7 @@ def _train(config, folder, workers):
         if workers.is_chief:
             folder.begin(config, corpus)
         workers.wait()
-        config, reason = _resolve_dtype(given, folder)
+        config, reason = _resolve(given, folder)
         folder.check(config, corpus=corpus)
         config = config.replace(epochs=folder.read_config()[0].epochs)
     model = factory.build_model(config, len(corpus.vocabulary))
@@ -75,7 +75,7 @@ def _train(config, folder, workers):
         f"run folder: {folder.path}",
         f"corpus: {corpus.describe()}",
         f"model: {model.count_params():,} parameters",
-        f"device: {describe_devices()}, {config.dtype} products ({reason})",
+        f"device: {describe_devices()}, {config.dtype} products ({reason}), kernel {config.kernel}",
     ]
     baseline = None
     if corpus.name == SOTU and len(corpus.vocabulary) == 10_000:
@@ -103,10 +103,13 @@ def _train(config, folder, workers):
     return 0
 
 
-def _resolve_dtype(config, folder):
-    recorded = folder.read_config()[0].dtype if folder.check() else None
-    dtype, reason = factory.resolve_dtype(config.dtype, recorded)
-    return config.replace(dtype=dtype), reason
+def _resolve(config, folder):
+    """Resolves the automatic settings; also returns why the dtype was chosen."""
+    recorded = folder.read_config()[0] if folder.check() else None
+    dtype, reason = factory.resolve_dtype(config.dtype, recorded and recorded.dtype)
+    config = config.replace(dtype=dtype)
+    kernel = factory.resolve_kernel(config, recorded and recorded.kernel)
+    return config.replace(kernel=kernel), reason
 
 
 def _is_finished(results, config):

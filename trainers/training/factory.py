@@ -8,6 +8,7 @@ from awd_keras.data.batching import padded_lengths
 from awd_keras.data.load import load_corpus
 from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.models.language_model import AWDLSTMLanguageModel
+from awd_keras.ops.recurrent_matmul import fastest_forms
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from trainers.config import TrainingConfig
@@ -16,6 +17,7 @@ from trainers.training.run_folder import RunFolder
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
 _SCHEDULED = {"sgd": ScheduledMomentumSGD, "adam": ScheduledMomentumAdam}
 _MOMENTUM = {"sgd": "momentum", "adam": "beta_1"}
+_MEASURED_UNITS = 512
 # Instruction sets with bfloat16 matmuls, as /proc/cpuinfo names them.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -52,6 +54,22 @@ def resolve_dtype(dtype, recorded=None):
     if flags & _BFLOAT16_FLAGS:
         return "bfloat16", "the CPU supports it"
     return "float32", "the CPU does not support bfloat16"
+
+
+def resolve_kernel(config, recorded=None):
+    """Resolves `--kernel=auto` for this machine, or as `recorded` by an existing run.
+
+    The forms of the recurrent matmuls are measured, except for small layers, which gain little.
+    """
+    if config.kernel != "auto" or tf.config.list_physical_devices("GPU"):
+        return config.kernel
+    if recorded is not None:
+        return recorded
+    units = config.embedding_dim if config.num_layers == 1 else config.hidden_dim
+    if config.rnn != "lstm" or units < _MEASURED_UNITS:
+        return "portable"
+    forms = fastest_forms(units, config.batch_size, resolve_dtype(config.dtype)[0])
+    return "/".join(("portable", *forms))
 
 
 def build_model(config, vocabulary_size):

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
+from awd_keras.ops.recurrent_matmul import Forms
 from tests.trainers.training.tiny import make_config, make_corpus
+from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training import RunFolder, factory
 from trainers.training.checkpoint import save_weights
@@ -166,3 +168,15 @@ class TestLoadRun:
         RunFolder(tmp_path).begin(make_config(), make_corpus())
         with pytest.raises(UserError, match="no checkpoint"):
             factory.load_run(tmp_path)
+
+
+def test_resolve_kernel(monkeypatch):
+    monkeypatch.setattr(factory, "fastest_forms", lambda *_: Forms("direct", "swapped"))
+    small, large = TrainingConfig(hidden_dim=8), TrainingConfig(hidden_dim=1150, dtype="float32")
+    assert factory.resolve_kernel(small) == "portable"
+    assert factory.resolve_kernel(large) == "portable/direct/swapped"
+    assert factory.resolve_kernel(large.replace(num_layers=1)) == "portable"  # 400 units
+    assert factory.resolve_kernel(large, recorded="portable") == "portable"
+    assert factory.resolve_kernel(large.replace(kernel="xla"), recorded="portable") == "xla"
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["a GPU"])
+    assert factory.resolve_kernel(large, recorded="portable") == "auto"
