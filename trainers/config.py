@@ -9,7 +9,9 @@ from trainers.errors import UserError
 
 _FORM = "(direct|transposed|swapped|swapped_transposed)"
 _KERNEL = re.compile(rf"auto|cudnn|xla|portable(/{_FORM}/{_FORM})?")
-_TRIGGER = re.compile(r"non_monotonic|monotonic|start|never|epoch:[1-9]\d{0,5}")
+_TRIGGER = re.compile(
+    r"non_monotonic|monotonic|start|never|epoch:([1-9]\d{0,5}(\.\d+)?|0\.\d*[1-9]\d*)"
+)
 
 
 def _is_int(value):
@@ -181,7 +183,7 @@ class TrainingConfig:
     trigger: str = _optimization(
         "non_monotonic",
         "when averaging starts: non_monotonic, monotonic (when the validation loss first fails to "
-        "fall), epoch:K (after epoch K), start (before the first step) or never",
+        "fall), epoch:K (after K epochs, such as 1 or 0.5), start (before the first step) or never",
         _trigger,
     )
     trigger_action: str = _optimization(

@@ -30,7 +30,7 @@ INVALID = {
     "a string": (3,),
     "a tuple, each an integer from 1 to 1,000,000": ([1], (0,), (1.5,), ("2",), 3, (True,)),
     "non_monotonic, monotonic, epoch:K with K below 1,000,000, start or never": (
-        *("epoch:0", "epoch:", "epoch:1000000", "x", "", 3),
+        *("epoch:0", "epoch:0.0", "epoch:.5", "epoch:", "epoch:1000000", "x", "", 3),
     ),
 }
 MAY_CHANGE = {
@@ -57,7 +57,7 @@ class TestValidation:
             assert str(error.value) == f"{name} must be {expected}. Received: {name}={value!r}"
 
     @pytest.mark.parametrize(
-        "trigger", ["non_monotonic", "monotonic", "never", "start", "epoch:12"]
+        "trigger", ["non_monotonic", "monotonic", "never", "start", "epoch:12", "epoch:0.5"]
     )
     def test_triggers(self, trigger):
         assert TrainingConfig(trigger=trigger).trigger == trigger

@@ -332,8 +332,9 @@ class _Run:
         is_check = is_check and state.step != state.validated_at_step
         if is_check:
             self._validate()
-        if self.config.trigger == f"epoch:{state.epoch}" and state.position == 0:
-            self._start_averaging(f"as requested, after epoch {state.epoch}")
+        kind, _, epochs = self.config.trigger.partition(":")
+        if kind == "epoch" and self.log.epochs(state) >= float(epochs):
+            self._start_averaging(f"as requested, after epoch {epochs}")
         minutes = (time.monotonic() - self.saved) / 60
         if is_check or is_last or self._any_worker(minutes >= self.config.checkpoint_minutes):
             self._save()
@@ -380,7 +381,7 @@ class _Run:
             )
 
     def _start_averaging(self, reason):
-        if not self.optimizer.triggered:
+        if self.state.triggered_at_step is None:
             self.optimizer.trigger()
             self.state.triggered_at_step = self.state.step
             self.state.trigger = NonMonotonicTrigger(self.config.non_monotone_interval)

@@ -151,6 +151,13 @@ class TestMetrics:
             assert float(row["learning_rate"]) == pytest.approx(rate)
         assert result.triggered_at_step is None
 
+    def test_averaging_can_start_within_an_epoch(self, tmp_path):
+        config = make_config(epochs=1, trigger="epoch:0.5")
+        num_steps = columns_of(config).shape[1] - 1
+        ends = [w.start + w.length for w in loop.training_windows(config, num_steps)]
+        step = run(tmp_path, config).triggered_at_step
+        assert ends[step - 2] < num_steps / 2 <= ends[step - 1]
+
     @pytest.mark.parametrize("validate_raw", [False, True])
     def test_raw_weights_are_validated_after_the_trigger_only_on_request(
         self, trained, tmp_path, validate_raw
