@@ -34,7 +34,7 @@ class Network:
 
         weights, matrix = layers.weights, self._decoder.matrix
         self._columns = None
-        if dtype == "float32":
+        if dtype == "float32" and not layers.adaptive_softmax_cutoffs:
             # On CPUs, multiplying a few float32 rows by a transposed matrix is several times
             # slower, so the softmax uses a copy that is already transposed.
             self._columns = tf.Variable(tf.transpose(matrix), trainable=False)

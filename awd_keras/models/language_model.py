@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from awd_keras.layers.adaptive_tied_decoder import AdaptiveTiedDecoder
 from awd_keras.layers.tied_decoder import TiedDecoder
 from awd_keras.models.awd_lstm import AWDLSTM
 from awd_keras.models.window_training import WindowTraining
@@ -26,6 +27,8 @@ class AWDLSTMLanguageModel(keras.Model):
         seed: Integer or `None` (the default), the seed of the initial weights and of all masks in
             `fit`. With an integer, training is reproducible.
         rnn: `"lstm"` (the default), `"gru"` or `"qrnn"`; see `AWDLSTM`.
+        adaptive_softmax_cutoffs: The cutoffs of an `AdaptiveTiedDecoder`, for a large vocabulary
+            ordered by frequency, or `()` (the default) for a `TiedDecoder`.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
@@ -68,6 +71,7 @@ class AWDLSTMLanguageModel(keras.Model):
         weight_dropout=0.5,
         seed=None,
         rnn="lstm",
+        adaptive_softmax_cutoffs=(),
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -102,7 +106,14 @@ class AWDLSTMLanguageModel(keras.Model):
                 dtype=self.dtype_policy,
                 name="softmax",
             )
-        self.decoder = TiedDecoder(softmax_embedding, dtype=self.dtype_policy, name="decoder")
+        self.adaptive_softmax_cutoffs = tuple(adaptive_softmax_cutoffs)
+        options = {"dtype": self.dtype_policy, "name": "decoder"}
+        if self.adaptive_softmax_cutoffs:
+            self.decoder = AdaptiveTiedDecoder(
+                softmax_embedding, self.adaptive_softmax_cutoffs, **options
+            )
+        else:
+            self.decoder = TiedDecoder(softmax_embedding, **options)
         self.decoder.build((None, None, self.backbone.output_dim))
         self._window_training = None
         self.built = True
@@ -264,4 +275,8 @@ class AWDLSTMLanguageModel(keras.Model):
     def get_config(self):
         config = self.backbone.get_config()
         config.pop("embedding")
-        return {**config, "name": self.name}
+        return {
+            **config,
+            "adaptive_softmax_cutoffs": self.adaptive_softmax_cutoffs,
+            "name": self.name,
+        }

@@ -68,7 +68,8 @@ def make_train_step(
         token, without penalties; the norm is measured before clipping.
 
     Raises:
-        InputError: If `kernel` is `"cudnn"` without a GPU, or `"xla"` under a strategy.
+        InputError: If `kernel` is `"cudnn"` without a GPU, or `"xla"` under a strategy or for an
+            adaptive softmax.
     """
     scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)]
     variables = model.trainable_variables
@@ -80,6 +81,12 @@ def make_train_step(
         raise InputError(
             "kernel=xla trains on one device. Use kernel=auto, or no tf.distribute strategy. "
             f"Received: {type(strategy).__name__}"
+        )
+    if kernel == "xla" and model.adaptive_softmax_cutoffs:
+        raise InputError(
+            "kernel=xla needs a full softmax, because the number of tokens in each cluster of an "
+            "adaptive one varies. Use kernel=auto, or no cutoffs. "
+            f"Received: adaptive_softmax_cutoffs={model.adaptive_softmax_cutoffs}"
         )
     optimizer.branch_free = kernel == "xla"
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from awd_keras.evaluation.windows import predict_window
 from awd_keras.metrics import Perplexity
 from awd_keras.models import AWDLSTMLanguageModel
+from awd_keras.models.train_step import window_loss
 from tests.models.awd_lstm_test import (
     BATCH,
     EMBEDDING_DIM,
@@ -126,6 +128,31 @@ class TestSaving:
             keras.tree.flatten(revived(IDS)), keras.tree.flatten(expected), strict=True
         ):
             assert_equal(one, other)
+
+
+class TestAdaptiveSoftmax:
+    CUTOFFS = (2, 5)
+
+    def make(self, tie_weights=True):
+        model = make_model(tie_weights=tie_weights, adaptive_softmax_cutoffs=self.CUTOFFS)
+        generator = np.random.default_rng(3)
+        for weight in model.decoder.weights:
+            weight.assign(generator.normal(size=weight.shape))
+        return model
+
+    @pytest.mark.parametrize("tie_weights", [True, False])
+    def test_save_and_load(self, tie_weights):
+        model = self.make(tie_weights)
+        revived = save_and_load(model)
+        assert revived.adaptive_softmax_cutoffs == self.CUTOFFS
+        assert_equal(revived(IDS)[0], model(IDS)[0])
+
+    def test_losses_of_windows_are_those_of_the_logits(self):
+        model = self.make()
+        targets = np.roll(IDS, -1, axis=1).astype("int32")
+        predicted = predict_window(model, IDS, targets, model.initial_state(BATCH))[0]
+        total, _ = window_loss(model, IDS, targets, model.initial_state(BATCH))
+        assert_close(total, -tf.reduce_sum(predicted), 1e-5)
 
 
 class TestInKeras:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from awd_keras.errors import InputError
 from awd_keras.losses import activation_regularization, temporal_activation_regularization
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.models.train_step import make_train_step
@@ -128,6 +129,13 @@ class TestArithmetic:
         assert_close(actual[1], norm, 2e-5, "norm")
         for variable, expected in zip(model.trainable_variables, weights):
             assert_close(variable, expected, 2e-5, variable.path)
+
+
+def test_xla_refuses_an_adaptive_softmax():
+    model, optimizer, _ = make(adaptive_softmax_cutoffs=(5,))
+    penalties = {"ar_alpha": 2.0, "tar_beta": 3.0, "global_clipnorm": 0.1}
+    with pytest.raises(InputError, match=r"full softmax.*adaptive_softmax_cutoffs=\(5,\)"):
+        make_train_step(model, optimizer, seed=5, kernel="xla", **penalties)
 
 
 class TestMasks:

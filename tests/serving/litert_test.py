@@ -30,9 +30,11 @@ def read(step, token_ids, state_size):
     return np.array(rows), state
 
 
-@pytest.mark.parametrize("tie_weights", [True, False])
-def test_equals_the_model(tmp_path, tie_weights):
-    model, vocabulary = make_model(tie_weights=tie_weights)
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": False}, {"adaptive_softmax_cutoffs": (4, 9)}], ids=str
+)
+def test_equals_the_model(tmp_path, options):
+    model, vocabulary = make_model(**options)
     path = export_litert(model, vocabulary, tmp_path, "tiny")
     assert path == tmp_path / "tiny.tflite" and b"Flex" not in path.read_bytes()
     assert Vocabulary.load(tmp_path / "tiny.vocabulary.txt") == vocabulary

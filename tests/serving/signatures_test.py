@@ -141,9 +141,11 @@ class TestEdges:
 
 class TestVariants:
     @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05)])
-    @pytest.mark.parametrize("tie_weights", [True, False])
-    def test_dtypes_and_untied_weights(self, tie_weights, dtype, tolerance):
-        model, vocabulary = make_model(tie_weights=tie_weights)
+    @pytest.mark.parametrize(
+        "options", [{}, {"tie_weights": False}, {"adaptive_softmax_cutoffs": (4, 9)}], ids=str
+    )
+    def test_dtypes_and_softmaxes(self, options, dtype, tolerance):
+        model, vocabulary = make_model(**options)
         signatures = make_signatures(model, vocabulary, dtype)
         expected = Exported(model, vocabulary, None)
         scores = signatures.score(tf.constant(TEXTS))["log_probability"]
