@@ -93,3 +93,7 @@ def _check():
             if _FLAGS[name].present and _FLAGS[name].value is not False:
                 where = f"with {other}" if other else "without --nbest"
                 raise UserError(f"--{name} has no effect {where}.")
+
+
+if __name__ == "__main__":
+    main()
