@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import flags
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from awd_keras.data.text_files import decoded_lines
 from trainers.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -173,12 +174,12 @@ def main(action=None, *texts):
     if action not in actions:
         raise UserError(f"Expected one of {', '.join(actions)}. Received: {action}. See --help.")
     # Keep texts as bytes: the server reports invalid UTF-8.
-    lines = map(os.fsencode, texts) if texts else (s.rstrip(b"\r\n") for s in sys.stdin.buffer)
+    lines = texts or decoded_lines(sys.stdin.buffer, "standard input", "surrogateescape")
     credentials = grpc.ssl_channel_credentials() if FLAGS.tls else None
     arguments = FLAGS.server, FLAGS.model_name, FLAGS.version, FLAGS.deadline, credentials
     try:
         with Client(*arguments) as client:
-            actions[action](client, lines)
+            actions[action](client, map(os.fsencode, lines))
     except grpc.RpcError as error:
         raise UserError(f"{FLAGS.server}: {error.code().name}: {error.details()}") from None
 

@@ -1,9 +1,10 @@
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from awd_keras.data import EOS, UNK, Corpus
+from awd_keras.data import EOS, UNK, Corpus, Tokenizer, Vocabulary, load_corpus
 from awd_keras.errors import InputError
 
 TEXTS = {
@@ -45,6 +46,44 @@ def test_unknown_words_need_unk():
     corpus = Corpus.from_texts("letters", texts | {"validation": ["b"]})
     assert corpus.vocabulary.unk_id is None
     assert corpus.unknown_counts == {"train": 0, "validation": 0, "test": 0}
+
+
+def test_tokenizers_of_raw_text_have_an_unknown_word():
+    texts = {"train": ["No, no!"], "validation": ["No?"], "test": ["no"]}
+    tokenizer = Tokenizer("basic", lowercase=True)
+    corpus = Corpus.from_texts("letters", texts, tokenizer=tokenizer)
+    assert corpus.vocabulary == Vocabulary(["no", ",", "!", EOS, UNK], tokenizer)
+    assert words(corpus, "validation") == ["no", UNK, EOS]
+    corpus = Corpus.from_texts("letters", texts, tokenizer=Tokenizer("character"))
+    assert "".join(words(corpus, "train")) == "No, no!<eos>"
+    assert corpus.unknown_counts == {"train": 0, "validation": 1, "test": 0}
+
+
+def test_marks_of_sentences_are_reported_for_each_text():
+    texts = {"train": ["a b <eos>", "a"], "validation": ["a", "b"], "test": ["<s> a </s>"]}
+    texts["train"].append("<unk>")
+    with pytest.warns(UserWarning) as warned:
+        Corpus.from_texts("letters", texts)
+    messages = [str(warning.message) for warning in warned]
+    assert [message.partition(" has ")[0] for message in messages] == [
+        "The train text (memory)",
+        "The test text (memory)",
+    ]
+
+
+def test_one_long_line_needs_no_more_memory(tmp_path):
+    generator, peaks = np.random.default_rng(0), []
+    tokens = [f"w{word}" for word in generator.integers(2000, size=300_000)]
+    for length in (20, len(tokens)):
+        lines = [" ".join(tokens[i : i + length]) for i in range(0, len(tokens), length)]
+        (tmp_path / "train.txt").write_text("\n".join(lines))
+        (tmp_path / "valid.txt").write_text("w1\n")
+        (tmp_path / "test.txt").write_text("w1\n")
+        tracemalloc.start()
+        load_corpus("text", tmp_path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.parametrize(
