@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from awd_keras.atomic_write import atomic_write
+from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.data.vocabulary import Vocabulary
 from awd_keras.errors import InputError
 from awd_keras.models.language_model import AWDLSTMLanguageModel
@@ -39,7 +40,8 @@ def load_bundled_model(dtype=None):
     """
     facts = _read_facts()
     settings = facts["settings"]
-    vocabulary = Vocabulary.load(FOLDER / _VOCABULARY)
+    tokenizer = Tokenizer(settings.get("tokenizer", "whitespace"), settings.get("lowercase", False))
+    vocabulary = Vocabulary.load(FOLDER / _VOCABULARY, tokenizer)
     model = AWDLSTMLanguageModel(
         len(vocabulary),
         **{name: settings[name] for name in _SIZES},
