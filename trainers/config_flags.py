@@ -95,10 +95,9 @@ def given_settings():
         for field in dataclasses.fields(TrainingConfig)
         if field.name in _FLAGS and _FLAGS[field.name].present
     }
-    if "learning_rate_drop_epochs" in given:
-        epochs = given["learning_rate_drop_epochs"]
-        is_valid = all(map(str.isdecimal, epochs))
-        given["learning_rate_drop_epochs"] = tuple(map(int, epochs)) if is_valid else epochs
+    for name, values in given.items():
+        if isinstance(values, list) and all(map(str.isdecimal, values)):
+            given[name] = tuple(map(int, values))
     return given
 
 

@@ -29,6 +29,16 @@ _PTB = TrainingConfig()
 _SMALL = {"embedding_dim": 200, "hidden_dim": 400, "num_layers": 2}
 _WIKITEXT2 = TrainingConfig(corpus="wikitext2", batch_size=80, input_dropout=0.65)
 _QRNN = {"rnn": "qrnn", "num_layers": 4, "hidden_dim": 1550, "weight_dropout": 0.1}
+# Shared by the authors' command lines with Adam, which do not average.
+_ADAM = TrainingConfig(
+    optimizer="adam",
+    learning_rate=1e-3,
+    trigger="never",
+    embedding_dropout=0.0,
+    ar_alpha=0.0,
+    tar_beta=0.0,
+    seed=1111,
+)
 
 PRESETS = {
     "ptb": Preset(
@@ -73,6 +83,61 @@ PRESETS = {
         {"trained": (69.3, 66.8), "fine-tuned": (68.5, 65.9), "cache": (53.6, 52.1)},
         _AUTHORS,
     ),
+    "wikitext103_qrnn": Preset(
+        "WikiText-103 with four QRNNs and an adaptive softmax, as in the authors' command line",
+        _ADAM.replace(
+            corpus="wikitext103",
+            rnn="qrnn",
+            hidden_dim=2500,
+            num_layers=4,
+            adaptive_softmax_cutoffs=(2800, 20000, 76000),
+            input_dropout=0.1,
+            hidden_dropout=0.1,
+            output_dropout=0.1,
+            weight_dropout=0.0,
+            weight_decay=0.0,
+            learning_rate=1e-3,
+            learning_rate_drop_epochs=(12,),
+            epochs=14,
+            batch_size=60,
+            bptt=140,
+        ),
+        {"trained": (32.0, 33.0)},
+        "Merity, Keskar and Socher 2018",
+    ),
+    "ptb_character": Preset(
+        "the characters of Penn Treebank, as in the authors' command line",
+        _ADAM.replace(
+            corpus="ptb_character",
+            embedding_dim=200,
+            hidden_dim=1000,
+            input_dropout=0.1,
+            hidden_dropout=0.25,
+            output_dropout=0.1,
+            learning_rate=2e-3,
+            learning_rate_drop_epochs=(300, 400),
+            epochs=500,
+            batch_size=128,
+            bptt=150,
+        ),
+    ),
+    "enwik8": Preset(
+        "bytes of Wikipedia, as in the authors' command line",
+        _ADAM.replace(
+            corpus="enwik8",
+            tokenizer="character",
+            hidden_dim=1840,
+            input_dropout=0.1,
+            hidden_dropout=0.1,
+            output_dropout=0.4,
+            weight_dropout=0.2,
+            learning_rate=1e-3,
+            learning_rate_drop_epochs=(25, 35),
+            epochs=50,
+            batch_size=128,
+            bptt=200,
+        ),
+    ),
     "demo": Preset(
         "a small model of the State of the Union messages, trained in minutes on a CPU",
         TrainingConfig(
@@ -105,6 +170,7 @@ RECIPES = {
             "optimizer": "adam",
             "learning_rate": 0.005,
             "learning_rate_schedule": "one_cycle",
+            "learning_rate_drop_epochs": (),
             "momentum": 0.8,
             "momentum_min": 0.7,
             "trigger": "never",

@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from awd_keras.atomic_write import atomic_write
-from awd_keras.data import EOS, UNK, batchify
+from awd_keras.data import batchify
 from awd_keras.evaluation import (
     ContinuousCache,
     DynamicEvaluation,
@@ -110,8 +110,8 @@ def main():
             ]
         file.write(json.dumps(results, indent=2) + "\n")
     _print_results(results, name)
-    if vocabulary.tokenizer.name == "character":
-        print(f"bits per character: {results['loss'] / math.log(2):.4f}")
+    if "bits_per_character" in results:
+        print(f"bits per character: {results['bits_per_character']:.4f}")
     print(f"results: {output}")
     print(f"{name} perplexity: {results['perplexity']:.2f}")
 
@@ -249,8 +249,7 @@ def _figures(vocabulary, targets, log_probabilities):
         "num_unk": int(np.sum(~known)),
         "perplexity_without_unk": perplexity(losses[known].mean()) if known.any() else None,
     }
-    words = set(vocabulary.words) - {UNK, EOS}
-    if words and all(len(word) == 1 for word in words):  # also of characters between blanks
+    if vocabulary.has_only_characters:
         figures["bits_per_character"] = figures["loss"] / math.log(2)
     return figures
 

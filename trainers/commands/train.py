@@ -58,7 +58,7 @@ def _train(config, folder, workers):
         if results and _is_finished(results, config) and not FLAGS.forget_best:
             folder.read_best()
             print(f"the run in {folder.path} is finished ({results['epochs']} epochs)")
-            _print_results(results, config, Progress())
+            _print_results(results, folder, Progress())
             return 0
     corpus = factory.build_corpus(config)
     if workers.num_workers > 1:
@@ -99,7 +99,7 @@ def _train(config, folder, workers):
     if result.reason == "interrupted":
         return cli.EXIT_INTERRUPTED
     if workers.is_chief:
-        _print_results(result.to_dict(), config, Progress(folder.log_file))
+        _print_results(result.to_dict(), folder, Progress(folder.log_file))
     return 0
 
 
@@ -117,9 +117,9 @@ def _is_finished(results, config):
     return is_over and (results["test"] is not None or not FLAGS.test)
 
 
-def _print_results(results, config, progress):
+def _print_results(results, folder, progress):
     perplexities = {s: results[s]["perplexity"] for s in ("validation", "test") if results[s]}
-    if config.tokenizer == "character":
+    if folder.read_vocabulary().has_only_characters:
         bits = (f"{math.log2(value):.4f} {split}" for split, value in perplexities.items())
         progress.line(f"bits per character: {', '.join(bits)}")
     for split, value in perplexities.items():

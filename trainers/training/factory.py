@@ -12,6 +12,7 @@ from awd_keras.ops.recurrent_matmul import fastest_forms
 from awd_keras.optimizers.nt_asgd import NTASGD
 from awd_keras.optimizers.scheduled_momentum import ScheduledMomentumAdam, ScheduledMomentumSGD
 from trainers.config import TrainingConfig
+from trainers.errors import UserError
 from trainers.training.run_folder import RunFolder
 
 _OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
@@ -30,6 +31,7 @@ def build_corpus(config, data_dir=None):
         config.max_vocabulary_size,
         config.max_train_tokens,
         tokenizer=Tokenizer(config.tokenizer, config.lowercase),
+        by_frequency=bool(config.adaptive_softmax_cutoffs),
     )
 
 
@@ -73,7 +75,17 @@ def resolve_kernel(config, recorded=None):
 
 
 def build_model(config, vocabulary_size):
-    """Builds the `AWDLSTMLanguageModel` of a `TrainingConfig`, with its weights."""
+    """Builds the `AWDLSTMLanguageModel` of a `TrainingConfig`, with its weights.
+
+    Raises:
+        UserError: If a cutoff of the adaptive softmax is not below the vocabulary size.
+    """
+    cutoffs = config.adaptive_softmax_cutoffs
+    if cutoffs and cutoffs[-1] >= vocabulary_size:
+        raise UserError(
+            f"adaptive_softmax_cutoffs must be below the number of words, {vocabulary_size:,}. "
+            f"Received: adaptive_softmax_cutoffs={cutoffs}"
+        )
     dtype, _ = resolve_dtype(config.dtype)
     return AWDLSTMLanguageModel(
         vocabulary_size,
@@ -83,6 +95,7 @@ def build_model(config, vocabulary_size):
         tie_weights=config.tie_weights,
         seed=config.seed,
         rnn=config.rnn,
+        adaptive_softmax_cutoffs=cutoffs,
         dtype="mixed_bfloat16" if dtype == "bfloat16" else "float32",
         **config.dropout_rates(),
     )
