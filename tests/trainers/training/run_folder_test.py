@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from awd_keras.data import Vocabulary
+from awd_keras.data import Corpus, Tokenizer, Vocabulary
 from tests.trainers.training.tiny import (
     RESULTS,
     digests,
@@ -107,6 +107,14 @@ class TestCheck:
         assert folder.check(make_config(), {"tuner": "random", "max_trials": 9})
         with pytest.raises(UserError, match=r"has other settings \(tuner: random -> bay"):
             folder.check(make_config(), {"tuner": "bayesian"})
+
+
+def test_the_vocabulary_has_the_tokenizer_of_the_run(tmp_path):
+    texts = {split: ["No, no!"] for split in ("train", "validation", "test")}
+    corpus = Corpus.from_texts("raw", texts, tokenizer=Tokenizer("character", lowercase=True))
+    folder = RunFolder(tmp_path)
+    folder.begin(make_config(tokenizer="character", lowercase=True), corpus)
+    assert folder.read_vocabulary() == corpus.vocabulary
 
 
 class TestLock:
