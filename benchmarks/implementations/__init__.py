@@ -19,6 +19,7 @@ framework, so that it runs in its own environment.
 LABELS = {
     "awd_keras": "this library",
     "awd_keras_xla": "this library, --kernel=xla",
+    "awd_keras_qrnn": "this library, QRNN of the preset ptb_qrnn",
     "keras_lstm": "keras.layers.LSTM, same model and loop, no weight dropout",
     "torch_lstm": "torch.nn.LSTM, weight dropped by functional_call",
     "fastai_lstm": "fastai AWD_LSTM",

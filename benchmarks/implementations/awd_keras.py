@@ -14,12 +14,14 @@ class Implementation:
     """The model, training step, evaluator and greedy generation of this library."""
 
     kernel = "auto"
+    changes = {}  # settings that differ from the workload
 
     def __init__(self, workload):
         self.framework = f"TensorFlow {tf.__version__}"
         self.workload = workload
         known = {field.name for field in dataclasses.fields(TrainingConfig)}
         settings = {name: x for name, x in vars(workload).items() if name in known}
+        settings |= self.changes
         config = TrainingConfig(**settings, bptt=workload.timesteps, kernel=self.kernel)
         self.model = self.build_model(config)
         optimizer = factory.build_optimizer(config, self.model)

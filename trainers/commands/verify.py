@@ -44,6 +44,10 @@ def all_checks():
         if implementation == "portable" or tf.config.list_logical_devices("GPU"):
             compare = functools.partial(kernels.compare_kernels, implementation, dtype)
             yield f"{implementation} LSTM, {dtype}", limit, compare
+    for (cell, implementation, dtype), limit in kernels.CELL_LIMITS.items():
+        if implementation != "cudnn" or tf.config.list_logical_devices("GPU"):
+            compare = functools.partial(kernels.compare_cells, cell, implementation, dtype)
+            yield f"{implementation} {cell.upper()}, {dtype}", limit, compare
     yield "resumed run, bit for bit", 0.0, resume.compare_runs
 
 

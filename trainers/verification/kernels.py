@@ -1,4 +1,7 @@
-"""Compares the LSTM kernels in every precision with the portable kernel in float64."""
+"""Compares the LSTM kernels in every precision with the portable kernel in float64.
+
+The kernels of the other cells are compared with plain loops in float64.
+"""
 
 import functools
 
@@ -13,6 +16,16 @@ LIMITS = {
     ("cudnn", "float64"): 1e-9,
     ("cudnn", "float32"): 1e-4,
     ("cudnn", "bfloat16"): 5e-2,
+}
+CELL_LIMITS = {
+    ("qrnn", "loop", "float32"): 2e-5,
+    ("qrnn", "scan", "float32"): 2e-5,
+    ("gru", "portable", "float32"): 2e-5,
+    ("gru", "cudnn", "float32"): 1e-4,
+}
+CELL_SHAPES = {
+    "qrnn": [(4, 7, 12), (4, 24), (24, 72), (72,), (4, 12)],  # a window of 2
+    "gru": [(4, 7, 12), (4, 24), (12, 72), (24, 72), (2, 72)],
 }
 SHAPES = {  # of 4 rows, 7 time steps, 12 features and 24 units
     "inputs": (4, 7, 12),
@@ -53,3 +66,48 @@ def _run(implementation, arguments, mask, training):
     gradients = zip(SHAPES, tape.gradient(loss, arguments), strict=True)
     results = {"outputs": outputs, "final h": h, "final c": c}
     return results | {f"gradient of {name}": gradient for name, gradient in gradients}
+
+
+def compare_cells(cell, implementation, dtype):
+    """Returns (name, actual, expected) of the outputs, final states and gradients of a cell."""
+    generator = np.random.default_rng(13)
+    exact = [tf.constant(generator.normal(size=s, scale=0.4)) for s in CELL_SHAPES[cell]]
+    arguments = [tf.cast(argument, dtype) for argument in exact]
+    run, plain = {"qrnn": (_qrnn, _plain_qrnn), "gru": (ops.gru, _plain_gru)}[cell]
+    run = functools.partial(run, implementation=implementation)
+    pairs = zip(
+        tf.function(_with_gradients)(run, arguments), _with_gradients(plain, exact), strict=True
+    )
+    return [(f"tensor {i}", *pair) for i, pair in enumerate(pairs)]
+
+
+def _with_gradients(run, arguments):
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        results = run(*arguments)
+        sums = [tf.reduce_sum(tf.sin(tf.cast(result, tf.float64))) for result in results]
+    return [*results, *tape.gradient(sums, arguments)]
+
+
+def _qrnn(x, c, kernel, bias, last_x, implementation):
+    return ops.qrnn(x, c, kernel, bias, initial_x=last_x, implementation=implementation)
+
+
+def _plain_qrnn(inputs, c, kernel, bias, last_x):
+    outputs = []
+    for x in tf.unstack(inputs, axis=1):
+        z, f, o = tf.split(tf.concat([x, last_x], axis=1) @ kernel + bias, 3, axis=1)
+        c, last_x = tf.sigmoid(f) * tf.tanh(z) + (1.0 - tf.sigmoid(f)) * c, x
+        outputs.append(tf.sigmoid(o) * c)
+    return tf.stack(outputs, axis=1), c, last_x
+
+
+def _plain_gru(inputs, h, kernel, recurrent_kernel, bias):
+    outputs = []
+    for x in tf.unstack(inputs, axis=1):
+        x_z, x_r, x_h = tf.split(x @ kernel + bias[0], 3, axis=1)
+        y_z, y_r, y_h = tf.split(h @ recurrent_kernel + bias[1], 3, axis=1)
+        z, g = tf.sigmoid(x_z + y_z), tf.tanh(x_h + tf.sigmoid(x_r + y_r) * y_h)
+        h = z * h + (1.0 - z) * g
+        outputs.append(h)
+    return tf.stack(outputs, axis=1), h

@@ -27,6 +27,12 @@ def test_cudnn(gpu, monkeypatch):
     assert largest_error(lambda: comparisons)[0] <= kernels.LIMITS["cudnn", "float32"]
 
 
+@pytest.mark.parametrize("case", [case for case in kernels.CELL_LIMITS if "cudnn" not in case])
+def test_cells(case):
+    comparisons = kernels.compare_cells(*case)
+    assert largest_error(lambda: comparisons)[0] <= kernels.CELL_LIMITS[case]
+
+
 @pytest.mark.skipif(bool(tf.config.list_logical_devices("GPU")), reason="a GPU is present")
 def test_without_a_gpu():
     assert not any("cudnn" in name for name in names())
