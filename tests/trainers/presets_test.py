@@ -90,6 +90,77 @@ OWN = {
     },
 }
 
+# The authors' command lines with Adam.
+ADAM = {
+    "num_layers": 3,
+    "ar_alpha": 0.0,
+    "tar_beta": 0.0,
+    "embedding_dropout": 0.0,
+    "optimizer": "adam",
+    "trigger": "never",
+    "global_clipnorm": 0.25,
+    "seed": 1111,
+}
+BY_ADAM = {
+    "wikitext103_qrnn": {
+        "corpus": "wikitext103",
+        "rnn": "qrnn",
+        "num_layers": 4,
+        "embedding_dim": 400,
+        "hidden_dim": 2500,
+        "adaptive_softmax_cutoffs": (2800, 20000, 76000),
+        "input_dropout": 0.1,
+        "hidden_dropout": 0.1,
+        "output_dropout": 0.1,
+        "weight_dropout": 0.0,
+        "weight_decay": 0.0,
+        "bptt": 140,
+        "batch_size": 60,
+        "learning_rate": 1e-3,
+        "learning_rate_drop_epochs": (12,),
+        "epochs": 14,
+    },
+    "ptb_character": {
+        "corpus": "ptb_character",
+        "tokenizer": "whitespace",
+        "embedding_dim": 200,
+        "hidden_dim": 1000,
+        "input_dropout": 0.1,
+        "hidden_dropout": 0.25,
+        "output_dropout": 0.1,
+        "weight_dropout": 0.5,
+        "weight_decay": 1.2e-6,
+        "bptt": 150,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "learning_rate_drop_epochs": (300, 400),
+        "epochs": 500,
+    },
+    "enwik8": {
+        "corpus": "enwik8",
+        "tokenizer": "character",
+        "embedding_dim": 400,
+        "hidden_dim": 1840,
+        "input_dropout": 0.1,
+        "hidden_dropout": 0.1,
+        "output_dropout": 0.4,
+        "weight_dropout": 0.2,
+        "weight_decay": 1.2e-6,
+        "bptt": 200,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "learning_rate_drop_epochs": (25, 35),
+        "epochs": 50,
+    },
+}
+
+
+@pytest.mark.parametrize("name", BY_ADAM)
+def test_command_lines_with_adam(name):
+    settings = PRESETS[name].config.to_dict()
+    expected = {**ADAM, **BY_ADAM[name]}
+    assert {key: settings[key] for key in expected} == expected
+
 
 @pytest.mark.parametrize("name", OWN)
 def test_published_settings(name):

@@ -170,6 +170,17 @@ class TestLoadRun:
             factory.load_run(tmp_path)
 
 
+def test_adaptive_softmax(tmp_path):
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.txt").write_text("a b c c b c c")
+    config = make_config(corpus="text", data_dir=str(tmp_path), adaptive_softmax_cutoffs=(1, 3))
+    assert factory.build_corpus(config).vocabulary.words == ("c", "b", "a", "<eos>")
+    model = factory.build_model(config, 4)
+    assert model.adaptive_softmax_cutoffs == (1, 3)
+    with pytest.raises(UserError, match=r"number of words, 3\. Received: .*cutoffs=\(1, 3\)"):
+        factory.build_model(config, 3)
+
+
 def test_resolve_kernel(monkeypatch):
     monkeypatch.setattr(factory, "fastest_forms", lambda *_: Forms("direct", "swapped"))
     small, large = TrainingConfig(hidden_dim=8), TrainingConfig(hidden_dim=1150, dtype="float32")
