@@ -27,7 +27,8 @@ demo: $(VENV)/.installed
 	@$(DEMO)
 
 bundled_model: $(VENV)/.installed
-	@$(DEMO) --dtype=float32 --learning_rate=30 --epochs=3 --bptt=25 --validation_batch_size=40 \
+	@$(VENV)/bin/python -m trainers.ptb --preset=sotu --dtype=float32 --learning_rate=30 --epochs=3 \
+	  --bptt=25 --validation_batch_size=40 \
 	  --logging_interval=300 --non_monotone_interval=1 --workdir=runs/bundled
 	@$(VENV)/bin/python -m trainers.bundle --workdir=runs/bundled
 

@@ -2,7 +2,7 @@ r"""Trains a model without each of its parts in turn, as in the paper's table 4.
 
   python -m trainers.ablation --data_dir=FOLDER                                  750 epochs per row
   python -m trainers.ablation --data_dir=FOLDER --preset=ptb_small --epochs=40 --seeds=141,1882
-  python -m trainers.ablation --preset=demo --rows=full,no_ar_tar --processes=2
+  python -m trainers.ablation --preset=sotu --rows=full,no_ar_tar --processes=2
 
 Regularization helps only if a model overfits, which takes few epochs on a small text:
 

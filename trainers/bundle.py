@@ -1,6 +1,6 @@
 r"""Turns a trained run into the model that comes with the package.
 
-  python -m trainers.ptb --preset=demo --dtype=float32 --learning_rate=30 --epochs=3 --bptt=25 \
+  python -m trainers.ptb --preset=sotu --dtype=float32 --learning_rate=30 --epochs=3 --bptt=25 \
     --validation_batch_size=40 --logging_interval=300 --non_monotone_interval=1 \
     --workdir=runs/bundled
   python -m trainers.bundle --workdir=runs/bundled

@@ -2,7 +2,7 @@
 
   python -m trainers.learning_rate_range --data_dir=FOLDER --preset=ptb_small
   python -m trainers.learning_rate_range --data_dir=FOLDER --recipe=fast
-  python -m trainers.learning_rate_range --preset=demo --lowest_learning_rate=1 --num_steps=100
+  python -m trainers.learning_rate_range --preset=sotu --lowest_learning_rate=1 --num_steps=100
 
 The learning rate grows by a constant factor per step, until the smoothed loss exceeds its minimum
 by half or --num_steps steps are done. Prints the rate at which the loss falls fastest and the rate

@@ -1,9 +1,9 @@
 r"""Searches for good settings with KerasTuner.
 
-  python -m trainers.tune --preset=demo --epochs=1                    20 random trials
+  python -m trainers.tune --preset=sotu --epochs=1                    20 random trials
   python -m trainers.tune --data_dir=FOLDER --preset=ptb_small --tuner=bayesian --max_trials=30 \
       --tune=dropouts,learning_rate,weight_decay
-  python -m trainers.tune --preset=demo --tuner=hyperband --epochs=9
+  python -m trainers.tune --preset=sotu --tuner=hyperband --epochs=9
 
 The search minimizes the validation perplexity of the best weights. It never reads the test text.
 --tune takes settings or groups of settings: dropouts, regularization, optimization, sizes, all. The
