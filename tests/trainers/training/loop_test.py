@@ -310,13 +310,14 @@ class TestRefused:
             run(tmp_path / "run", make_config(**changes))
         assert not (tmp_path / "run").exists()
 
-    def test_a_corrupt_checkpoint(self, tmp_path):
+    @pytest.mark.parametrize("name", ["checkpoints/last/checkpoint.npz", "metrics.csv"])
+    def test_a_damaged_file(self, tmp_path, name):
         config = make_config(epochs=1)
         run(tmp_path, config)
-        folder = RunFolder(tmp_path)
-        folder.last_checkpoint.write_bytes(folder.last_checkpoint.read_bytes()[:-30])
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes().replace(b"1", b"x"))
         before = digests(tmp_path)
-        with pytest.raises(UserError, match="corrupt"):
+        with pytest.raises(UserError, match=f"{name} cannot be read"):
             run(tmp_path, config.replace(epochs=2), header=["resuming"])
         assert digests(tmp_path) == before
 
