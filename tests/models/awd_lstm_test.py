@@ -29,7 +29,7 @@ BATCH, TIME = 3, 5
 IDS = np.random.default_rng(0).integers(VOCABULARY, size=(BATCH, TIME)).astype("int32")
 
 
-def make_model(num_layers=3, tie_weights=True, seed=1, **rates):
+def make_model(num_layers=3, tie_weights=True, seed=1, rnn="lstm", **rates):
     """Makes a small model without dropout, except for the given rates."""
     return AWDLSTM(
         VOCABULARY,
@@ -38,6 +38,7 @@ def make_model(num_layers=3, tie_weights=True, seed=1, **rates):
         num_layers=num_layers,
         tie_weights=tie_weights,
         seed=seed,
+        rnn=rnn,
         **{**dict.fromkeys(RATES, 0.0), **rates},
     )
 
@@ -133,6 +134,37 @@ class TestStates:
             keras.tree.flatten(states), keras.tree.flatten(expected), strict=True
         ):
             assert_close(state, value, 1e-5)
+
+
+@pytest.mark.parametrize("rnn", ["gru", "qrnn"])
+class TestOtherCells:
+    def test_states(self, rnn):
+        model = make_model(rnn=rnn)
+        whole, _, expected = model(IDS)
+        sizes = {"gru": [[8], [8], [6]], "qrnn": [[8, EMBEDDING_DIM], [8], [6]]}
+        for states in (model.initial_state(BATCH), expected):
+            assert [[x.shape[1] for x in state] for state in states] == sizes[rnn]
+        first, _, states = model(IDS[:, :2])
+        second, _, states = model(IDS[:, 2:], states=states)
+        assert_close(tf.concat([first, second], axis=1), whole, 1e-5)
+        tf.nest.map_structure(lambda a, b: assert_close(a, b, 1e-5), states, expected)
+
+    def test_masks_follow_from_the_seed(self, rnn):
+        model = make_model(rnn=rnn, weight_dropout=0.5)
+        assert_equal(train_call(model)[0], train_call(model)[0])
+        assert np.any(to_numpy(train_call(model)[0]) != to_numpy(model(IDS)[0]))
+
+    def test_file(self, rnn):
+        model = make_model(2, rnn=rnn)
+        inputs = keras.Input((None,), dtype="int32")
+        revived = save_and_load(keras.Model(inputs, model(inputs)[1]))
+        assert_equal(revived(IDS), model(IDS)[1])
+        assert check_config(model).rnn == rnn
+
+
+def test_refuses_cells():
+    with pytest.raises(ValueError, match="`rnn` must be one of lstm, gru, qrnn"):
+        AWDLSTM(VOCABULARY, rnn="rnn")
 
 
 class TestSeeds:

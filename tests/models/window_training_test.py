@@ -26,10 +26,10 @@ class Counts(keras.callbacks.Callback):
         self.counts[-1] += 1
 
 
-def make_compiled():
-    model = factory.build_model(CONFIG, tiny.NUM_WORDS + 1)
+def make_compiled(config=CONFIG):
+    model = factory.build_model(config, tiny.NUM_WORDS + 1)
     model.compile(
-        factory.build_optimizer(CONFIG, model),
+        factory.build_optimizer(config, model),
         ar_alpha=CONFIG.ar_alpha,
         tar_beta=CONFIG.tar_beta,
         global_clipnorm=CONFIG.global_clipnorm,
@@ -65,6 +65,17 @@ def test_fit_equals_the_loop_of_the_commands(fitted, tmp_path):
     assert counts == expected and len(set(expected)) == 2
     assert int(model.optimizer.iterations) == sum(expected)
     assert float(model.optimizer.learning_rate) == CONFIG.learning_rate
+
+
+@pytest.mark.parametrize("rnn", ["gru", "qrnn"])
+def test_fits_other_cells(rnn, tmp_path):
+    config = CONFIG.replace(rnn=rnn, epochs=1)
+    model = make_compiled(config)
+    model.fit(windows(), verbose=0)
+    tiny.run(tmp_path, config, CORPUS)
+    arrays, _ = read_checkpoint(RunFolder(tmp_path).last_checkpoint)
+    for name, weight in weights_by_name(model).items():
+        assert_close(weight.numpy(), arrays[name], 1e-4, name)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -45,6 +45,25 @@ class TestScore:
         assert outputs["num_unknown"].tolist() == [0, 0, 0, 1, 0, 1, 1, 15]
 
 
+@pytest.mark.parametrize("rnn", ["gru", "qrnn"])
+def test_other_cells(rnn):
+    model, vocabulary = make_model(rnn=rnn)
+    other = Exported(model, vocabulary, None)
+    signatures = make_signatures(model, vocabulary)
+    scores = signatures.score(tf.constant(TEXTS))["log_probability"]
+    assert_close(scores, np.array([other.score(text) for text in TEXTS]), 1e-5)
+    texts, state = ["w1 w2 w3", "w4"], tf.zeros((1, signatures._network.state_size))
+    best = signatures.next_word(tf.constant(texts), tf.constant([2, 2]))["log_probabilities"]
+    for token_id in other.encode(texts[0]):
+        step = signatures.step(tf.constant([token_id]), state)
+        state = step["next_state"]
+    expected = other.log_probabilities(other.encode(texts[0]))[-1]
+    assert_close(step["log_probabilities"][0], expected, 1e-5)
+    for text, row in zip(texts, best.numpy(), strict=True):
+        expected = np.sort(other.log_probabilities(other.encode(text))[-1])[:-3:-1]
+        assert_close(row, expected, 1e-5)
+
+
 class TestScoreTokens:
     def test_padding_may_have_any_value(self, tiny):
         rows = [[3, 1, 4, 2], [5, -7, 10**9, -(2**31)], [2**31 - 1, 0, 0, 0], [2, 2, 9, 9]]
