@@ -1,5 +1,8 @@
 """Tests of one training step: its trace, its arithmetic, its masks."""
 
+import re
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
@@ -11,20 +14,27 @@ from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.models.train_step import make_train_step
 from awd_keras.ops.random import fold_in, run_seed
 from awd_keras.optimizers import NTASGD
-from tests.test_case import assert_close
+from tests.test_case import assert_close, floatx
 
 WORDS, BATCH = 15, 3
 DECAY = 0.01
 
 
-def make(seed=5, dtype="float32", learning_rate=1.0, **changes):
+def make(seed=5, dtype="float32", learning_rate=1.0, kernel="auto", **changes):
     """Makes a model, an optimizer and a training step, with AR and TAR large enough to matter."""
     settings = {"embedding_dim": 6, "hidden_dim": 8, "num_layers": 2, "seed": 3}
     model = AWDLSTMLanguageModel(WORDS, dtype=dtype, **{**settings, **changes})
     optimizer = NTASGD(keras.optimizers.SGD(learning_rate, weight_decay=DECAY))
     optimizer.build(model.trainable_variables)
     step = make_train_step(
-        model, optimizer, ar_alpha=2.0, tar_beta=3.0, global_clipnorm=0.1, seed=seed
+        model,
+        optimizer,
+        ar_alpha=2.0,
+        tar_beta=3.0,
+        global_clipnorm=0.1,
+        seed=seed,
+        kernel=kernel,
+        padded_lengths=(4, 8, 20),
     )
     return model, optimizer, step
 
@@ -168,3 +178,87 @@ class TestBfloat16:
         exact_loss, exact_norm, _ = call(exact_step, window, exact.initial_state(BATCH))
         assert_close(loss, exact_loss, 0.01, "loss")
         assert_close(norm, exact_norm, 0.05, "norm")
+
+
+def train(model, optimizer, step):
+    """Trains on windows of 5, 8 and 7 words, averaging from the second; returns all numbers."""
+    states, numbers = model.initial_state(BATCH), []
+    for number, length in enumerate((5, 8, 7)):
+        if number == 1:
+            optimizer.trigger()
+        *scalars, states = call(step, make_window(length, number), states, 0.5, number)
+        numbers += scalars
+    return [*numbers, *tf.nest.flatten(states), *model.weights, *optimizer.variables]
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """A model, its optimizer, its step, and the function in it that XLA compiles."""
+    compiled, function = [], tf.function
+
+    def spy(*args, jit_compile=None, **kwargs):
+        result = function(*args, jit_compile=jit_compile, **kwargs)
+        if jit_compile:
+            compiled.append(result)
+        return result
+
+    with mock.patch.object(tf, "function", spy):
+        return *make(kernel="xla"), *compiled
+
+
+class TestXLA:
+    """The step under XLA, where all windows of these tests are padded to 8 words."""
+
+    def test_trains_like_the_ordinary_step(self, compiled):
+        model, optimizer, step, compiled_update = compiled
+        actual, expected = train(model, optimizer, step), train(*make(kernel="portable"))
+        for value, reference in zip(actual, expected, strict=True):
+            assert_close(value, reference, 2e-6)
+        assert compiled_update.experimental_get_tracing_count() == 1
+
+    def test_padding_in_float64(self):
+        with floatx("float64"):
+            actual = train(*make(kernel="xla", dtype="float64", tie_weights=False))
+            expected = train(*make(kernel="portable", dtype="float64", tie_weights=False))
+        for value, reference in zip(actual, expected, strict=True):
+            assert_close(value, reference, 1e-12)
+
+    def test_bfloat16(self):
+        actual, expected = train(*make(kernel="xla", dtype="mixed_bfloat16")), train(*make())
+        for value, reference in zip(actual, expected, strict=True):
+            assert value.dtype == reference.dtype
+            assert_close(value, reference, 0.1)
+
+    def test_few_kernels_and_loops_of_known_length(self, compiled):
+        model, _, _, compiled_update = compiled
+        ids = tf.zeros((BATCH, 8), tf.int32)
+        states = model.initial_state(BATCH)
+
+        def text(length, stage):
+            arguments = ids, ids, states, tf.constant(length), tf.constant(length)
+            return compiled_update.experimental_get_compiler_ir(*arguments)(stage=stage)
+
+        # Neither the step nor the true length is compiled into the program.
+        assert text(5, "hlo") == text(8, "hlo")
+        program = text(8, "optimized_hlo")
+        loops = [line for line in program.splitlines() if " while(" in line]
+        assert len(loops) == 4  # forward and backward, two layers
+        assert all('known_trip_count":{"n":"8"}' in line for line in loops)
+        bodies = [re.search(r"body=(%[\w.\-]+)", line)[1] for line in loops]
+        # On a CPU of 2026: 11 in the body of a loop, 150 in all else.
+        limits = {**dict.fromkeys(bodies, 20), "ENTRY": 300}
+        parts = re.split(r"\n(?=(?:ENTRY )?%[\w.\-]+ \()", program)
+        assert set(limits) <= {part.split()[0] for part in parts}
+        for part in parts:
+            kernels = re.findall(r" (?:fusion|dot|copy|custom-call|concatenate)\(", part)
+            assert len(kernels) <= limits.get(part.split()[0], 300), part[:80]
+
+    def test_one_device_only(self):
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            with pytest.raises(InputError, match="kernel=xla trains on one device"):
+                make(kernel="xla")
+
+    @pytest.mark.skipif(bool(tf.config.list_logical_devices("GPU")), reason="a GPU is present")
+    def test_cudnn_needs_a_gpu(self):
+        with pytest.raises(InputError, match="kernel=cudnn needs a GPU"):
+            make(kernel="cudnn")
