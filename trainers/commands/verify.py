@@ -11,7 +11,7 @@ import tensorflow as tf
 from awd_keras.version import __version__
 from trainers.table import format_table
 from trainers.training.distribution import describe_devices
-from trainers.verification import kernels, reference_vectors, resume
+from trainers.verification import adaptive_softmax, kernels, reference_vectors, resume
 
 
 def main():
@@ -48,6 +48,8 @@ def all_checks():
         if implementation != "cudnn" or tf.config.list_logical_devices("GPU"):
             compare = functools.partial(kernels.compare_cells, cell, implementation, dtype)
             yield f"{implementation} {cell.upper()}, {dtype}", limit, compare
+    yield "training step under XLA, float32", 1e-4, kernels.compare_xla_step
+    yield "adaptive softmax, float32", adaptive_softmax.LIMIT, adaptive_softmax.compare
     yield "resumed run, bit for bit", 0.0, resume.compare_runs
 
 

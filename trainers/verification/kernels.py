@@ -5,10 +5,14 @@ The kernels of the other cells are compared with plain loops in float64.
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from awd_keras import ops
+from awd_keras.models import AWDLSTMLanguageModel
+from awd_keras.models.train_step import make_train_step
+from awd_keras.optimizers import NTASGD
 
 LIMITS = {
     ("portable", "float32"): 2e-5,
@@ -111,3 +115,23 @@ def _plain_gru(inputs, h, kernel, recurrent_kernel, bias):
         h = z * h + (1.0 - z) * g
         outputs.append(h)
     return tf.stack(outputs, axis=1), h
+
+
+def compare_xla_step():
+    """Returns (name, actual, expected) of all variables after two training steps under XLA."""
+
+    def variables_after(kernel):
+        model = AWDLSTMLanguageModel(20, embedding_dim=8, hidden_dim=12, num_layers=2, seed=1)
+        optimizer = NTASGD(keras.optimizers.SGD(1.0, weight_decay=0.01))
+        optimizer.build(model.trainable_variables)
+        optimizer.trigger()
+        settings = {"ar_alpha": 2.0, "tar_beta": 1.0, "global_clipnorm": 0.25, "seed": 3}
+        step = make_train_step(model, optimizer, kernel=kernel, padded_lengths=(8,), **settings)
+        states, text = model.initial_state(4), np.random.default_rng(5).integers(20, size=(4, 14))
+        for number, (start, end) in enumerate(((0, 7), (7, 13))):
+            ids = (tf.constant(text[:, start + i : end + i], tf.int32) for i in (0, 1))
+            *_, states = step(*ids, states, tf.constant(1.0), tf.constant(number))
+        return [(v.path, v.numpy()) for v in (*model.weights, *optimizer.variables)]
+
+    pairs = zip(variables_after("xla"), variables_after("portable"), strict=True)
+    return [(name, actual, expected) for (name, actual), (_, expected) in pairs]

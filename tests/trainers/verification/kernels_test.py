@@ -33,6 +33,10 @@ def test_cells(case):
     assert largest_error(lambda: comparisons)[0] <= kernels.CELL_LIMITS[case]
 
 
+def test_xla_step():
+    assert largest_error(kernels.compare_xla_step)[0] <= 1e-4
+
+
 @pytest.mark.skipif(bool(tf.config.list_logical_devices("GPU")), reason="a GPU is present")
 def test_without_a_gpu():
     assert not any("cudnn" in name for name in names())
