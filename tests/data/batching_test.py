@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from awd_keras.data import batchify, bptt_windows
+from awd_keras.data.batching import padded_lengths
 
 
 def test_rows_are_contiguous_pieces_of_the_text():
@@ -70,3 +71,13 @@ def test_arguments_out_of_range(changes):
     (name,) = changes
     with pytest.raises(ValueError, match=f"{name}={changes[name]}"):
         bptt_windows(**arguments)
+
+
+@pytest.mark.parametrize("changes", [{}, {"bptt_max": 75}, {"bptt_min": 60}, {"bptt_std": 0}])
+@pytest.mark.parametrize("bptt", [10, 70])
+def test_padded_lengths_are_few_and_cover_all_windows(bptt, changes):
+    lengths = np.array(padded_lengths(bptt, **changes))
+    assert len(lengths) <= 8
+    windows = np.array(bptt_windows(100_000, bptt, 0, 0, **changes))
+    padded = lengths[np.searchsorted(lengths, windows)]
+    assert padded.sum() <= (1.2 if bptt == 10 else 1.05) * windows.sum()

@@ -227,3 +227,18 @@ class TestKilled:
         assert result.returncode == 0, result.stdout + result.stderr
         assert_same_run(tmp_path / "run", tmp_path / "unbroken")
         assert (tmp_path / "run" / "log.txt").read_text().count("resuming after step") >= 1
+
+
+class TestXLA:
+    def test_resumed_it_is_the_unbroken_run_and_near_the_portable_one(self, tmp_path):
+        # All windows have 10 words, and the last of an epoch has fewer.
+        fixed = {"num_layers": 1, "bptt_std": 0.0, "bptt_full_probability": 1.0}
+        config = make_config(kernel="xla", trigger="epoch:1", epochs=2, **fixed)
+        run(tmp_path / "unbroken", config)
+        with interrupt_after(3):
+            assert run(tmp_path / "run", config).reason == "interrupted"
+        run(tmp_path / "run", config)
+        assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+        portable = run(tmp_path / "portable", config.replace(kernel="portable"))
+        loss = RunFolder(tmp_path / "run").read_results()["validation"]["loss"]
+        assert loss == pytest.approx(portable.validation.loss, rel=1e-5)
