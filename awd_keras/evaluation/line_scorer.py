@@ -13,6 +13,8 @@ from awd_keras.models.train_step import window_signature
 _PADDING = -1
 # Tokens that are read ahead at most, if lines are long.
 _BLOCK_TOKENS = 2**20
+# A window of a few long lines stays small in memory.
+_WINDOW_STEPS = 1024
 
 
 class LineScore(NamedTuple):
@@ -90,8 +92,8 @@ class LineScorer:
         """Yields the log-probabilities of the tokens, and the number of unknown words."""
         states = self._model.initial_state(1)
         for block in self._blocks(lines):
-            scores = [np.full(len(ids), -math.inf, np.float32) for ids, _ in block]
             possible = [index for index, (ids, _) in enumerate(block) if ids[0] != _PADDING]
+            scores = {}
             if self._carry_state and possible:
                 text = np.concatenate([block[index][0] for index in possible])
                 (row,), states = self._score_batch([text], states)
@@ -103,9 +105,9 @@ class LineScorer:
                     initial = self._model.initial_state(len(batch))
                     rows, _ = self._score_batch([block[index][0] for index in batch], initial)
                     for index, row in zip(batch, rows, strict=True):
-                        scores[index] = row[: len(scores[index])]
-            for line, (_, num_unknown) in zip(scores, block, strict=True):
-                yield line, num_unknown
+                        scores[index] = row[: len(block[index][0])]
+            for index, (ids, num_unknown) in enumerate(block):
+                yield scores.pop(index, np.full(len(ids), -math.inf)), num_unknown
 
     def _blocks(self, lines):
         """Yields lists of `(ids, num_unknown)`, one for each line."""
@@ -147,13 +149,14 @@ class LineScorer:
         columns[:, 0] = self._vocabulary.eos_id
         for row, line in zip(columns, lines, strict=True):
             row[1 : 1 + len(line)] = line
-        length = window_length(len(lines), len(self._vocabulary))
-        scores = []
+        length = min(_WINDOW_STEPS, window_length(len(lines), len(self._vocabulary)))
+        scores, end = np.empty((len(lines), columns.shape[1] - 1), np.float32), 0
         windows = read_windows(self._step, columns, states, length)
-        for _, window, new_states in windows:
-            scores.append(window.numpy())
+        for targets, window, new_states in windows:
+            start, end = end, end + targets.shape[1]
+            scores[:, start:end] = window
             states = new_states
-        return np.concatenate(scores, axis=1), states
+        return scores, states
 
     def _score_window(self, inputs, targets, states):
         """Returns the log-probabilities of the targets, zero for padding, and the states twice."""
