@@ -15,7 +15,7 @@ from benchmarks.worker import Worker
 from benchmarks.workload import Workload
 
 BASELINE = "baseline"
-OURS = ("awd_keras", "awd_keras_xla", "exported", BASELINE)
+OURS = {BASELINE, "exported", *(name for name in LABELS if name.startswith("awd_keras"))}
 _SIZES = ("timesteps", "vocabulary_size", "embedding_dim", "hidden_dim", "num_layers")
 # PyTorch's threads spin for a moment after a matmul; wait until they stop.
 _PAUSE_SECONDS = 0.3

@@ -7,6 +7,7 @@ equally.
 
 import importlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -114,6 +115,7 @@ def answer(content):
 
 
 def main():
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in the commands of trainers
     name, workload = sys.argv[1:]
     serve(name, Workload(**json.loads(workload)))
 

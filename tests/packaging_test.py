@@ -90,3 +90,11 @@ def test_the_wheel_has_the_packages_with_their_data_and_commands(distributions):
     for target in points["console_scripts"].values():
         module, _, function = target.partition(":")
         assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_commands_run_as_modules():
+    entry = 'if __name__ == "__main__":\n    main()\n'
+    for folder in ("trainers", "serving"):
+        for path in (ROOT / folder).glob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert text.endswith(entry) or "cli.main(" not in text, path

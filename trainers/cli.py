@@ -203,6 +203,8 @@ def _import(implementation):
     """Imports the module of a command, and TensorFlow with it, quietly if all goes well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # TensorFlow's default is off on CPUs without AVX-512, where oneDNN is faster too.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with hold_stderr() as release:
         module = importlib.import_module(implementation)

@@ -18,7 +18,7 @@ from trainers import cli
 def main():
     flags.DEFINE_string("workdir", None, "run folder; default: the bundled model")
     flags.DEFINE_string("prompt", "", "words to continue, separated by spaces")
-    flags.DEFINE_integer("num_samples", 1, "number of samples")
+    flags.DEFINE_integer("num_samples", 1, "number of samples", 1, 10**6)
     flags.DEFINE_integer("max_words", 100, "maximum number of words to add to the prompt")
     flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0 selects the most likely word")
     flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0 for all")

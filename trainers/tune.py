@@ -36,11 +36,11 @@ def main():
         flags.DEFINE_list("tune", _TUNE, "settings and groups of settings to tune")
         flags.DEFINE_enum("tuner", "random", ["random", "bayesian", "hyperband"], "search method")
         help = "number of trials of a random or Bayesian search"
-        flags.DEFINE_integer("max_trials", 20, help, lower_bound=1)
+        flags.DEFINE_integer("max_trials", 20, help, lower_bound=1, upper_bound=10**6)
         help = "hyperband continues one in N trials, for N times the epochs"
-        flags.DEFINE_integer("hyperband_factor", 3, help, lower_bound=2)
+        flags.DEFINE_integer("hyperband_factor", 3, help, lower_bound=2, upper_bound=1000)
         help = "number of times to run hyperband"
-        flags.DEFINE_integer("hyperband_iterations", 1, help, lower_bound=1)
+        flags.DEFINE_integer("hyperband_iterations", 1, help, lower_bound=1, upper_bound=1000)
         flags.DEFINE_integer("search_seed", 1, "random seed for the search", lower_bound=1)
     cli.main("trainers.commands.tune", __doc__, check=config_flags.config_from_flags)
 

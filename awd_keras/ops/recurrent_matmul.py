@@ -83,11 +83,11 @@ def fastest_forms(units, batch_size, dtype):
 
 def _product_loop(matrix, transpose, form):
     """Returns a function that multiplies its argument by the matrix in each step of a loop."""
+    # A transposed copy is made here, once: a window has many more steps than this loop.
+    multiply = matmul_by(matrix, transpose, form)
 
     @tf.function
     def run(x):
-        multiply = matmul_by(matrix, transpose, form)
-
         def step(t, total):
             # The product must depend on the step, or it could be moved out of the loop.
             return t + 1, total + multiply(x * tf.cast(t, x.dtype))[:, : matrix.shape[0]]

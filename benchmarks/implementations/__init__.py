@@ -20,6 +20,8 @@ LABELS = {
     "awd_keras": "this library",
     "awd_keras_xla": "this library, --kernel=xla",
     "awd_keras_qrnn": "this library, QRNN of the preset ptb_qrnn",
+    "awd_keras_gru": "this library, GRU",
+    "awd_keras_adaptive": "this library, adaptive softmax",
     "keras_lstm": "keras.layers.LSTM, same model and loop, no weight dropout",
     "torch_lstm": "torch.nn.LSTM, weight dropped by functional_call",
     "fastai_lstm": "fastai AWD_LSTM",

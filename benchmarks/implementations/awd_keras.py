@@ -17,12 +17,13 @@ class Implementation:
     changes = {}  # settings that differ from the workload
 
     def __init__(self, workload):
-        self.framework = f"TensorFlow {tf.__version__}"
         self.workload = workload
         known = {field.name for field in dataclasses.fields(TrainingConfig)}
         settings = {name: x for name, x in vars(workload).items() if name in known}
         settings |= self.changes
         config = TrainingConfig(**settings, bptt=workload.timesteps, kernel=self.kernel)
+        config, _ = factory.resolve_automatic(config)
+        self.framework = f"TensorFlow {tf.__version__}, kernel {config.kernel}"
         self.model = self.build_model(config)
         optimizer = factory.build_optimizer(config, self.model)
         self._train_step = make_train_step(self.model, optimizer, **factory.step_options(config))

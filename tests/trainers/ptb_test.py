@@ -62,7 +62,7 @@ class TestFinished:
         )
         assert re.match(
             rf"run folder: {workdir}\ncorpus: .*\nmodel: [\d,]+ parameters\n"
-            r"device: .*, float32 products \(as requested\)\n",
+            r"device: .*, float32 products \(as requested\), kernel portable\n",
             ended.stdout,
         )
         assert (workdir / "log.txt").read_text() == ended.stdout

@@ -233,7 +233,8 @@ def _score(scorer, token_ids, batch_size, vocabulary, words, progress):
         if words:
             columns = (window.targets[0], window.log_probabilities[0], window.ranks[0])
             for target, log_probability, rank in zip(*columns, strict=True):
-                words.write(f"{vocabulary.words[target]}\t{log_probability:.6f}\t{rank}\n")
+                word = vocabulary.words[target].replace("\t", " ")
+                words.write(f"{word}\t{log_probability:.6f}\t{rank}\n")
         windows.append(window[:3])
         num_done += window.targets.size
         live = f"evaluating: {num_done:,} of {len(token_ids):,} tokens"

@@ -38,7 +38,7 @@ def main(path="-"):
         )
         lines = decoded_lines(file, name, errors="surrogateescape")
         lines = warn_of_marks(lines, name, vocabulary.tokenizer)
-        if references:
+        if references is not None:
             _tune(lines, scorer, references, output)
         elif FLAGS.nbest:
             weights = FLAGS.lm_weight, FLAGS.unk_penalty, FLAGS.word_bonus

@@ -104,12 +104,7 @@ def _train(config, folder, workers):
 
 
 def _resolve(config, folder):
-    """Resolves the automatic settings; also returns why the dtype was chosen."""
-    recorded = folder.read_config()[0] if folder.check() else None
-    dtype, reason = factory.resolve_dtype(config.dtype, recorded and recorded.dtype)
-    config = config.replace(dtype=dtype)
-    kernel = factory.resolve_kernel(config, recorded and recorded.kernel)
-    return config.replace(kernel=kernel), reason
+    return factory.resolve_automatic(config, folder.read_config()[0] if folder.check() else None)
 
 
 def _is_finished(results, config):

@@ -37,8 +37,8 @@ def main():
     options = {name: FLAGS[name].value for name in _OPTIONS}
     options |= {"tune": list(tune), "epochs": config.epochs}
     folder = RecordedFolder(workdir, "search", may_change=["max_trials"])
-    recorded_dtype = folder.read_config()[0].dtype if folder.check() else None
-    config = config.replace(dtype=factory.resolve_dtype(config.dtype, recorded_dtype)[0])
+    recorded = folder.read_config()[0] if folder.check() else None
+    config, _ = factory.resolve_automatic(config, recorded)
     folder.check(config, options, resume=FLAGS.resume or is_worker)
     try:
         oracle = make_oracle(

@@ -69,5 +69,6 @@ def _plot_run(axes, name, rows, color, training):
         start = averaging.index(True)
         if any(row["raw_validation_perplexity"] for row in rows[start:]):
             plot("raw_validation_perplexity", "validation, raw weights", linestyle="--")
-        # Averaging starts with the step after the previous validation.
-        axes.axvline(epochs[start - 1] if start else 0.0, color=color, linestyle=":")
+        previous = epochs[start - 1] if start else 0.0
+        label = f"averaging starts{suffix}"
+        axes.axvspan(previous, epochs[start], color=color, alpha=0.25, linewidth=0, label=label)

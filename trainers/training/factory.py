@@ -74,6 +74,22 @@ def resolve_kernel(config, recorded=None):
     return "/".join(("portable", *forms))
 
 
+def resolve_automatic(config, recorded=None):
+    """Resolves the settings that are `"auto"` for this machine, or as `recorded`.
+
+    Args:
+        config: A `TrainingConfig`.
+        recorded: The `TrainingConfig` of the existing run, if any.
+
+    Returns:
+        A tuple `(config, reason)`, where `reason` says why the dtype was chosen.
+    """
+    dtype, reason = resolve_dtype(config.dtype, recorded and recorded.dtype)
+    config = config.replace(dtype=dtype)
+    kernel = resolve_kernel(config, recorded and recorded.kernel)
+    return config.replace(kernel=kernel), reason
+
+
 def build_model(config, vocabulary_size):
     """Builds the `AWDLSTMLanguageModel` of a `TrainingConfig`, with its weights.
 

@@ -84,8 +84,11 @@ def set_unigram_bias(model, corpus):
 
     The model then starts from the unigram distribution instead of the uniform one.
     """
-    counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary))
-    model.decoder.bias.assign(np.log1p(counts).astype("float32"))
+    counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1
+    model.decoder.bias.assign(np.log(counts).astype("float32"))
+    if cutoffs := model.adaptive_softmax_cutoffs:
+        clusters = np.add.reduceat(counts, cutoffs)
+        model.decoder.tail_bias.assign(np.log(clusters).astype("float32"))
 
 
 def _take_rows(array, rows):

@@ -79,11 +79,13 @@ def test_a_checkpoint_of_another_run(initial):
         load_initial_weights(make_config(initial_run=str(path)), model, other_corpus())
 
 
-def test_unigram_bias():
+@pytest.mark.parametrize("cutoffs", [(), (2, 5)])
+def test_unigram_bias(cutoffs):
     corpus = other_corpus()
-    model = factory.build_model(make_config(), len(corpus.vocabulary))
+    config = make_config(adaptive_softmax_cutoffs=cutoffs)
+    model = factory.build_model(config, len(corpus.vocabulary))
     set_unigram_bias(model, corpus)
-    frequencies = np.bincount(corpus.train) / len(corpus.train)
-    hidden = np.zeros((1, 1, model.decoder.matrix.shape[1]), "float32")
-    logits = to_numpy(model.decoder(hidden))[0, 0]
-    np.testing.assert_allclose(np.expm1(logits) / len(corpus.train), frequencies, rtol=1e-5)
+    counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1
+    logits = to_numpy(model.decoder(np.zeros((1, config.embedding_dim), "float32")))[0]
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(probabilities, counts / counts.sum(), rtol=1e-5)
