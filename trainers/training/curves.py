@@ -71,4 +71,4 @@ def _plot_run(axes, name, rows, color, training):
             plot("raw_validation_perplexity", "validation, raw weights", linestyle="--")
         previous = epochs[start - 1] if start else 0.0
         label = f"averaging starts{suffix}"
-        axes.axvspan(previous, epochs[start], color=color, alpha=0.25, linewidth=0, label=label)
+        axes.axvspan(previous, epochs[start], color=color, alpha=0.2, linewidth=0, label=label)
