@@ -20,7 +20,16 @@ class _StockLSTM(keras.layers.LSTM):
     def get_initial_state(self, batch_size):
         return [tf.zeros((batch_size, self.units)) for _ in "hc"]
 
-    def call(self, inputs, initial_state=None, training=False, seed=None, time_major=False):
+    def call(
+        self,
+        inputs,
+        initial_state=None,
+        training=False,
+        time_major=False,
+        seed=None,
+        lengths=None,
+        implementation=None,
+    ):
         states = [tf.cast(state, self.compute_dtype) for state in initial_state]
         if time_major:  # Keras's layer takes batch-major sequences only
             inputs = tf.transpose(inputs, (1, 0, 2))
