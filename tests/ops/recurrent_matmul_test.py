@@ -42,3 +42,10 @@ def test_measurement(monkeypatch):
     assert recurrent_matmul.fastest_forms(8, 2, "float32") == Forms("swapped", "swapped")
     gains["swapped"] = gains["swapped_transposed"] = 1.1  # within noise
     assert recurrent_matmul.fastest_forms(8, 2, "float32") == Forms("direct", "direct")
+
+
+def test_the_measurement_excludes_the_copy_of_the_matrix():
+    x = tf.ones((2, 8))
+    loop = recurrent_matmul._product_loop(tf.ones((8, 32)), False, "transposed")
+    operations = loop.get_concrete_function(x).graph.get_operations()
+    assert "Transpose" not in {operation.type for operation in operations}
