@@ -56,15 +56,14 @@ def sequence_cross_entropy(
         weights = tf.ones(tf.shape(targets), dtype)
     weights = tf.reshape(tf.cast(weights, dtype), (-1,))
     chunk_size = chunk_size or max(_MIN_CHUNK, _CHUNK_ELEMENTS // vocabulary_size)
-    num_chunks = -(-tf.size(targets) // chunk_size)
-    chunk_size = -(-tf.size(targets) // tf.maximum(num_chunks, 1))
+    num_chunks = tf.maximum(-(-tf.size(targets) // chunk_size), 1)
 
     @tf.custom_gradient
     def total_loss(*arguments):
         *inputs, weights = arguments
 
         def sums(with_gradients):
-            return _sums_over_chunks(*inputs, weights, targets, chunk_size, with_gradients)
+            return _sums_over_chunks(*inputs, weights, targets, num_chunks, with_gradients)
 
         total, losses, *gradients = sums(with_gradients=training)
 
@@ -78,14 +77,14 @@ def sequence_cross_entropy(
     return total_loss(hidden, embedding, bias, weights), tf.reduce_sum(weights)
 
 
-def _sums_over_chunks(hidden, embedding, bias, weights, targets, chunk_size, with_gradients):
+def _sums_over_chunks(hidden, embedding, bias, weights, targets, num_chunks, with_gradients):
     """Returns the total weighted loss and the loss of each token.
 
     With `with_gradients`, also returns the gradients of the total with respect to `hidden`,
     `embedding` and `bias`.
     """
     num_tokens, dtype = tf.shape(targets)[0], bias.dtype
-    num_chunks = -(-num_tokens // tf.maximum(chunk_size, 1))
+    chunk_size = -(-num_tokens // num_chunks)
     padding = num_chunks * chunk_size - num_tokens
 
     # XLA needs chunks of the same size. The added tokens have weight 0.

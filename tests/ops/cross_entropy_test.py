@@ -95,6 +95,11 @@ def test_counts_tokens(weights):
     assert np.isfinite(loss)
 
 
+def test_no_tokens():
+    hidden, embedding, bias, targets = make_arguments()
+    assert_equals_plain((hidden[:0], embedding, bias, targets[:0]), 0.0)
+
+
 def test_without_bias():
     hidden, embedding, bias, targets = make_arguments()
     actual, _ = ops.sequence_cross_entropy(hidden, embedding, None, targets)
