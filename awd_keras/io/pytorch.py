@@ -24,7 +24,7 @@ _NAME = re.compile(
     r"|(?P<decoder>decoder\.(?:weight|bias))"
     r"|(?:rnns\.(?P<layer>\d+)\.(?:module\.)?(?=\w+_l0)|rnn\.)"
     r"(?P<lstm>(?:weight|bias)_[ih]h)_l(?P<index>\d+)(?:_raw)?"
-    r"|(?P<qrnn>rnns\.\d+\.linear\.)(?:module\.)?(?P<linear>weight|bias)(?:_raw)?)"
+    r"|(?P<qrnn>rnns\.\d+\.)(?:layers\.0\.)?linear\.(?:module\.)?(?P<linear>weight|bias)(?:_raw)?)"
 )
 _MAX_PROBLEMS = 8
 
@@ -56,8 +56,8 @@ def infer_sizes(state_dict):
     hidden_dim = recurrent.shape[0] // num_gates
     if rnn == "lstm" and recurrent.shape != (num_gates * hidden_dim, hidden_dim):
         raise InputError(
-            "The recurrent matrix of an LSTM must have four times as many rows as columns. "
-            f"Received: rnns.0.weight_hh_l0 of shape {recurrent.shape}"
+            "The layers must be QRNNs or LSTMs, whose recurrent matrix has four times as many rows "
+            f"as columns. Received: rnns.0.weight_hh_l0 of shape {recurrent.shape}"
         )
     decoder = weights.get("decoder.weight")
     return {
@@ -203,7 +203,7 @@ def _canonical(state_dict):
         if match is None:
             weights[key] = value
         elif match["qrnn"]:
-            weights[match["qrnn"] + match["linear"]] = to_array(key, value)
+            weights[f"{match['qrnn']}linear.{match['linear']}"] = to_array(key, value)
         elif match["lstm"]:
             layer = match["layer"] or match["index"]
             weights[f"rnns.{layer}.{match['lstm']}_l0"] = to_array(key, value)

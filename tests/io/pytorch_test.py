@@ -275,6 +275,11 @@ def test_qrnn():
     assert set(exported) == set(state_dict)
     for name, array in exported.items():
         assert_equal(array, state_dict[name])
+    fastai = {name.replace("linear", "layers.0.linear"): state_dict[name] for name in state_dict}
+    other = make_model(rnn="qrnn")
+    io.from_pytorch(other, fastai)
+    for new, old in zip(other.get_weights(), model.get_weights(), strict=True):
+        assert_equal(new, old)
     with pytest.raises(InputError, match="authors' format only"):
         io.to_pytorch(model, "fastai")
 
