@@ -92,7 +92,6 @@ class WeightDropQRNN(WeightDropRNN, keras.layers.RNN):
 
     dropped_weight = "kernel"
     dropout = recurrent_dropout = 0.0
-    use_cudnn = "auto"
 
     def __init__(
         self,

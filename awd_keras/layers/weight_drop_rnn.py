@@ -21,6 +21,7 @@ class WeightDropRNN(StochasticLayer):
 
     dropped_weight = "recurrent_kernel"
     state_names = ("h",)
+    use_cudnn = "auto"
 
     def __init__(self, units, weight_dropout=0.0, **kwargs):
         super().__init__(operator.index(units), **kwargs)
