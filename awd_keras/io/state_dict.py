@@ -1,7 +1,6 @@
 """Reads and writes state dicts: named arrays in `.safetensors`, `.pt` or `.pth` files."""
 
 import pathlib
-import pickle
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
@@ -45,7 +44,9 @@ def read_state_dict(path):
             raise InputError(f"{path} cannot be read: {error!r}") from error
     try:
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # bytes of any other kind may be read as any pickle
         raise InputError(
             f"{path} is damaged or contains more than tensors. If it is a pickled model that you "
             "trust, load it with torch.load(..., weights_only=False) and save its state_dict()."
@@ -53,8 +54,11 @@ def read_state_dict(path):
     for key in ("model", "state_dict"):  # fastai's and PyTorch Lightning's checkpoints
         if isinstance(state_dict, dict) and isinstance(state_dict.get(key), dict):
             state_dict = state_dict[key]
-    if not isinstance(state_dict, dict):
-        raise InputError(f"{path} must contain a state dict. Received: {type(state_dict).__name__}")
+    if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
+        raise InputError(
+            f"{path} must contain a state dict: tensors by name. "
+            f"Received: {type(state_dict).__name__}"
+        )
     return {name: to_array(name, tensor) for name, tensor in state_dict.items()}
 
 

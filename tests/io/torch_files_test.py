@@ -86,7 +86,7 @@ def test_pickles_are_not_loaded(path, tmp_path):
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("saved", [[torch.zeros(2)], torch.zeros(2), 3])
+@pytest.mark.parametrize("saved", [[torch.zeros(2)], torch.zeros(2), 3, {3: torch.zeros(2)}])
 def test_files_without_a_state_dict(path, saved):
     torch.save(saved, path)
     with pytest.raises(InputError, match="must contain a state dict"):
@@ -98,5 +98,11 @@ def test_a_damaged_file(path, fraction):
     torch.save({"a": torch.zeros(100)}, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(InputError, match=r"weights\.pt is damaged"):
+        io.read_state_dict(path)
+
+
+def test_bytes_that_are_no_pickle(path):
+    path.write_bytes(b".")
     with pytest.raises(InputError, match=r"weights\.pt is damaged"):
         io.read_state_dict(path)
