@@ -43,7 +43,7 @@ def test_export_and_import(command, tmp_path):
         f"--output_workdir={other}",
         "--corpus=text",
         "--data_dir=texts",
-        "--preset=wikitext2",
+        "--preset=wikitext103_qrnn",
     )
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
@@ -55,7 +55,7 @@ def test_export_and_import(command, tmp_path):
     assert_equal(loaded(TOKENS)[0], model(TOKENS)[0])
     assert words == vocabulary
     assert (config.corpus, config.data_dir, config.dtype) == ("text", "texts", "float32")
-    assert config.input_dropout == 0.65
+    assert (config.input_dropout, config.adaptive_softmax_cutoffs) == (0.1, ())
     facts = json.loads((other / "config.json").read_text())["corpus"]
     assert facts["weights_from"] == str(weights)
 

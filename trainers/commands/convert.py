@@ -49,7 +49,8 @@ def _import():
     vocabulary_size = sizes.pop("vocabulary_size")
     vocabulary = _read_vocabulary(vocabulary_size)
     given = config_flags.given_settings()
-    settings = PRESETS[FLAGS.preset].config.replace(dtype="float32", **given, **sizes)
+    preset = PRESETS[FLAGS.preset].config.replace(adaptive_softmax_cutoffs=(), dtype="float32")
+    settings = preset.replace(**given, **sizes)
     model = factory.build_model(settings, vocabulary_size)
     io.from_pytorch(model, state_dict)
     facts = {
