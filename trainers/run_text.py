@@ -17,13 +17,20 @@ def load_run_corpus(folder, data_dir=None):
     """
     config, facts = folder.read_config()
     corpus = factory.build_corpus(config, data_dir)
+    vocabulary, num_tokens = folder.read_vocabulary(), facts.get("num_tokens")
+    if num_tokens is None and corpus.vocabulary != vocabulary:  # imported, without a text
+        raise UserError(
+            f"The text must have the words of the run, in the same order: {len(vocabulary):,}. "
+            f"Received: {corpus.source} with {len(corpus.vocabulary):,} words. Set --data_dir to "
+            "the text that the weights were trained on."
+        )
     # Imported weights come without a digest of the text.
     is_text = facts.get("text_digest") in (None, corpus.digest)
-    if not is_text or corpus.vocabulary != folder.read_vocabulary():
+    if not is_text or corpus.vocabulary != vocabulary:
         raise UserError(
             f"{corpus.source} is not the text that the run was trained on, which has "
-            f"{facts.get('num_tokens')} tokens. Received: {corpus.token_counts}. Set --data_dir to "
-            "the text of the run."
+            f"{num_tokens} tokens. Received: {corpus.token_counts}. Set --data_dir to the text of "
+            "the run."
         )
     return corpus
 

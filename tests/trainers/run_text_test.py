@@ -41,8 +41,11 @@ def test_imported_run_takes_any_text_with_its_vocabulary(run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     workdir, file = tmp_path / "copy" / "run", tmp_path / "copy" / "texts" / "test.txt"
     file.write_text("w1 w2\n")
-    replace_facts(workdir, text_digest=None)
+    replace_facts(workdir, text_digest=None, num_tokens=None)
     assert len(load(workdir, file.parent).test) == 3
+    (file.parent / "train.txt").write_text("w1 w2 <unk>\n")
+    with pytest.raises(UserError, match="the words of the run, in the same order: 23. .* 4 words"):
+        load(workdir, file.parent)
 
 
 def test_any_file(tmp_path):
