@@ -40,6 +40,8 @@ Texts of any length are streamed: --block_lines lines are in memory at a time an
 list and all ids. Without --workdir, the small model that comes with the package is used.
 """
 
+import math
+
 from absl import flags
 
 from trainers import cli
@@ -93,6 +95,10 @@ def _check():
             if _FLAGS[name].present and _FLAGS[name].value is not False:
                 where = f"with {other}" if other else "without --nbest"
                 raise UserError(f"--{name} has no effect {where}.")
+    for name in ("lm_weight", "unk_penalty", "word_bonus"):
+        value = _FLAGS[name].value
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"--{name} must be a finite number. Received: {value}")
 
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ def test_tuned_weights_are_flags(command, run, tmp_path):
         (["--lm_weight=0.5"], "--lm_weight has no effect without --nbest"),
         (["--unk_penalty=1"], "--unk_penalty has no effect without --nbest"),
         (["--nbest", "--text"], "--text has no effect with --nbest"),
+        (["--nbest", "--lm_weight=nan"], "--lm_weight must be a finite number. Received: nan"),
         (["--per_token", "--text"], "--text has no effect with --per_token"),
         (["--nbest", "--tune_weights=x", "--lm_weight=1"], "has no effect with --tune_weights"),
         (["--output=nowhere/x"], "No such file or directory: "),
