@@ -98,7 +98,7 @@ def decoded_lines(file, name, errors="strict"):
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{name} must be encoded in UTF-8. Received: byte 0x{content[error.start]:02x} in "
-                f"line {number}. Convert it, for example with iconv -f ISO-8859-1 -t UTF-8."
+                f"line {number}. Convert it, for example with iconv -f WINDOWS-1252 -t UTF-8."
             ) from None
         del content  # a line may be a whole book
         for line in text.split("\r"):
