@@ -56,7 +56,8 @@ def atomic_write(path, mode="w", **options):
             error.filename = str(path)  # which the caller knows
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):  # which then is the error already
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

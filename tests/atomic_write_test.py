@@ -64,9 +64,10 @@ def test_a_symbolic_link_is_followed(path, tmp_path):
     assert link.is_symlink() and path.read_text() == "after"
 
 
-def test_an_error_names_the_file(tmp_path):
-    path = tmp_path / "missing" / "file.txt"
-    with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
+@pytest.mark.parametrize("parent", ["missing", "file.txt"])
+def test_an_error_names_the_file(path, parent):
+    path = path.parent / parent / "file.txt"
+    with pytest.raises(OSError) as caught, atomic_write(path):
         pass
     assert caught.value.filename == str(path)
 

@@ -130,7 +130,7 @@ def _describe(flag):
 
 
 def _check_flags():
-    """Raises `UserError` for places that are not local and for huge integers; expands `~`."""
+    """Raises `UserError` for empty texts, URLs and huge integers; expands `~`."""
     for flag in _own_flags():
         if isinstance(flag.value, int) and abs(flag.value) >= 2**63:
             raise UserError(f"--{flag.name} must be below 2**63. Received: {flag.value}")
@@ -143,7 +143,9 @@ def _check_flags():
 
 
 def _local_path(name, value):
-    """Returns a string with `~` expanded, or raises `UserError` if it is a URL."""
+    """Returns a string with `~` expanded, or raises `UserError` if it is empty or a URL."""
+    if not value:  # as of an unset variable in a shell
+        raise UserError(f"{name} must not be empty.")
     if _URL.match(value):
         raise UserError(
             f"{name} must be a path on this machine. Received: {value}. Mount the storage, for "

@@ -25,7 +25,7 @@ def main():
     flags.DEFINE_integer("min_count", 5, help, lower_bound=1)
     flags.DEFINE_integer("num_samples", 3, "texts to sample from each run", lower_bound=0)
     flags.DEFINE_integer("max_words", 60, "maximum number of words per sample", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "random seed for the samples", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "random seed for the samples", 0, 2**62 - 1)
     cli.main("trainers.commands.report", __doc__)
 
 

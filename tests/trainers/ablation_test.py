@@ -107,6 +107,7 @@ def test_every_row_changes_the_model(name, tmp_path):
         (["--rows=full,no_tying"], "--rows must be chosen from full"),
         (["--rows="], "--rows must be chosen from full"),
         (["--seeds=1,one"], "--seeds must be integers"),
+        (["--seeds="], "--seeds must be integers"),
         (["--weight_decay=0", "--rows=no_weight_decay"], "changes nothing"),
     ],
 )

@@ -150,6 +150,11 @@ class TestValues:
         ended = call(work, "--workdir=~nobody-here/run", define=self.define)
         assert_one_line(ended, "--workdir: there is no home folder for ~nobody-here/run.")
 
+    @pytest.mark.parametrize("argument", ["--workdir=", "--runs=", ""])
+    def test_an_empty_path(self, call, argument):
+        ended = call(print, argument, define=self.define, max_arguments=1)
+        assert_one_line(ended, "must not be empty")
+
     def test_an_integer_that_no_computer_holds(self, call):
         ended = call(print, f"--count={10**23}", define=self.define)
         assert_one_line(ended, f"--count must be below 2**63. Received: {10**23}")

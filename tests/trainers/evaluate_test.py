@@ -219,13 +219,14 @@ def test_learning_rate_too_large(run, capfd, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--workdir="], "--workdir is required"),
+        (["--workdir="], "--workdir must not be empty"),
         (["--cache_theta=1"], "--cache_theta has no effect without --cache"),
         (["--search"], "--search needs --cache, --dyneval or both"),
         (["--split=test", "--data_file=x"], "--split and --data_file both select a text"),
         (["--per_token=x", "--batch_size=2"], "--per_token needs --batch_size=1"),
         (["--cache", "--cache_lambda=1"], "--cache: "),
         (["--cache", "--cache_theta=1,2"], "--cache_theta takes a list only with --search"),
+        (["--cache", "--cache_theta="], "--cache_theta must not be empty"),
         (["--cache", "--cache_window=1.5"], "--cache: `window` must be an integer"),
         (["--cache", "--cache_window=nan"], "--cache: `window` must be an integer"),
         (["--cache", "--cache_window=x"], "--cache: could not convert string to float: 'x'"),

@@ -51,7 +51,8 @@ def test_a_text_too_short(data_dir, tmp_path, capfd):
     assert not (tmp_path / "range").exists()
 
 
-def test_an_empty_range(data_dir, tmp_path, capfd):
-    flags = ["--lowest_learning_rate=10", "--highest_learning_rate=1"]
+@pytest.mark.parametrize(("lowest", "highest"), [("10", "1"), ("nan", "1"), ("1", "inf")])
+def test_no_range(data_dir, tmp_path, capfd, lowest, highest):
+    flags = [f"--lowest_learning_rate={lowest}", f"--highest_learning_rate={highest}"]
     ended = run_command(capfd, MODULE, *arguments(data_dir, tmp_path / "range"), *flags)
-    assert_one_line(ended, "must be below --highest_learning_rate. Received: 10 and 1")
+    assert_one_line(ended, "must be below --highest_", f"Received: {lowest} and {highest}")

@@ -63,7 +63,7 @@ def _rows():
 
 def _seeds(config):
     try:
-        seeds = [config.seed] if FLAGS.seeds is None else [int(seed) for seed in FLAGS.seeds]
+        seeds = [config.seed] if FLAGS.seeds is None else [int(seed) for seed in FLAGS.seeds or "-"]
     except ValueError:
         raise UserError(f"--seeds must be integers. Received: {','.join(FLAGS.seeds)}") from None
     return dict.fromkeys(seeds)

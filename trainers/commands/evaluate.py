@@ -179,6 +179,8 @@ def _combinations(prefix, defaults):
         flag = FLAGS[f"{prefix}_{name}"]
         values = flag.value if flag.present else np.ravel(default)
         values = [float(value) for value in values]
+        if not values:
+            raise UserError(f"--{flag.name} must not be empty.")
         if len(values) > 1 and not FLAGS.search:
             raise UserError(f"--{flag.name} takes a list only with --search.")
         choices.append(values)

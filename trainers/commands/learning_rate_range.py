@@ -1,5 +1,6 @@
 """Finds suitable learning rates by a range test."""
 
+import math
 import os
 
 import numpy as np
@@ -23,10 +24,10 @@ def main():
     )
     lowest, highest = _DEFAULTS[config.optimizer]
     lowest, highest = FLAGS.lowest_learning_rate or lowest, FLAGS.highest_learning_rate or highest
-    if lowest >= highest:
-        range_ = f"{lowest:g} and {highest:g}"
+    if not lowest < highest < math.inf:
         raise UserError(
-            f"--lowest_learning_rate must be below --highest_learning_rate. Received: {range_}"
+            "--lowest_learning_rate must be below --highest_learning_rate, which must be finite. "
+            f"Received: {lowest:g} and {highest:g}"
         )
     workdir = FLAGS.workdir or config_flags.default_workdir() + "-learning_rate_range"
     corpus = factory.build_corpus(config)

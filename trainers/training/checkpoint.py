@@ -14,6 +14,7 @@ import tensorflow as tf
 from awd_keras.atomic_write import atomic_write
 from awd_keras.optimizers.non_monotonic_trigger import NonMonotonicTrigger
 from trainers.errors import UserError
+from trainers.training.records import check_form
 
 FORMAT_VERSION = 1
 _FACTS = "facts.json"
@@ -108,12 +109,14 @@ class TrainingState:
     @classmethod
     def load(cls, path, model, optimizer, config):
         """Restores a checkpoint, with the variables of the model and the optimizer."""
-        advice = "Restore it from a copy, or move it elsewhere to start from the beginning."
+        advice = "Restore it from a copy, or choose another folder."
         arrays, facts = read_checkpoint(path, advice)
         carried = tf.nest.map_structure(tf.Variable, model.initial_state(config.batch_size))
         try:
             trigger = NonMonotonicTrigger(facts["trigger"]["non_monotone_interval"])
             trigger.set_state(facts["trigger"])
+            kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+            check_form(facts["state"], {name: kinds[name] for name in facts["state"]})
             state = cls(carried, trigger, **facts["state"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"The checkpoint {path} cannot be resumed: {error!r}.") from error

@@ -123,7 +123,7 @@ def train_and_evaluate(
         if workers.is_chief:
             stack.enter_context(folder.lock())
             folder.check(config, corpus=corpus)
-            folder.read_metrics()  # if they are damaged, refuse before anything is changed
+            folder.check_last()
             progress = Progress(folder.log_file, stream)
         else:
             progress = Progress(stream=io.StringIO())

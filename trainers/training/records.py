@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 
 from trainers.errors import UserError
 
@@ -38,7 +39,7 @@ def check_form(value, form, name="the content"):
     """Raises `ValueError` unless a value has a form.
 
     Args:
-        value: A value read from JSON. NaN has no form.
+        value: A value read from JSON. NaN and integers beyond 64 bits have no form.
         form: A type; a dictionary of key to form, which may lack further keys of the value; or a
             tuple with a form, which then is optional: the value may be `None` or missing.
         name: Name of the value, for the message.
@@ -56,7 +57,8 @@ def check_form(value, form, name="the content"):
             return
         (form,) = form
     kind = dict if isinstance(form, dict) else form
-    if not isinstance(value, kind) or value != value:
+    is_huge = isinstance(value, int) and abs(value) > sys.maxsize
+    if not isinstance(value, kind) or value != value or is_huge:
         expected = getattr(kind, "__name__", kind)
         raise ValueError(f"{name} must be of type {expected}. Received: {value!r:.80}")
     if isinstance(form, dict):

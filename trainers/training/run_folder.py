@@ -9,6 +9,8 @@ import os
 import pathlib
 import warnings
 
+import numpy as np
+
 from awd_keras.atomic_write import PARTIAL, atomic_write
 from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.data.vocabulary import Vocabulary
@@ -16,7 +18,7 @@ from awd_keras.evaluation.evaluate import EvaluationResult, perplexity
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.training.checkpoint import read_checkpoint, restore_variables, weights_by_name
-from trainers.training.records import read_record, reading
+from trainers.training.records import check_form, read_record, reading
 
 try:
     import fcntl
@@ -32,6 +34,7 @@ _OPTIONAL_COLUMN = "raw_validation_perplexity"
 _NUMBER = int | float
 _FACTS = {"name": str, "vocabulary_digest": (str,), "num_tokens": (dict,), "text_digest": (str,)}
 _RECORD = {"settings": dict, "corpus": _FACTS, "options": (dict,)}
+_BEST = {"step": int, "validation": ({"total_loss": _NUMBER, "num_tokens": int},)}
 _PERPLEXITY = {"perplexity": _NUMBER}
 _RESULTS = {
     **{"epochs": _NUMBER, "triggered_at_step": (int,), "stopped_at_step": (int,)},
@@ -229,9 +232,12 @@ class RunFolder(RecordedFolder):
         with reading(self.metrics_file, "Restore it from a copy, or delete it."):
             rows = [row for row in csv.DictReader(lines) if None not in row.values()]
             for row in rows:
-                numbers = [row[c] for c in METRICS_COLUMNS if row[c] or c != _OPTIONAL_COLUMN]
-                total = sum(map(float, numbers), int(row["step"]))
-                if len(row) != len(METRICS_COLUMNS) or math.isnan(total):
+                numbers = [
+                    row.get(c) for c in METRICS_COLUMNS if row.get(c) or c != _OPTIONAL_COLUMN
+                ]
+                if None in numbers or len(row) != len(METRICS_COLUMNS):
+                    raise ValueError(f"unexpected columns {','.join(row)}")
+                if math.isnan(sum(map(float, numbers), int(row["step"]))):
                     raise ValueError(f"unexpected row {row}")
         return rows
 
@@ -271,11 +277,27 @@ class RunFolder(RecordedFolder):
         path = path or self.best_checkpoint
         try:
             arrays, facts = read_checkpoint(path)
-            if "step" not in facts:  # as in a copy of the last checkpoint
-                raise UserError(f"{path} is not a checkpoint of the best weights.")
+            check_form(facts, _BEST)  # others, for example, are in a copy of the last checkpoint
+            for name, array in arrays.items():
+                if not np.all(np.isfinite(array)):
+                    raise ValueError(f"{name} is not finite")
         except UserError as error:
             raise self._no_best(error, loss) from error
+        except (TypeError, ValueError) as error:
+            problem = f"{path} is not a checkpoint of the best weights ({error})."
+            raise self._no_best(problem, loss) from error
         return arrays, facts
+
+    def check_last(self):
+        """Raises `UserError` if training would replace weights because the last ones are lost."""
+        facts = self.read_config()[1] if self.check() else {}
+        has_weights = self.results_file.exists() or len(self.read_metrics()) > 1
+        if (has_weights or "weights_from" in facts) and not self.last_checkpoint.exists():
+            raise UserError(
+                f"There is no checkpoint {self.last_checkpoint} to resume from, and training from "
+                "the beginning would replace the best weights of the run. Restore the file from a "
+                "copy, or choose another folder."
+            )
 
     def check_best(self, step, loss):
         """Raises `UserError` unless a run that resumes has its best weights on disk.

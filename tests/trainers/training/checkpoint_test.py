@@ -167,11 +167,13 @@ def test_everything_comes_back(path, saved):
     )
 
 
-@pytest.mark.parametrize("damage", ["state", "trigger", "field", "batch_size"])
+@pytest.mark.parametrize("damage", ["state", "trigger", "field", "type", "batch_size"])
 def test_what_does_not_fit_is_refused(path, saved, damage):
     arrays, facts = read_checkpoint(path)
     if damage == "field":
         facts["state"]["weather"] = "fine"
+    elif damage == "type":
+        facts["state"]["best_loss"] = "2.0"
     elif damage != "batch_size":
         del facts[damage]
     write_checkpoint(path, arrays, facts)

@@ -27,6 +27,7 @@ def test_a_record(tmp_path, test):
         ({"settings": [1]}, r"settings must be of type dict. Received: \[1\]"),
         ({"epochs": "3"}, "epochs must be of type int | float. Received: '3'"),
         ({"epochs": math.nan}, "epochs must be of type int | float. Received: nan"),
+        ({"epochs": 10**400}, "epochs must be of type int | float. Received: 1000"),
         ({"test": []}, r"test must be of type dict. Received: \[\]"),
         ({"test": {}}, "perplexity must be of type float. Received: None"),
     ],

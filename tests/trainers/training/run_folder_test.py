@@ -6,6 +6,7 @@ import os
 import warnings
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from awd_keras.data import Corpus, Tokenizer, Vocabulary
@@ -253,6 +254,8 @@ class TestBest:
             lambda best: best.write_bytes(b""),
             lambda best: best.write_bytes(best.read_bytes()[:-30]),
             lambda best: write_checkpoint(best, {}, {"state": {"step": 15}}),  # the last one
+            lambda best: write_checkpoint(best, {}, {"step": 10, "validation": "2.0"}),
+            lambda best: write_checkpoint(best, {"w": np.array([np.nan])}, {"step": 10}),
         ],
     )
     def test_lost(self, folder, best, damage):
@@ -270,6 +273,16 @@ class TestBest:
     def test_those_of_an_initial_run(self, folder):
         with pytest.raises(UserError, match="There is no .*On record: .* 2.72 at step 0"):
             folder.check_best(15, 1.0)
+
+    def test_the_last_ones_are_lost(self, folder, best):
+        with pytest.raises(UserError, match="would replace the best weights"):
+            folder.check_last()
+        write_checkpoint(folder.last_checkpoint, {}, {})
+        folder.check_last()
+
+    def test_killed_before_the_last_ones_were_saved(self, folder, best):
+        folder.truncate_metrics(5)
+        folder.check_last()
 
     def test_they_are_stashed_and_restored(self, folder, best):
         folder.stash_best()
