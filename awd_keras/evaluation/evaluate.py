@@ -14,8 +14,10 @@ from awd_keras.models.train_step import window_loss, window_signature
 
 # Tokens per window. Another value would change the last digits of the float32 sums.
 _WINDOW_TOKENS = 2000
-# Time steps of a text for which constant weights are worth tracing another graph.
-_CONSTANT_WEIGHTS_STEPS = 2000
+# Tracing a graph with constant weights takes seconds, which shorter texts and smaller layers do not
+# make up for.
+_CONSTANT_WEIGHTS_STEPS = 5000
+_CONSTANT_WEIGHTS_UNITS = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +55,9 @@ def perplexity(loss):
 class Evaluator:
     """Evaluates a model on texts of any length and batch size.
 
-    It is faster than `Scorer` and never stores all logits of a window. On a CPU, each long text is
-    evaluated by a graph of its own, which contains the current recurrent weights as constants.
+    It is faster than `Scorer` and never stores all logits of a window. On a CPU, large models
+    evaluate each long text by a graph of its own, which contains the current recurrent weights as
+    constants.
 
     Args:
         model: An `AWDLSTMLanguageModel`, or a model with the same `backbone`, `decoder` and
@@ -87,14 +90,15 @@ class Evaluator:
         states = self._model.initial_state(batch_size)
         total_loss, num_predicted = 0.0, 0
         length = max(1, _WINDOW_TOKENS // batch_size)
-        is_long = num_steps >= _CONSTANT_WEIGHTS_STEPS
-        step = self.constant_step() if is_long else self._step
+        units = max(layer.units for layer in self._model.backbone.lstm_layers)
+        is_large = num_steps >= _CONSTANT_WEIGHTS_STEPS and units >= _CONSTANT_WEIGHTS_UNITS
+        step = self.constant_step() if is_large else self._step
         for targets, loss in read_windows(step, columns, states, length):
             total_loss += float(loss)
             num_predicted += targets.size
             if on_window is not None:
                 on_window(num_predicted, num_tokens)
-        if is_long:
+        if is_large:
             del step
             gc.collect()  # graphs are in reference cycles, and this one holds copies of weights
         return EvaluationResult(total_loss, num_tokens)

@@ -105,7 +105,10 @@ def test_constant_weights(monkeypatch):
     evaluator = Evaluator(model)
     constants = mock.Mock(wraps=MODULE.constant_recurrent_weights)
     monkeypatch.setattr(MODULE, "constant_recurrent_weights", constants)
+    evaluator.evaluate(text, batch_size=4)  # a short text and small layers
+    assert constants.call_count == 0
     monkeypatch.setattr(MODULE, "_CONSTANT_WEIGHTS_STEPS", 24)
+    monkeypatch.setattr(MODULE, "_CONSTANT_WEIGHTS_UNITS", 1)
     for _ in range(2):  # before and after a change of the weights
         result = evaluator.evaluate(text, batch_size=4)
         assert_close(result.total_loss, plain_loss(model, text, batch_size=4), 2e-6)
