@@ -50,10 +50,13 @@ def test_a_search_then_a_run_with_the_best_settings(data_dir, tmp_path, capfd):
     assert_one_line(ended, "bptt: 10 -> 11", "search_seed: 1 -> 2")
     assert snapshot(workdir).keys() == before.keys()
 
-    (workdir / "oracle.json").write_text("[]")
-    ended = run_command(capfd, MODULE, *line(data_dir, workdir))
-    assert ended.code == 1
-    assert ended.stderr.startswith(f"error: KerasTuner's files in {workdir} cannot be read (")
+    (workdir / "trial_0" / "trial.json").unlink()
+    for reason in ("without trial 0", "list indices"):
+        ended = run_command(capfd, MODULE, *line(data_dir, workdir))
+        assert ended.code == 1
+        message = f"error: KerasTuner's files in {workdir} cannot be read ({reason}"
+        assert ended.stderr.startswith(message)
+        (workdir / "oracle.json").write_text("[]")
 
     run = tmp_path / "run"
     ended = run_command(
@@ -77,6 +80,14 @@ def test_incomplete_environment_of_workers(data_dir, tmp_path, capfd, monkeypatc
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner0")
     ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
     assert_one_line(ended, "Missing: KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT")
+
+
+def test_the_chief_cannot_listen(data_dir, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "none")
+    ended = run_command(capfd, MODULE, *line(data_dir, tmp_path / "search"))
+    assert ended.code == 1 and "error: The chief cannot listen: Failed to bind" in ended.stderr
 
 
 @pytest.mark.slow

@@ -70,6 +70,10 @@ def main():
         what, advice = f"KerasTuner's files in {workdir}", "Restore them, or choose another folder."
         with reading(what, advice), contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints
             tuner = RunFolderTuner(oracle, config, workdir, on_trial_end)
+            missing = {*oracle.end_order} - {*oracle.trials}
+            if missing:
+                raise ValueError(f"without trial {', '.join(sorted(missing))}")
+            trial_results(oracle, config.epochs)
         try:
             tuner.search(corpus)
         except KeyboardInterrupt:
@@ -80,6 +84,10 @@ def main():
                 f"The chief does not respond ({error.code().name}). Restart it, and then this "
                 "worker with the same ID, to resume."
             ) from error
+        except RuntimeError as error:
+            if "Failed to bind" not in str(error):
+                raise
+            raise UserError(f"The chief cannot listen: {error}") from error
         except keras_tuner.errors.FatalError as error:
             raise (error.__cause__ or error) from None
         if is_worker:

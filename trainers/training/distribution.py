@@ -1,10 +1,11 @@
 """Training on several devices with the strategies of `tf.distribute`."""
 
+import json
 import os
 
 import tensorflow as tf
 
-from trainers.errors import UserError
+from trainers.training.records import check_form, reading
 
 
 def make_strategy(name):
@@ -18,13 +19,15 @@ def make_strategy(name):
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multi_worker":
-        if not os.environ.get("TF_CONFIG"):
-            raise UserError(
-                "--strategy=multi_worker needs the environment variable TF_CONFIG, such as "
-                '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", '
-                '"index": 0}}.'
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        what = "The environment variable TF_CONFIG, which --strategy=multi_worker needs,"
+        advice = (
+            'Set it to {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": '
+            '"worker", "index": 0}}, for example.'
+        )
+        with reading(what, advice):
+            config = json.loads(os.environ.get("TF_CONFIG") or "null")
+            check_form(config, {"cluster": dict, "task": {"type": str, "index": int}})
+            return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
 
 

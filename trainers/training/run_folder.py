@@ -336,6 +336,8 @@ class RunFolder(RecordedFolder):
             file.write(content)
 
     def restore_best(self):
-        """Undoes `stash_best`."""
+        """Undoes `stash_best`, and removes checkpoints that a killed process left unfinished."""
+        for path in self.path.glob(f"checkpoints/*/.*{PARTIAL}"):
+            path.unlink()
         if self._stashed_best.exists():
             os.replace(self._stashed_best, self.best_checkpoint)

@@ -12,9 +12,12 @@ def test_mirrored_has_every_device():
     assert make_strategy("mirrored").num_replicas_in_sync == len(devices)
 
 
-def test_multi_worker_needs_a_cluster(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(UserError, match="needs the environment variable TF_CONFIG, such as"):
+@pytest.mark.parametrize(
+    "value", ["", "x", "[]", '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}']
+)
+def test_multi_worker_needs_a_cluster(monkeypatch, value):
+    monkeypatch.setenv("TF_CONFIG", value)
+    with pytest.raises(UserError, match="variable TF_CONFIG, which .*, cannot be read .* Set it"):
         make_strategy("multi_worker")
 
 

@@ -291,5 +291,7 @@ class TestBest:
         folder.restore_best()
         assert folder.read_best()[1]["step"] == 10
         self.save(best, 20, 1.5)
+        unfinished = best.with_name(".checkpoint.npz.1.partial")
+        unfinished.touch()  # by a process that was killed
         folder.restore_best()
-        assert folder.read_best()[1]["step"] == 20
+        assert folder.read_best()[1]["step"] == 20 and not unfinished.exists()
