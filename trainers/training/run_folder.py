@@ -289,9 +289,12 @@ class RunFolder(RecordedFolder):
         return arrays, facts
 
     def check_last(self):
-        """Raises `UserError` if training would replace weights because the last ones are lost."""
+        """Raises `UserError` if training would replace weights because the last ones are lost.
+
+        Also raises it if `metrics.csv` is damaged.
+        """
         facts = self.read_config()[1] if self.check() else {}
-        has_weights = self.results_file.exists() or len(self.read_metrics()) > 1
+        has_weights = len(self.read_metrics()) > 1 or self.results_file.exists()
         if (has_weights or "weights_from" in facts) and not self.last_checkpoint.exists():
             raise UserError(
                 f"There is no checkpoint {self.last_checkpoint} to resume from, and training from "
