@@ -280,12 +280,6 @@ class TestBest:
         write_checkpoint(folder.last_checkpoint, {}, {})
         folder.check_last()
 
-    def test_the_metrics_are_damaged(self, folder, best):
-        folder.write_results(RESULTS)
-        folder.metrics_file.write_text("a,b\n1,2\n")
-        with pytest.raises(UserError, match="metrics.csv cannot be read"):
-            folder.check_last()
-
     def test_killed_before_the_last_ones_were_saved(self, folder, best):
         folder.truncate_metrics(5)
         folder.check_last()
