@@ -30,6 +30,8 @@ def main():
         raise UserError("--dtype has no effect with --format=litert. Use --quantize.")
     if FLAGS.quantize and not is_litert:
         raise UserError("--quantize has no effect without --format=litert.")
+    if FLAGS.name in (".", "..") or "/" in (FLAGS.name or ""):
+        raise UserError(f"--name must be the name of a folder. Received: {FLAGS.name}")
     model, vocabulary, _ = load_model(FLAGS.workdir, "float32")
     default = BUNDLED if FLAGS.workdir is None else pathlib.Path(FLAGS.workdir).resolve().name
     arguments = model, vocabulary, FLAGS.output, FLAGS.name or default

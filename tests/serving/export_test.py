@@ -23,3 +23,4 @@ def test_a_run_folder(capfd, tmp_path):
     assert_one_line(export("--quantize"), "--quantize has no effect without --format=litert")
     ended = export("--format=litert", "--dtype=bfloat16")
     assert_one_line(ended, "--dtype has no effect with --format=litert")
+    assert_one_line(export("--name=.."), "--name must be the name of a folder. Received: ..")

@@ -145,7 +145,7 @@ class MetricsLog:
             f"{duration(self._seconds_left(state, state.epoch + 1))} left "
             f"(run {duration(self._seconds_left(state, self._config.epochs))})  "
             f"perplexity {current:{'.1f' if current < 10_000 else '.1e'}}  "
-            f"{self._rate(state):,.0f} tokens/s, {device_label()} {self._config.dtype}"
+            f"{self._rate(state):,.0f} tokens/s, {device_label()}"
         )
 
     def _rate(self, state):
