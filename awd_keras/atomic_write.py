@@ -56,7 +56,7 @@ def atomic_write(path, mode="w", **options):
             error.filename = str(path)  # which the caller knows
         raise
     finally:
-        with contextlib.suppress(OSError):  # of the folder, which is an error already
+        with contextlib.suppress(OSError):  # the folder has already raised one
             temporary.unlink(missing_ok=True)
 
 

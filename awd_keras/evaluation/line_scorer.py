@@ -13,7 +13,7 @@ from awd_keras.models.train_step import window_signature
 _PADDING = -1
 # Tokens that are read ahead at most, if lines are long.
 _BLOCK_TOKENS = 2**20
-# A window of a few long lines stays small in memory.
+# Limits the memory that a few long lines take.
 _WINDOW_STEPS = 1024
 
 

@@ -46,7 +46,7 @@ def read_state_dict(path):
         state_dict = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # bytes of any other kind may be read as any pickle
+    except Exception as error:  # torch.load raises many kinds for other files
         raise InputError(
             f"{path} is damaged or contains more than tensors. If it is a pickled model that you "
             "trust, load it with torch.load(..., weights_only=False) and save its state_dict()."
