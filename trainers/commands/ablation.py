@@ -62,11 +62,12 @@ def _rows():
 
 
 def _seeds(config):
+    if FLAGS.seeds is None:
+        return [config.seed]
     try:
-        seeds = [config.seed] if FLAGS.seeds is None else [int(seed) for seed in FLAGS.seeds or "-"]
+        return dict.fromkeys(map(int, FLAGS.seeds or [""]))
     except ValueError:
         raise UserError(f"--seeds must be integers. Received: {','.join(FLAGS.seeds)}") from None
-    return dict.fromkeys(seeds)
 
 
 def _commands(config, workdir, name, seed, finetune_epochs):
