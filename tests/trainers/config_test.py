@@ -29,6 +29,7 @@ INVALID = {
     "True or False": (1, "yes"),
     "a string": (3,),
     "a tuple, each an integer from 1 to 1,000,000": ([1], (0,), (1.5,), ("2",), 3, (True,)),
+    "increasing positive integers": ((5, 3), (3, 3), (0, 3), [3, 5]),
     "non_monotonic, monotonic, epoch:K with K below 1,000,000, start or never": (
         *("epoch:0", "epoch:0.0", "epoch:.5", "epoch:", "epoch:1000000", "x", "", 3),
     ),

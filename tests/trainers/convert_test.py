@@ -95,14 +95,6 @@ def test_words_that_stand_for_the_marks(command, tmp_path):
     assert_one_line(command(*arguments, "--unk_word=xxunk"), "must not contain <unk>")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--workdir=run"],
-        ["--input=a.safetensors", "--vocabulary=b"],
-        ["--workdir=run", "--output=a.safetensors", "--input=b"],
-    ],
-)
-def test_flags_of_one_direction(command, arguments):
-    assert_one_line(command(*arguments), "--workdir and --output to export", "to import")
+def test_flags_of_one_direction(command):
+    ended = command("--workdir=run", "--output=a.safetensors", "--input=b")
+    assert_one_line(ended, "--workdir and --output to export", "to import")

@@ -108,7 +108,6 @@ def test_its_folder_must_be_outside_the_run(command, initial, place):
         (["--workdir=nowhere"], "There is no run in nowhere"),
         (["--initial_run=RUN", "--workdir=a", "--output_workdir=b"], "not both"),
         (["--workdir=RUN", "--corpus=text"], "needs data_dir"),
-        (["--workdir=RUN", "--learning_rate=-1"], "learning_rate must be a positive finite number"),
     ],
 )
 def test_bad_input(command, trained, arguments, part):

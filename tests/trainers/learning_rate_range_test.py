@@ -44,13 +44,6 @@ def test_suggestions():
     assert suggest(rates[:2], smoothed[:2]) == (1.0, 1.0)
 
 
-def test_a_text_too_short(data_dir, tmp_path, capfd):
-    flags = arguments(data_dir, tmp_path / "range", batch_size=9999)
-    ended = run_command(capfd, MODULE, *flags)
-    assert ended.code == 1 and "error: The train text" in ended.stderr
-    assert not (tmp_path / "range").exists()
-
-
 @pytest.mark.parametrize(("lowest", "highest"), [("10", "1"), ("nan", "1"), ("1", "inf")])
 def test_no_range(data_dir, tmp_path, capfd, lowest, highest):
     flags = [f"--lowest_learning_rate={lowest}", f"--highest_learning_rate={highest}"]

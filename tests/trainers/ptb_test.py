@@ -5,14 +5,13 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.training.tiny import assert_same_run, interrupt_after, make_texts
+from tests.trainers.training.tiny import assert_same_run, interrupt_after
 from tests.trainers.training_command import SETTINGS, arguments, snapshot, write_texts
 from trainers.training import RunFolder
 
@@ -43,12 +42,6 @@ def finished(data_dir, tmp_path_factory):
         env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
     )
     return workdir, ended
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished run."""
-    return pathlib.Path(shutil.copytree(finished[0], tmp_path / "run"))
 
 
 class TestFinished:
@@ -146,33 +139,3 @@ def test_divergence(command, tmp_path, data_dir):
     ended = command(*arguments(data_dir, tmp_path / "run", learning_rate=1e39))
     assert ended.code == 3
     assert re.fullmatch(r"error: Training diverged [^\n]+\n", ended.stderr)
-
-
-class TestBadInput:
-    def test_a_missing_folder(self, command, tmp_path):
-        ended = command(*arguments(tmp_path / "nowhere", tmp_path / "run"))
-        assert_one_line(ended, "nowhere")
-        assert not (tmp_path / "run").exists()
-
-    def test_a_setting(self, command, tmp_path, data_dir):
-        ended = command(*arguments(data_dir, tmp_path / "run", weight_dropout=1.5))
-        assert_one_line(ended, "weight_dropout must be in [0, 1)")
-
-    def test_another_folder(self, command, tmp_path, data_dir):
-        (tmp_path / "thesis").mkdir()
-        (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-        before = snapshot(tmp_path)
-        ended = command(*arguments(data_dir, tmp_path / "thesis"))
-        assert_one_line(ended, "not a run folder", "nothing was changed")
-        assert snapshot(tmp_path) == before
-
-    def test_other_settings_or_another_text(self, command, tmp_path, data_dir, copied):
-        before = snapshot(copied)
-        ended = command(*arguments(data_dir, copied, bptt=11, learning_rate=3, epochs=9))
-        assert_one_line(ended, "(learning_rate: 10.0 -> 3.0; bptt: 10 -> 11)")
-        texts = make_texts()
-        texts["train"].reverse()
-        other = write_texts(tmp_path / "data", texts)
-        ended = command(*arguments(other, copied, epochs=3))
-        assert ended.code == 1 and "started with another text" in ended.stderr
-        assert snapshot(copied) == before

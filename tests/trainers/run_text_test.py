@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from awd_keras.data import Vocabulary
-from awd_keras.errors import InputError
 from tests.trainers.trained_run import make_run, replace_facts
 from trainers.errors import UserError
 from trainers.run_text import load_run_corpus, read_text
@@ -54,11 +53,3 @@ def test_any_file(tmp_path):
     token_ids, num_unknown = read_text(path, Vocabulary(["<unk>", "<eos>", "a"]))
     assert token_ids.tolist() == [2, 0, 1, 1, 0, 0, 1]
     assert num_unknown == 2
-
-
-@pytest.mark.parametrize("words, message", [("<eos> a", "'giraffe'"), ("<unk> a", "<eos>")])
-def test_vocabulary_that_cannot_encode_the_file(tmp_path, words, message):
-    path = tmp_path / "letter.txt"
-    path.write_text("a giraffe\n")
-    with pytest.raises(InputError, match=message):
-        read_text(path, Vocabulary(words.split()))

@@ -10,11 +10,11 @@ SETTINGS = {
 }
 
 
-def write_texts(folder, texts=None):
+def write_texts(folder):
     """Writes the three texts as files of a new folder."""
     folder.mkdir()
     names = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
-    for split, lines in (texts or make_texts()).items():
+    for split, lines in make_texts().items():
         (folder / names[split]).write_text("\n".join(lines) + "\n")
     return folder
 

@@ -160,15 +160,6 @@ class TestLoadRun:
             np.testing.assert_array_equal(weight.numpy(), expected.numpy())
         assert factory.load_run(tmp_path, "bfloat16")[0].dtype_policy.name == "mixed_bfloat16"
 
-    def test_no_run(self, tmp_path):
-        with pytest.raises(UserError, match="no run"):
-            factory.load_run(tmp_path)
-
-    def test_no_weights_yet(self, tmp_path):
-        RunFolder(tmp_path).begin(make_config(), make_corpus())
-        with pytest.raises(UserError, match="no checkpoint"):
-            factory.load_run(tmp_path)
-
 
 def test_adaptive_softmax(tmp_path):
     for split in ("train", "valid", "test"):

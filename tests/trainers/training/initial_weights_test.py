@@ -50,12 +50,6 @@ def test_rows_by_word(tmp_path, tie_weights):
     assert by_word == (2 if tie_weights else 3)
 
 
-def test_another_vocabulary_can_be_refused(initial):
-    config = make_config(initial_run=str(initial[0]), require_same_vocabulary=True)
-    with pytest.raises(UserError, match="has a different vocabulary from other"):
-        load_initial_weights(config, initial[1], other_corpus())
-
-
 def test_another_architecture(initial):
     config = make_config(initial_run=str(initial[0]), hidden_dim=9, tie_weights=False)
     message = r"another architecture \(hidden_dim: 8 -> 9, tie_weights: True -> False\)"

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from tests.trainers.training import tiny
-from tests.trainers.training.tiny import (
-    after_each_step,
-    assert_same_run,
-    make_config,
-    make_corpus,
-    run,
-)
+from tests.trainers.training.tiny import after_each_step, make_config, make_corpus, run
 from trainers.config import TrainingConfig
-from trainers.errors import UserError
 from trainers.training import RunFolder
 from trainers.training.checkpoint import TrainingState
 from trainers.training.schedule import learning_rate, momentum
@@ -100,14 +93,3 @@ class TestRuns:
         assert [float(row["learning_rate"]) for row in rows] == rates[1:]
         expected = [momentum(config, state, num_steps) for state in states[:-1]]
         assert momenta == pytest.approx(expected, rel=1e-6)
-
-    def test_epochs_may_change_only_with_a_fixed_length(self, tmp_path):
-        config = make_config(learning_rate_schedule="cosine", trigger="never", epochs=1)
-        run(tmp_path / "own", config)
-        with pytest.raises(UserError, match="schedule_epochs: 1 -> 2"):
-            run(tmp_path / "own", config.replace(epochs=2))
-        fixed = config.replace(schedule_epochs=2)
-        run(tmp_path / "fixed", fixed)
-        run(tmp_path / "fixed", fixed.replace(epochs=2))
-        run(tmp_path / "unbroken", fixed.replace(epochs=2))
-        assert_same_run(tmp_path / "fixed", tmp_path / "unbroken")
