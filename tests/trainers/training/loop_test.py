@@ -25,7 +25,7 @@ from tests.trainers.training.tiny import (
 from trainers.config import TrainingConfig
 from trainers.errors import NonFiniteLossError, UserError
 from trainers.training import RunFolder, loop, read_checkpoint
-from trainers.training.checkpoint import TrainingState, weights_by_name
+from trainers.training.checkpoint import TrainingState
 from trainers.training.loop import PendingLosses, training_windows
 
 
@@ -102,25 +102,6 @@ class TestSteps:
             assert loss == pytest.approx(expected, rel=1e-12)
         for inputs, _, _, rate, *_ in calls:
             assert float(rate) == pytest.approx(10.0 * inputs.shape[1] / 10, rel=1e-6)
-
-    def test_the_average_is_the_mean_of_the_weights_since_the_trigger(self, tmp_path):
-        config = make_config(epochs=2, trigger="epoch:1")
-        model, optimizer = tiny.make_model(config)
-        iterates = []
-        with after_each_step(lambda _: iterates.append([w.numpy() for w in model.weights])):
-            run(tmp_path, config)
-        first, second = steps_per_epoch(config)
-        assert optimizer.num_averaged == second
-        arrays = read_checkpoint(RunFolder(tmp_path).last_checkpoint)[0]
-        tiny.make_model(config)  # the run left the best weights in the model
-        loop.TrainingState.load(RunFolder(tmp_path).last_checkpoint, model, optimizer, config)
-        with optimizer.averaged_weights():
-            averages = [weight.numpy() for weight in model.weights]
-        for name, average, *weights in zip(
-            weights_by_name(model), averages, *iterates[first:], strict=True
-        ):
-            np.testing.assert_array_equal(arrays[name], weights[-1])
-            np.testing.assert_allclose(average, np.mean(weights, axis=0), atol=1e-5)
 
 
 class TestMetrics:
@@ -214,6 +195,7 @@ class TestTrigger:
         stream = io.StringIO()
         with validation_losses(rising):
             result = run(tmp_path, config, stream=stream)
+            assert run(tmp_path, config.replace(epochs=9)) == result  # it stays as it is
         assert (result.triggered_at_step, result.stopped_at_step) == (0, 6)
         assert result.reason == "finished"
         assert "stopping at step 6: validation loss" in stream.getvalue()
@@ -233,22 +215,6 @@ class TestResults:
         assert result.validation == expected
         assert evaluate(model, corpus.test, config.test_batch_size) == result.test
         assert result.validation.loss == min(column(folder, "validation_loss"))
-
-    def test_without_the_test_text(self, tmp_path, monkeypatch):
-        corpus = make_corpus()
-        evaluated = []
-        evaluate_ = tiny.Evaluator.evaluate
-        monkeypatch.setattr(
-            tiny.Evaluator,
-            "evaluate",
-            lambda self, ids, *args: (
-                evaluated.append(ids is corpus.test) or evaluate_(self, ids, *args)
-            ),
-        )
-        result = run(tmp_path, make_config(epochs=1), corpus, evaluate_test=False)
-        assert result.test is None and result.validation.loss > 0
-        assert RunFolder(tmp_path).read_results()["test"] is None
-        assert evaluated == [False]
 
     def test_the_last_weights_are_validated_too(self, tmp_path):
         # Their validation is not logged, since a longer run would not have it.
