@@ -53,46 +53,25 @@ def assert_all_close(actual, expected, tolerance):
         assert_close(value, other, tolerance, f"tensor {index}")
 
 
-class TestGraph:
+@pytest.mark.parametrize("lengths", [None, tf.constant([TIME, 4, 0])], ids=["full", "padded"])
+def test_graph(lengths):
     """The graph, which can be built without a GPU."""
+    inputs, *others = make_arguments("float32")
 
-    def operations(self, lengths, training, dtype="float32"):
-        inputs, *others = make_arguments(dtype)
+    @tf.function
+    def compute(*arguments):
+        return gradients_of(lambda *a: lstm_cudnn(*a, lengths), arguments)
 
-        def run(inputs, *others):
-            return lstm_cudnn(inputs, *others, lengths, training=training)
-
-        @tf.function
-        def compute(*arguments):
-            return gradients_of(run, arguments)
-
-        arguments = tf.transpose(inputs, (1, 0, 2)), *others
-        graph = compute.get_concrete_function(*arguments).graph
-        return [op for op in graph.get_operations() if op.type.startswith("CudnnRNN")]
-
-    @pytest.mark.parametrize("lengths", [None, tf.constant([TIME, 4, 0])], ids=["full", "padded"])
-    def test_training(self, lengths):
-        forward, backward = self.operations(lengths, training=True)
-        assert (forward.type, backward.type) == ("CudnnRNNV3", "CudnnRNNBackpropV3")
-        assert forward.get_attr("is_training")
-        # The gradient reads the reserve space of the forward pass.
-        assert forward.name in {tensor.op.name for tensor in backward.inputs}
-        for operation in (forward, backward):
-            # A time-major kernel remembers whether rows were padded, a batch-major one does not.
-            assert operation.get_attr("time_major") == (lengths is None)
-
-    def test_gradient_of_inference(self):
-        inference, forward, backward = self.operations(None, training=False)
-        assert not inference.get_attr("is_training") and forward.get_attr("is_training")
-        assert forward.name in {tensor.op.name for tensor in backward.inputs}
-
-    @pytest.mark.parametrize(
-        "dtype,inside",
-        [("float64", "float64"), ("float16", "float16"), ("bfloat16", "float32")],
-    )
-    def test_dtypes(self, dtype, inside):
-        for operation in self.operations(None, training=True, dtype=dtype):
-            assert operation.get_attr("T") == inside
+    arguments = tf.transpose(inputs, (1, 0, 2)), *others
+    graph = compute.get_concrete_function(*arguments).graph
+    forward, backward = (op for op in graph.get_operations() if op.type.startswith("CudnnRNN"))
+    assert (forward.type, backward.type) == ("CudnnRNNV3", "CudnnRNNBackpropV3")
+    assert forward.get_attr("is_training")
+    # The gradient reads the reserve space of the forward pass.
+    assert forward.name in {tensor.op.name for tensor in backward.inputs}
+    for operation in (forward, backward):
+        # A time-major kernel remembers whether rows were padded, a batch-major one does not.
+        assert operation.get_attr("time_major") == (lengths is None)
 
 
 class TestWithStandIn:

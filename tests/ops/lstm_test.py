@@ -76,11 +76,6 @@ class TestLstm:
         shapes = [output.shape for output in concrete.outputs]
         assert shapes == [(BATCH, TIME, UNITS), (BATCH, UNITS), (BATCH, UNITS)]
 
-    def test_refuses_states_of_another_shape(self):
-        inputs, h, c, *weights = make_arguments("float32")
-        with pytest.raises(ValueError, match="not compatible"):
-            ops.lstm(inputs, tf.transpose(h), c, *weights)
-
 
 class TestImplementation:
     def test_refuses_unknown_ones(self):

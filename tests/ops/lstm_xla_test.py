@@ -31,15 +31,6 @@ def test_equals_automatic_differentiation(jit_compile, mask, dtype, tolerance):
         assert_close(actual, value, tolerance, name)
 
 
-def test_bfloat16_keeps_float32_states():
-    expected = xla(*make_arguments("float64"))
-    for actual, value, dtype in zip(
-        xla(*make_arguments("bfloat16")), expected, ("bfloat16", "float32", "float32"), strict=True
-    ):
-        assert actual.dtype == dtype
-        assert_close(actual, value, 0.05)
-
-
 @pytest.mark.parametrize("implementation", ["xla", "portable"])
 def test_states_are_those_at_the_given_lengths(implementation):
     arguments, lengths = make_arguments(), np.array([4] * BATCH)
