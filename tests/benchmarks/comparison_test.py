@@ -54,17 +54,6 @@ def test_a_worker_that_cannot_start_has_a_problem():
         worker.close()
 
 
-def run(monkeypatch, capsys, module, tmp_path, *arguments):
-    """Runs a benchmark with tiny sizes; returns its printed lines and its rows by task."""
-    output = tmp_path / "output.json"
-    sizes = [f"--{name}={size}" for name, size in SIZES.items()]
-    command = [*sizes, "--batch_size", "2", "--rounds=1", f"--output={output}", *arguments]
-    monkeypatch.setattr(sys, "argv", ["benchmark", *command])
-    module.main()
-    measurements = json.loads(output.read_text())["measurements"]
-    return capsys.readouterr().out, {kept["task"]: kept["rows"] for kept in measurements}
-
-
 def test_a_benchmark_from_the_command_line(monkeypatch, capsys, tmp_path):
     output = tmp_path / "output.json"
     sizes = [f"--{name}={size}" for name, size in {**SIZES, "timesteps": 3}.items()]

@@ -56,24 +56,6 @@ class TestParameters:
         assert model.count_params() == count
         assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == count
 
-    def test_tied(self):
-        model = make_model()
-        model(IDS)
-        assert model.decoder.embedding is model.backbone.embedding
-        assert [layer.units for layer in model.backbone.lstm_layers] == [HIDDEN_DIM, EMBEDDING_DIM]
-        backbone = model.backbone.count_params()
-        assert model.count_params() == backbone + VOCABULARY
-        assert_equal(model.decoder.bias, np.zeros(VOCABULARY))
-
-    def test_untied(self):
-        model = make_model(tie_weights=False)
-        logits, states = model(IDS)
-        assert [layer.units for layer in model.backbone.lstm_layers] == [HIDDEN_DIM, HIDDEN_DIM]
-        assert logits.shape == (BATCH, TIME, VOCABULARY)
-        assert states[-1][0].shape == (BATCH, HIDDEN_DIM)
-        backbone = model.backbone.count_params()
-        assert model.count_params() == backbone + VOCABULARY * (HIDDEN_DIM + 1)
-
 
 class TestCall:
     @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -209,9 +191,3 @@ class TestInKeras:
         inputs = keras.Input((None,))
         functional = keras.Model(inputs, model(inputs)[0])
         assert_equal(functional(ids.astype("float32")), expected)
-
-    def test_quantizes_tied(self):
-        model = make_model()
-        expected, _ = model(IDS)
-        model.quantize("int8")
-        assert_close(model(IDS)[0], expected, 0.05)

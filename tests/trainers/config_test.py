@@ -64,18 +64,7 @@ class TestValidation:
         assert TrainingConfig(trigger=trigger).trigger == trigger
 
     def test_limits_that_are_allowed(self):
-        TrainingConfig(
-            input_dropout=0.0,
-            weight_dropout=0.999,
-            bptt_full_probability=0,
-            bptt_std=0,
-            non_monotone_interval=0,
-            weight_decay=0,
-            learning_rate=1,
-            seed=2**32 - 1,
-            bptt_min=5,
-            bptt_max=5,
-        )
+        TrainingConfig(bptt_full_probability=0, seed=2**32 - 1, learning_rate=1, bptt_max=5)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -113,11 +102,6 @@ class TestValidation:
     def test_combinations(self, changes, message):
         with pytest.raises(UserError, match=re.escape(message)):
             TrainingConfig(**changes)
-
-    def test_a_copy_is_validated(self):
-        assert TrainingConfig().replace(epochs=3).epochs == 3
-        with pytest.raises(UserError, match="epochs"):
-            TrainingConfig().replace(epochs=0)
 
 
 def test_the_dropout_multiplier_applies_to_all_five_rates():
@@ -158,12 +142,6 @@ class TestDifferences:
         config = TrainingConfig(learning_rate_schedule=schedule, epochs=10)
         assert config.differences(config.replace(epochs=12)) == ["schedule_epochs: 10 -> 12"]
         assert config.differences(config.replace(epochs=12, schedule_epochs=10)) == []
-
-
-def test_every_setting_has_a_help_text():
-    for field in FIELDS.values():
-        assert len(field.metadata["help"]) > 3
-        assert field.metadata["section"]
 
 
 class TestFineTuning:
