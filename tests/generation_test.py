@@ -69,19 +69,6 @@ def test_temperature_zero_selects_the_most_likely_words():
         assert len(set(text.words)) > 1
 
 
-def test_samples_follow_the_probabilities_of_the_model(generator):
-    logits, _ = generator._model(np.array([[0, 1]], "int32"))
-    logits = to_numpy(logits)[0, -1].astype("float64")
-    probabilities = np.exp(logits) / np.exp(logits).sum()
-    num_samples = 2000
-    texts = generate(generator, "the", num_samples=num_samples, max_words=1)
-    counts = np.bincount(
-        [WORDS.index(text.words[0]) if text.words else 0 for text in texts], minlength=len(WORDS)
-    )
-    deviation = np.sqrt(num_samples * probabilities * (1 - probabilities))
-    assert np.all(np.abs(counts - num_samples * probabilities) <= 4 * deviation + 1)
-
-
 def test_texts_are_a_function_of_seed_and_index(endless, monkeypatch):
     options = {"max_words": 15, "seed": 11}
     texts = generate(endless, "a", num_samples=7, **options)
@@ -143,14 +130,6 @@ def test_a_vocabulary_without_unk():
     assert generate(generator, max_words=10, unknown=False, repeat_unknown=False) == texts
     with pytest.raises(InputError, match="The word 'dog'"):
         generator.generate("the dog")
-
-
-def test_top_k_and_top_p(endless):
-    texts = generate(endless, "the", num_samples=100, max_words=1)
-    assert len({text.words for text in texts}) > 2
-    for options in ({"top_k": 2}, {"top_p": 0.3}):
-        texts = generate(endless, "the", num_samples=100, max_words=1, **options)
-        assert 1 <= len({text.words for text in texts}) <= 2
 
 
 def test_the_model_is_traced_once(generator):

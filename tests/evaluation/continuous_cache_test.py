@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from awd_keras.evaluation import ContinuousCache, continuous_cache
 from tests.evaluation.tiny import brute_force
-from tests.test_case import assert_close, assert_equal
+from tests.test_case import assert_close
 
 BATCH, TIME, FEATURES, WORDS = 3, 23, 5, 7
 
@@ -62,13 +62,6 @@ def test_equals_brute_force_in_float64():
     mixed = stream(cache, text, [10, 13])
     assert mixed.dtype == np.float64
     assert_close(np.exp(mixed), brute_force(cache, *text), 1e-13)
-
-
-def test_only_the_first_word_has_no_cache():
-    text = make_text()
-    mixed = stream(ContinuousCache(4, 1.0, 0.3), text)
-    assert_equal(mixed[:, 0], text[0][:, 0])
-    assert np.all(mixed[:, 1:] != text[0][:, 1:])
 
 
 def test_without_weight_nothing_changes():

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from awd_keras.data import Tokenizer, Vocabulary
-from awd_keras.errors import InputError
 from awd_keras.evaluation import Evaluator, LineScore, LineScorer
 from tests.evaluation.tiny import make_model
 from tests.test_case import to_numpy
@@ -155,8 +154,3 @@ def test_bfloat16_scores_are_close(model):
     lines = make_lines(10, 8)
     half = make_model(len(VOCABULARY), scale=1, num_layers=2, dtype="mixed_bfloat16")
     assert_scores(LineScorer(half, VOCABULARY).score(lines), expected_scores(model, lines), 0.1)
-
-
-def test_vocabulary_must_be_the_models(model):
-    with pytest.raises(InputError, match="22 words"):
-        LineScorer(model, Vocabulary(["<eos>", *WORDS]))

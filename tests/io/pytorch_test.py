@@ -289,11 +289,6 @@ def test_a_model_without_lstms():
         io.to_pytorch(make_model(rnn="gru"), "authors")
 
 
-def test_other_types():
-    state_dict = {**read("authors"), "decoder.bias": np.zeros(19, "int64")}
-    check_refused(state_dict, "decoder.bias must be a floating-point array. Received: int64")
-
-
 def test_unknown_format():
     with pytest.raises(ValueError, match="`model_format` must be one of"):
         io.to_pytorch(make_model(), "torch")

@@ -104,8 +104,3 @@ def test_a_dropped_word_can_be_predicted():
     layer(IDS, training=True, seed=seed_tensor())
     logits = decoder(np.ones((1, 1, DIM), "float32"), training=True)
     assert_close(logits[0, 0], layer.embedding.embeddings.numpy().sum(axis=-1), 1e-6)
-
-
-def test_refuses_a_rate_of_one():
-    with pytest.raises(ValueError, match="`rate` must be a number"):
-        make_layer(1.0)

@@ -72,8 +72,3 @@ def test_passes_on_the_mask_of_its_inputs():
     ids = np.array([[1, 2, 0], [1, 0, 0]])
     embedded = keras.layers.Embedding(3, 4, mask_zero=True)(ids)
     assert_equal(layers.LockedDropout(0.5)(embedded, training=True)._keras_mask, ids != 0)
-
-
-def test_refuses_a_rate_of_one():
-    with pytest.raises(ValueError, match="`rate` must be a number"):
-        layers.LockedDropout(1.0)

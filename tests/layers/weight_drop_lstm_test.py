@@ -256,10 +256,6 @@ class TestArguments:
         assert (config["weight_dropout"], config["seed"]) == (0.3, 3)
         assert config["recurrent_regularizer"]["class_name"] == "L1"
 
-    def test_refuses_rates(self):
-        with pytest.raises(ValueError, match="`weight_dropout` must be a number"):
-            layers.WeightDropLSTM(UNITS, weight_dropout=1.0)
-
 
 class TestInModels:
     def test_fit_resumes_bit_for_bit(self, tmp_path):

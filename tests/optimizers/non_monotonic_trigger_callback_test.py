@@ -109,13 +109,6 @@ class TestNonMonotonicTriggerCallback:
         fit(model, [callback], epochs=6, initial_epoch=4)
         assert len(callback.trigger.record) == 6
 
-    def test_trigger_before_the_first_step(self):
-        model = make_model(NTASGD(keras.optimizers.SGD(0.05)))
-        model.optimizer.trigger()
-        assert model.optimizer.triggered
-        fit(model, [], epochs=1)
-        assert model.optimizer.num_averaged == STEPS
-
     @pytest.mark.parametrize("backup_first", [True, False])
     def test_resumes_where_it_was_interrupted(self, backup_first, tmp_path):
         def run(epochs, callbacks=()):

@@ -27,11 +27,6 @@ class TestVocabularyTable:
             assert int(num_unknown[row]) == sum(word not in VOCABULARY for word in text.split())
         assert ids.shape == (len(texts), max(lengths))
 
-    def test_texts_without_words(self):
-        for texts in ([], ["", " "]):
-            ids, lengths, _ = VocabularyTable(VOCABULARY).encode(tf.constant(texts, tf.string))
-            assert ids.shape == (len(texts), 0) and lengths.shape == (len(texts),)
-
     def test_ids_become_words(self):
         words = VocabularyTable(VOCABULARY).decode(tf.constant([[0, 5, 6], [9, -1, 1]])).numpy()
         decoded = [[word.decode() for word in row] for row in words]
