@@ -33,6 +33,22 @@ def assert_equal(actual, expected):
     np.testing.assert_array_equal(to_numpy(actual), to_numpy(expected))
 
 
+def assert_all_close(actual, expected, tolerance):
+    """Calls `assert_close` for each tensor of two structures."""
+    for index, (one, other) in enumerate(_pairs(actual, expected)):
+        assert_close(one, other, tolerance, f"tensor {index}")
+
+
+def assert_all_equal(actual, expected):
+    """Calls `assert_equal` for each tensor of two structures."""
+    for one, other in _pairs(actual, expected):
+        assert_equal(one, other)
+
+
+def _pairs(actual, expected):
+    return zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True)
+
+
 def seed_tensor(first=1, second=2):
     """Returns a seed as layers and models take it."""
     return tf.constant([first, second], "int32")
@@ -122,14 +138,9 @@ def check_layer(layer_factory, inputs, output_dtypes=None):
         assert symbol.dtype == output.dtype
     model = keras.Model(symbols, symbolic_outputs)
     revived = save_and_load(model)
-    for before, after in zip(model.weights, revived.weights, strict=True):
-        assert_equal(after, before)
-    for before, after in zip(outputs, keras.tree.flatten(revived(tensors)), strict=True):
-        assert_equal(after, before)
-    for traced, output in zip(
-        keras.tree.flatten(tf.function(layer)(tensors)), outputs, strict=True
-    ):
-        assert_close(traced, output, 1e-6)
+    assert_all_equal(revived.weights, model.weights)
+    assert_all_equal(revived(tensors), outputs)
+    assert_all_close(tf.function(layer)(tensors), outputs, 1e-6)
     for policy in ("mixed_bfloat16", "mixed_float16"):
         with dtype_policy(policy):
             layer = layer_factory()

@@ -10,7 +10,7 @@ from awd_keras.data import batchify
 from awd_keras.evaluation import DynamicEvaluation, evaluate
 from awd_keras.layers import TiedDecoder
 from tests.evaluation.tiny import make_model, make_text, weights_of
-from tests.test_case import assert_close, assert_equal, dtype_policy, floatx
+from tests.test_case import assert_all_close, assert_close, assert_equal, dtype_policy, floatx
 
 
 def loss_and_gradients(model, inputs, targets, states):
@@ -63,8 +63,7 @@ def trained():
 def test_statistics(exact):
     with floatx("float64"):
         expected = root_mean_squares(exact.model, batchify(make_text(101), 3), 4)
-    for actual, values in zip(exact.statistics["rms"], expected, strict=True):
-        assert_close(actual, values, 1e-10)
+    assert_all_close(exact.statistics["rms"], expected, 1e-10)
 
 
 def test_statistics_of_some_windows_and_of_a_short_text(trained):
@@ -72,8 +71,7 @@ def test_statistics_of_some_windows_and_of_a_short_text(trained):
     text = make_text(100)
     assert dynamic_evaluation.collect_statistics(text, batch_size=2, max_windows=3) == 3
     expected = root_mean_squares(trained.model, batchify(text, 2)[:, :13], 4)
-    for actual, values in zip(dynamic_evaluation.statistics["rms"], expected, strict=True):
-        assert_close(actual, values, 1e-5)
+    assert_all_close(dynamic_evaluation.statistics["rms"], expected, 1e-5)
     # 100 columns would have one token each, so there are 20 columns of 5 tokens: one window.
     assert dynamic_evaluation.collect_statistics(text, batch_size=100) == 1
 

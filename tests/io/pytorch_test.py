@@ -12,7 +12,7 @@ import pytest
 from awd_keras import io
 from awd_keras.errors import InputError
 from awd_keras.models import AWDLSTMLanguageModel
-from tests.test_case import assert_close, assert_equal, floatx, to_numpy
+from tests.test_case import assert_all_equal, assert_close, assert_equal, floatx, to_numpy
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
@@ -56,8 +56,7 @@ def check_refused(state_dict, message, model=None):
     before = model.get_weights()
     with pytest.raises(InputError, match=message):
         io.from_pytorch(model, state_dict)
-    for old, new in zip(before, model.get_weights()):
-        assert_equal(new, old)
+    assert_all_equal(model.get_weights(), before)
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
@@ -98,8 +97,7 @@ def test_round_trip(model_format, changes):
     state_dict = io.to_pytorch(model, model_format)
     assert io.infer_sizes(state_dict) == {**SIZES, **changes}
     io.from_pytorch(other, state_dict)
-    for old, new in zip(model.get_weights(), other.get_weights()):
-        assert_equal(new, old)
+    assert_all_equal(other.get_weights(), model.get_weights())
 
 
 def test_tied_matrices_are_one_array():
@@ -278,8 +276,7 @@ def test_qrnn():
     fastai = {name.replace("linear", "layers.0.linear"): state_dict[name] for name in state_dict}
     other = make_model(rnn="qrnn")
     io.from_pytorch(other, fastai)
-    for new, old in zip(other.get_weights(), model.get_weights(), strict=True):
-        assert_equal(new, old)
+    assert_all_equal(other.get_weights(), model.get_weights())
     with pytest.raises(InputError, match="authors' format only"):
         io.to_pytorch(model, "fastai")
 

@@ -13,11 +13,10 @@ from tests.layers.weight_drop_lstm_test import (
     MASK,
     RATE,
     UNITS,
-    assert_all_close,
     make_inputs,
     results_and_gradients,
 )
-from tests.test_case import assert_close, check_config, check_layer, seed_tensor
+from tests.test_case import assert_all_close, assert_close, check_config, check_layer, seed_tensor
 
 STATE = np.random.default_rng(1).normal(size=(BATCH, UNITS))
 KERAS_LOOP = [{"reset_after": False}, {"activation": "relu"}, {"use_bias": False}]

@@ -8,6 +8,8 @@ import tensorflow as tf
 from awd_keras import layers
 from awd_keras.ops import dropout_mask
 from tests.test_case import (
+    assert_all_close,
+    assert_all_equal,
     assert_close,
     assert_equal,
     check_config,
@@ -64,11 +66,6 @@ def results_and_gradients(layer, inputs=None, jit_compile=None, **options):
         return outputs + tape.gradient(loss, [inputs, *(w.value for w in layer.weights)])
 
     return compute(inputs)
-
-
-def assert_all_close(actual, expected, tolerance):
-    for index, (value, reference) in enumerate(zip(actual, expected, strict=True)):
-        assert_close(value, reference, tolerance, f"tensor {index}")
 
 
 def test_layer():
@@ -179,8 +176,7 @@ class TestWeightDropout:
         before = layer.get_weights()
         assert_close(layer(make_inputs(), seed=seed_tensor()), plain(make_inputs()), 1e-5)
         layer(make_inputs(), training=True)
-        for weight, value in zip(layer.get_weights(), before, strict=True):
-            assert_equal(weight, value)
+        assert_all_equal(layer.get_weights(), before)
 
     def test_seed_determines_the_mask(self):
         layer = make_layer()
@@ -217,8 +213,7 @@ class TestCall:
         outputs, *states = layer(inputs, mask=mask, time_major=True, **options)
         if return_sequences:
             outputs = tf.transpose(outputs, (1, 0, 2))
-        for actual, value in zip([outputs, *states], expected, strict=True):
-            assert_equal(actual, value)
+        assert_all_equal([outputs, *states], expected)
         symbolic = layer(keras.Input((None, FEATURES), batch_size=TIME), time_major=True)
         assert symbolic[1].shape == (None, UNITS)
 
@@ -284,8 +279,7 @@ class TestInModels:
         restored.load_weights(tmp_path / "model.weights.h5")
         for other in (revived, restored):
             other.fit(inputs, targets, verbose=0)
-            for weight, expected in zip(other.weights, model.weights, strict=True):
-                assert_equal(weight, expected)
+            assert_all_equal(other.weights, model.weights)
 
     def test_lite_rt(self, tmp_path):
         """Batch 1 and any number of steps convert, and so do masks."""

@@ -8,6 +8,8 @@ import tensorflow as tf
 from awd_keras.layers import TiedDecoder
 from awd_keras.models import AWDLSTM
 from tests.test_case import (
+    assert_all_close,
+    assert_all_equal,
     assert_close,
     assert_equal,
     check_config,
@@ -95,8 +97,7 @@ class TestBasics:
     @pytest.mark.parametrize("seed", [0, 141, 2**31 - 1, 2**32 - 1])
     def test_constructor_seed_repeats_the_initial_weights(self, seed):
         one, other = make_model(seed=seed), make_model(seed=seed)
-        for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
-            assert_equal(first, second)
+        assert_all_equal(one.get_weights(), other.get_weights())
         for first, second in zip(one.get_weights(), make_model(seed=3).get_weights(), strict=True):
             assert np.mean(first == second) < 0.1
 
@@ -113,10 +114,7 @@ class TestStates:
         first, _, states = model(IDS[:, :2])
         second, _, states = model(IDS[:, 2:], states=states)
         assert_close(tf.concat([first, second], axis=1), whole, 1e-5)
-        for state, value in zip(
-            keras.tree.flatten(states), keras.tree.flatten(expected), strict=True
-        ):
-            assert_close(state, value, 1e-5)
+        assert_all_close(states, expected, 1e-5)
 
 
 @pytest.mark.parametrize("rnn", ["gru", "qrnn"])
@@ -216,10 +214,7 @@ class TestPlaces:
         assert_close(mask, np.broadcast_to(mask[:, :1], mask.shape), 1e-6)
         assert_close(np.unique(np.round(mask, 4)), [0.0, 2.0], 1e-6)
         # The states are never dropped.
-        for state, value in zip(
-            keras.tree.flatten(states), keras.tree.flatten(expected_states), strict=True
-        ):
-            assert_close(state, value, 1e-6)
+        assert_all_close(states, expected_states, 1e-6)
 
     def test_hidden_dropout_is_between_layers_only(self):
         single = make_model(1, hidden_dropout=0.5)

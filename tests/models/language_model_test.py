@@ -19,6 +19,7 @@ from tests.models.awd_lstm_test import (
     VOCABULARY,
 )
 from tests.test_case import (
+    assert_all_equal,
     assert_close,
     assert_equal,
     check_config,
@@ -106,10 +107,7 @@ class TestSaving:
         assert revived.count_params() == model.count_params()
         tied = revived.decoder.embedding is revived.backbone.embedding
         assert tied is tie_weights
-        for one, other in zip(
-            keras.tree.flatten(revived(IDS)), keras.tree.flatten(expected), strict=True
-        ):
-            assert_equal(one, other)
+        assert_all_equal(revived(IDS), expected)
 
 
 class TestAdaptiveSoftmax:

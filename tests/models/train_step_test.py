@@ -14,7 +14,7 @@ from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.models.train_step import make_train_step
 from awd_keras.ops.random import fold_in, run_seed
 from awd_keras.optimizers import NTASGD
-from tests.test_case import assert_close, floatx
+from tests.test_case import assert_all_close, assert_close, floatx
 
 WORDS, BATCH = 15, 3
 DECAY = 0.01
@@ -123,8 +123,7 @@ class TestArithmetic:
         assert_close(actual[0], loss, 2e-5, "loss")
         assert_close(actual[1], norm, 2e-5, "norm")
         tf.nest.map_structure(lambda a, b: assert_close(a, b, 2e-5), actual[2], finals)
-        for variable, expected in zip(model.trainable_variables, weights):
-            assert_close(variable, expected, 2e-5, variable.path)
+        assert_all_close(model.trainable_variables, weights, 2e-5)
 
     def test_untied_with_repeated_words(self):
         # The gradient of the embedding may have one slice per occurrence of a word. The norm of
@@ -137,8 +136,7 @@ class TestArithmetic:
         actual = call(step, window, states)
         assert_close(actual[0], loss, 2e-5, "loss")
         assert_close(actual[1], norm, 2e-5, "norm")
-        for variable, expected in zip(model.trainable_variables, weights):
-            assert_close(variable, expected, 2e-5, variable.path)
+        assert_all_close(model.trainable_variables, weights, 2e-5)
 
 
 def test_xla_refuses_an_adaptive_softmax():
@@ -212,16 +210,14 @@ class TestXLA:
     def test_trains_like_the_ordinary_step(self, compiled):
         model, optimizer, step, compiled_update = compiled
         actual, expected = train(model, optimizer, step), train(*make(kernel="portable"))
-        for value, reference in zip(actual, expected, strict=True):
-            assert_close(value, reference, 2e-6)
+        assert_all_close(actual, expected, 2e-6)
         assert compiled_update.experimental_get_tracing_count() == 1
 
     def test_padding_in_float64(self):
         with floatx("float64"):
             actual = train(*make(kernel="xla", dtype="float64", tie_weights=False))
             expected = train(*make(kernel="portable", dtype="float64", tie_weights=False))
-        for value, reference in zip(actual, expected, strict=True):
-            assert_close(value, reference, 1e-12)
+        assert_all_close(actual, expected, 1e-12)
 
     def test_bfloat16(self):
         actual, expected = train(*make(kernel="xla", dtype="mixed_bfloat16")), train(*make())

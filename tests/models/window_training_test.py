@@ -7,7 +7,7 @@ import pytest
 from awd_keras.data import window_dataset
 from awd_keras.evaluation import evaluate
 from awd_keras.optimizers import NTASGD, NonMonotonicTriggerCallback
-from tests.test_case import assert_close, assert_equal, save_and_load
+from tests.test_case import assert_all_equal, assert_close, save_and_load
 from tests.trainers.training import tiny
 from trainers.training import RunFolder, factory, read_checkpoint
 from trainers.training.checkpoint import weights_by_name
@@ -96,8 +96,7 @@ def test_resumes_bit_for_bit_from_a_file(fitted):
     revived = save_and_load(model)
     assert revived.optimizer.record == [2.5]
     revived.fit(windows(), epochs=2, initial_epoch=1, verbose=0)
-    for actual, expected in zip(revived.weights, fitted[0].weights, strict=True):
-        assert_equal(actual.numpy(), expected.numpy())
+    assert_all_equal(revived.weights, fitted[0].weights)
 
 
 def test_validation_with_the_average():

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import ops
-from tests.test_case import assert_close
+from tests.test_case import assert_all_close
 
 BATCH, TIME, FEATURES, UNITS = 3, 4, 2, 5
 MASK = np.array([[1, 0, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
@@ -62,5 +62,4 @@ def test_cudnn(monkeypatch, mask, training):
             outputs, h = ops.gru(*arguments, **options)
             loss = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(h**2)
         results.append([outputs, h, *tape.gradient(loss, arguments)])
-    for actual, expected in zip(*results, strict=True):
-        assert_close(actual, expected, 1e-10)
+    assert_all_close(*results, 1e-10)

@@ -20,7 +20,7 @@ from tests.ops.lstm_portable_test import (
     make_arguments,
     portable,
 )
-from tests.test_case import assert_close, assert_equal
+from tests.test_case import assert_all_close, assert_close, assert_equal
 
 RIGHT_PADDED = np.arange(TIME) < np.array([[TIME], [4], [0]])
 # A padded beginning, a hole, and a row without any step.
@@ -46,11 +46,6 @@ def reference(arguments, **options):
 
 def cudnn(*arguments, **options):
     return ops.lstm(*arguments, implementation="cudnn", **options)
-
-
-def assert_all_close(actual, expected, tolerance):
-    for index, (value, other) in enumerate(zip(actual, expected, strict=True)):
-        assert_close(value, other, tolerance, f"tensor {index}")
 
 
 @pytest.mark.parametrize("lengths", [None, tf.constant([TIME, 4, 0])], ids=["full", "padded"])

@@ -8,16 +8,8 @@ import tensorflow as tf
 
 from awd_keras import ops
 from awd_keras.ops.lstm_portable import lstm_portable
-from tests.ops.lstm_portable_test import (
-    ARGUMENTS,
-    BATCH,
-    FEATURES,
-    TIME,
-    UNITS,
-    gradients_of,
-    make_arguments,
-)
-from tests.test_case import assert_close, assert_equal, plain_lstm
+from tests.ops.lstm_portable_test import BATCH, FEATURES, TIME, UNITS, gradients_of, make_arguments
+from tests.test_case import assert_all_close, assert_all_equal, assert_equal, plain_lstm
 
 # The attribute of this name of the package is the function.
 lstm_module = importlib.import_module("awd_keras.ops.lstm")
@@ -49,13 +41,9 @@ class TestLstm:
             return plain_lstm(*arguments, mask=mask)
 
         results = tf.function(compute)(*arguments)
-        for actual, expected in zip(results, plain(*arguments), strict=True):
-            assert_close(actual, expected, 1e-12)
+        assert_all_close(results, plain(*arguments), 1e-12)
         gradients = tf.function(lambda *a: gradients_of(compute, a))(*arguments)
-        for name, actual, expected in zip(
-            ARGUMENTS, gradients, gradients_of(plain, arguments), strict=True
-        ):
-            assert_close(actual, expected, 1e-10, name)
+        assert_all_close(gradients, gradients_of(plain, arguments), 1e-10)
 
     @pytest.mark.parametrize("inputs_batch", [None, BATCH])
     @pytest.mark.parametrize("states_batch", [None, BATCH])
@@ -68,8 +56,7 @@ class TestLstm:
         def compute(*some):
             return ops.lstm(*some, *arguments[3:])
 
-        for actual, expected in zip(compute(*arguments[:3]), ops.lstm(*arguments), strict=True):
-            assert_equal(actual, expected)
+        assert_all_equal(compute(*arguments[:3]), ops.lstm(*arguments))
 
     def test_static_shapes(self):
         concrete = tf.function(ops.lstm).get_concrete_function(*make_arguments("float32"))

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import ops
-from tests.ops.lstm_portable_test import ARGUMENTS, BATCH, TIME, gradients_of, make_arguments
-from tests.test_case import assert_close, assert_equal, plain_lstm
+from tests.ops.lstm_portable_test import BATCH, TIME, gradients_of, make_arguments
+from tests.test_case import assert_all_close, assert_all_equal, assert_equal, plain_lstm
 
 MASK = tf.sequence_mask([TIME, 2, 0], TIME)
 
@@ -24,11 +24,9 @@ def test_equals_automatic_differentiation(jit_compile, mask, dtype, tolerance):
     run = tf.function(functools.partial(xla, mask=mask), jit_compile=jit_compile)
     plain = functools.partial(plain_lstm, mask=mask)
     arguments = make_arguments(dtype)
-    for actual, value in zip(run(*arguments), plain(*arguments), strict=True):
-        assert_close(actual, value, tolerance)
+    assert_all_close(run(*arguments), plain(*arguments), tolerance)
     expected = gradients_of(plain, arguments)
-    for name, actual, value in zip(ARGUMENTS, gradients_of(run, arguments), expected, strict=True):
-        assert_close(actual, value, tolerance, name)
+    assert_all_close(gradients_of(run, arguments), expected, tolerance)
 
 
 @pytest.mark.parametrize("implementation", ["xla", "portable"])
@@ -37,8 +35,7 @@ def test_states_are_those_at_the_given_lengths(implementation):
     _, h, c = ops.lstm(*arguments, lengths=lengths, implementation=implementation)
     inputs, *others = arguments
     _, *expected = ops.lstm(inputs[:, :4], *others)
-    for state, value in zip((h, c), expected, strict=True):
-        assert_close(state, value, 1e-12)
+    assert_all_close((h, c), expected, 1e-12)
 
 
 def test_padding_changes_no_bit():
@@ -49,5 +46,4 @@ def test_padding_changes_no_bit():
     outputs, *states = run(inputs, *others)
     padded_outputs, *padded_states = run(padded, *others)
     assert_equal(padded_outputs[:, :4], outputs[:, :4])
-    for padded_state, state in zip(padded_states, states, strict=True):
-        assert_equal(padded_state, state)
+    assert_all_equal(padded_states, states)

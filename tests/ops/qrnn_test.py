@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras import ops
-from tests.test_case import assert_close, assert_equal
+from tests.test_case import assert_all_close, assert_close, assert_equal
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 4, 5
 IMPLEMENTATIONS = ("loop", "scan")
@@ -79,10 +79,7 @@ def test_equals_numpy(window, mask, implementation):
 def test_without_output_gate_and_with_zoneout():
     arguments = make_arguments(gates=2)
     expected = numpy_qrnn(*(x.numpy() for x in arguments), output_gate=False, keep=0.7)
-    for actual, value in zip(
-        qrnn(*arguments, output_gate=False, zoneout=0.3), expected, strict=True
-    ):
-        assert_close(actual, value, 1e-12)
+    assert_all_close(qrnn(*arguments, output_gate=False, zoneout=0.3), expected, 1e-12)
     # An update gate of nearly 1 and a candidate of nearly 1: an entry is kept, or it becomes 1.
     ones, bias = tf.ones((2, 50, UNITS)), tf.repeat([100.0, 100.0], UNITS)
     seed = tf.constant([1, 2])
@@ -105,8 +102,7 @@ def test_gradients_equal_finite_differences(window, implementation):
         return tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(c**2)
 
     arguments = make_arguments(window, time=3)
-    for theory, numbers in zip(*tf.test.compute_gradient(loss, arguments, 1e-5), strict=True):
-        assert_close(theory, numbers, 1e-7)
+    assert_all_close(*tf.test.compute_gradient(loss, arguments, 1e-5), 1e-7)
 
 
 def test_scan_equals_loop_in_float32_for_any_sizes():
@@ -124,8 +120,7 @@ def test_scan_equals_loop_in_float32_for_any_sizes():
     for time in (1, 2, 70):
         inputs, c, *_ = make_arguments(dtype="float32", time=time)
         loop, scan = (calls[name](inputs, c) for name in IMPLEMENTATIONS)
-        for actual, expected in zip(scan, loop, strict=True):
-            assert_close(actual, expected, 1e-6 if time < 70 else 3e-6)
+        assert_all_close(scan, loop, 1e-6 if time < 70 else 3e-6)
     graphs = [calls["scan"].get_concrete_function().graph]
     graphs.append(
         tf.function(qrnn)
@@ -141,8 +136,7 @@ def test_bfloat16(implementation):
     actual = results_and_gradients(make_arguments(dtype="bfloat16"), implementation=implementation)
     expected = results_and_gradients(make_arguments(), implementation=implementation)
     assert [x.dtype for x in actual[:3]] == ["bfloat16", "float32", "float32"]
-    for value, exact in zip(actual, expected, strict=True):
-        assert_close(value, exact, 0.05)
+    assert_all_close(actual, expected, 0.05)
 
 
 def test_refuses_implementations():

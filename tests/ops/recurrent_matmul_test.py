@@ -10,7 +10,7 @@ from awd_keras import ops
 from awd_keras.ops import recurrent_matmul
 from awd_keras.ops.recurrent_matmul import FORMS, Forms
 from tests.ops.lstm_portable_test import gradients_of, make_arguments
-from tests.test_case import assert_close
+from tests.test_case import assert_all_close, assert_close
 
 
 @pytest.mark.parametrize("form, transpose", list(itertools.product(FORMS, [False, True])))
@@ -29,8 +29,7 @@ def test_lstm(form):
     def lstm(*arguments):
         return ops.lstm(*arguments, implementation=f"portable/{form}/{form}")
 
-    for gradient, value in zip(gradients_of(lstm, arguments), expected, strict=True):
-        assert_close(gradient, value, 1e-10)
+    assert_all_close(gradients_of(lstm, arguments), expected, 1e-10)
 
 
 def test_measurement(monkeypatch):

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from awd_keras.optimizers import NTASGD, averaged_weights
 from tests.optimizers.tiny import (
-    assert_all_equal,
     averages,
     make_built,
     make_data,
@@ -17,6 +16,8 @@ from tests.optimizers.tiny import (
     values,
 )
 from tests.test_case import (
+    assert_all_close,
+    assert_all_equal,
     assert_close,
     assert_equal,
     check_config,
@@ -72,8 +73,7 @@ class TestAverage:
             if step >= 3:
                 record.append(values(variables))
                 expected = [np.mean(iterates, axis=0) for iterates in zip(*record, strict=True)]
-                for average, value in zip(averages(optimizer, variables), expected, strict=True):
-                    assert_close(average, value, 1e-6)
+                assert_all_close(averages(optimizer, variables), expected, 1e-6)
         assert optimizer.num_averaged == 5
         assert int(optimizer.iterations) == 8
 

@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from awd_keras.optimizers import NTASGD
-from tests.test_case import assert_equal
 
 
 def make_variables(dtype="float32"):
@@ -39,11 +38,6 @@ def averages(optimizer, variables):
     """Returns the averages as `averaged_weights` swaps them in."""
     with optimizer.averaged_weights():
         return values(variables)
-
-
-def assert_all_equal(actual, expected):
-    for one, other in zip(actual, expected, strict=True):
-        assert_equal(one, other)
 
 
 def make_model(optimizer, features=3):

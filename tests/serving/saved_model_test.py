@@ -18,7 +18,7 @@ from serving.saved_model import (
     export_saved_model,
 )
 from tests.serving.exported import REQUESTS, exported, make_model
-from tests.test_case import assert_close, assert_equal
+from tests.test_case import assert_all_equal, assert_close
 
 # Reads {signature: inputs} and prints {signature: outputs}. The library cannot be imported.
 FRESH_PROCESS = """
@@ -77,8 +77,7 @@ def test_the_graph_runs_on_every_device():
 
 
 def test_the_model_is_not_changed():
-    for weight, expected in zip(exported().model.weights, make_model()[0].weights, strict=True):
-        assert_equal(weight, expected)
+    assert_all_equal(exported().model.weights, make_model()[0].weights)
 
 
 def test_the_folder(tmp_path):

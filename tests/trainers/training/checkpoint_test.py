@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from awd_keras.optimizers import NonMonotonicTrigger
+from tests.test_case import assert_all_equal
 from tests.trainers.training.tiny import make_config, make_model
 from trainers.errors import UserError
 from trainers.training import checkpoint, read_checkpoint, write_checkpoint
@@ -123,13 +124,9 @@ def test_everything_comes_back(path, saved):
     state, values = saved
     model, optimizer = make_model(make_config())  # as new
     loaded = TrainingState.load(path, model, optimizer, make_config())
-    for actual, expected in zip(values_of(model, optimizer), values, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    assert_all_equal(values_of(model, optimizer), values)
     tf.nest.assert_same_structure(loaded.carried, state.carried)
-    for actual, expected in zip(
-        tf.nest.flatten(loaded.carried), tf.nest.flatten(state.carried), strict=True
-    ):
-        np.testing.assert_array_equal(actual, expected)
+    assert_all_equal(loaded.carried, state.carried)
     assert loaded.trigger.get_state() == state.trigger.get_state()
     assert dataclasses.replace(loaded, carried=[], trigger=None) == dataclasses.replace(
         state, carried=[], trigger=None
@@ -151,5 +148,4 @@ def test_what_does_not_fit_is_refused(path, saved, damage):
     config = make_config(batch_size=5) if damage == "batch_size" else make_config()
     with pytest.raises(UserError, match="cannot be resumed|carried/0 in .* must have shape"):
         TrainingState.load(path, model, optimizer, config)
-    for actual, expected in zip(values_of(model, optimizer), before, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    assert_all_equal(values_of(model, optimizer), before)

@@ -3,13 +3,13 @@
 import io
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from awd_keras.data import Vocabulary
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.ops.recurrent_matmul import Forms
+from tests.test_case import assert_all_equal
 from tests.trainers.training.tiny import make_config, make_corpus
 from trainers.config import TrainingConfig
 from trainers.errors import UserError
@@ -136,8 +136,7 @@ class TestLoadRun:
         model, vocabulary, read = factory.load_run(tmp_path)
         assert read == config and isinstance(vocabulary, Vocabulary)
         assert vocabulary.words == corpus.vocabulary.words
-        for weight, expected in zip(model.weights, trained.weights, strict=True):
-            np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+        assert_all_equal(model.weights, trained.weights)
         assert factory.load_run(tmp_path, "bfloat16")[0].dtype_policy.name == "mixed_bfloat16"
 
 
