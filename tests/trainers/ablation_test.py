@@ -3,18 +3,13 @@
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.training_command import arguments, snapshot, write_texts
+from tests.trainers.training_command import arguments, snapshot
 from trainers.commands import ablation
 from trainers.config import TrainingConfig
 from trainers.search.ablation_rows import ROWS
 from trainers.training import RunFolder
 
 MODULE = "trainers.ablation"
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_texts(tmp_path_factory.mktemp("data") / "texts")
 
 
 def line(data_dir, workdir, *more, rows="full,no_fine_tuning,no_weight_dropping", **changes):

@@ -1,18 +1,11 @@
 """Tests of `trainers.bundle`."""
 
-import functools
-
-import pytest
-
 from awd_keras import bundled_model
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
 from trainers.training import RunFolder
 
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.bundle")
+MODULE = "trainers.bundle"
 
 
 def test_a_run_becomes_a_bundled_model(command, tmp_path, monkeypatch):

@@ -1,25 +1,19 @@
 """Tests of `trainers.convert`."""
 
-import functools
 import json
 import pathlib
 
 import numpy as np
-import pytest
 
 from awd_keras import io
 from tests.test_case import assert_equal
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
 from trainers.training import factory
 
+MODULE = "trainers.convert"
 REFERENCE = pathlib.Path(__file__).parents[1] / "io" / "reference"
 TOKENS = np.array([[3, 1, 4, 1, 5, 9, 2, 6]], "int32")
-
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.convert")
 
 
 def test_export_and_import(command, tmp_path):

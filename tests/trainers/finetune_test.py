@@ -1,22 +1,17 @@
 """Tests of the command that fine-tunes a run."""
 
-import functools
 import re
 import shutil
 
 import pytest
 
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
 from tests.trainers.training.tiny import assert_same_run, digests, interrupt_after
 from trainers.training import RunFolder
 
+MODULE = "trainers.finetune"
 RESULTS = re.compile(r"\nvalidation perplexity: \d+\.\d\d\ntest perplexity: \d+\.\d\d\n\Z")
-
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.finetune")
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,11 @@
 """Tests of `trainers.generate`."""
 
-import functools
-
-import pytest
-
 from awd_keras.bundled_model import describe_bundled_model
 from awd_keras.generation import TextGenerator
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
 
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.generate")
+MODULE = "trainers.generate"
 
 
 def test_samples_of_a_run(command, tmp_path):

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.training_command import arguments, write_texts
+from tests.trainers.training_command import arguments
 from trainers.commands.learning_rate_range import suggest
 
 MODULE = "trainers.learning_rate_range"
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_texts(tmp_path_factory.mktemp("data") / "texts")
 
 
 def test_the_command(data_dir, tmp_path, capfd):

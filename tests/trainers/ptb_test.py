@@ -1,6 +1,5 @@
 """Tests of the training command, as a user types it."""
 
-import functools
 import json
 import os
 import pathlib
@@ -12,21 +11,12 @@ import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
 from tests.trainers.training.tiny import assert_same_run, interrupt_after
-from tests.trainers.training_command import SETTINGS, arguments, snapshot, write_texts
+from tests.trainers.training_command import SETTINGS, arguments, snapshot
 from trainers.training import RunFolder
 
+MODULE = "trainers.ptb"
 ROOT = pathlib.Path(__file__).absolute().parents[2]
 RESULTS = re.compile(r"\nvalidation perplexity: \d+\.\d\d\ntest perplexity: \d+\.\d\d\n\Z")
-
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.ptb")
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_texts(tmp_path_factory.mktemp("data") / "texts")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Tests of the command that writes a page about runs."""
 
-import functools
 import html
 import math
 import re
@@ -9,10 +8,11 @@ import pytest
 
 from awd_keras.data import load_corpus
 from awd_keras.evaluation import evaluate
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run, replace_words
 from trainers.training import RunFolder, factory
 
+MODULE = "trainers.report"
 FAST = ["--max_tokens=0", "--num_samples=0"]
 
 
@@ -21,11 +21,6 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     make_run(folder / "<b>&x", folder / "data")
     return folder / "<b>&x"
-
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.report")
 
 
 def test_the_page_of_a_run(command, run, tmp_path):

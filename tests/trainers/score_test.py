@@ -1,6 +1,5 @@
 """End-to-end tests of `trainers.score`."""
 
-import functools
 import io
 import math
 import sys
@@ -9,16 +8,12 @@ import pytest
 
 from awd_keras.bundled_model import describe_bundled_model
 from awd_keras.evaluation import LineScorer
-from tests.trainers.in_process import assert_one_line, run_command
+from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
 from trainers.training import factory
 
+MODULE = "trainers.score"
 LINES = ["w1 w2 w3", "", "w1 dog", "caf\xe9 \t w4 <unk>", "w5"]
-
-
-@pytest.fixture
-def command(capfd):
-    return functools.partial(run_command, capfd, "trainers.score")
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,11 @@ import sys
 import pytest
 
 from tests.trainers.in_process import assert_one_line, run_command
-from tests.trainers.training_command import arguments, snapshot, write_texts
+from tests.trainers.training_command import arguments, snapshot
 from trainers.training import RunFolder
 
 MODULE = "trainers.tune"
 ROOT = pathlib.Path(__file__).absolute().parents[2]
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_texts(tmp_path_factory.mktemp("data") / "texts")
 
 
 def line(data_dir, workdir, *more, **changes):
