@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -103,3 +104,13 @@ def test_versions(tmp_path, monkeypatch):
         (folder / name).mkdir(parents=True)
     assert export_saved_model(*make_model(), tmp_path, "tiny") == folder / "11"
     assert existing_versions(folder) == [9, 10, 11]
+
+
+def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export_saved_model(*make_model(), tmp_path, "tiny")
+    assert list((tmp_path / "tiny").iterdir()) == []
