@@ -3,7 +3,7 @@
 from awd_keras.data.batching import batchify, bptt_windows
 from awd_keras.data.corpus import Corpus
 from awd_keras.data.load import CORPORA, load_corpus
-from awd_keras.data.sotu import KNESER_NEY_TRIGRAM, load_sotu
+from awd_keras.data.sotu import KNESER_NEY_TRIGRAM
 from awd_keras.data.text_files import read_text_folder
 from awd_keras.data.tokenizer import Tokenizer
 from awd_keras.data.vocabulary import EOS, UNK, Vocabulary
@@ -21,7 +21,6 @@ __all__ = [
     "batchify",
     "bptt_windows",
     "load_corpus",
-    "load_sotu",
     "read_text_folder",
     "window_dataset",
 ]

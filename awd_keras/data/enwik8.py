@@ -3,30 +3,18 @@
 import hashlib
 import pathlib
 
-from awd_keras.data.corpus import Corpus
-from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
 
 _SIZE = 100_000_000
 _SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
 
 
-def load_enwik8(data_dir, max_vocabulary_size=None, tokenizer=WHITESPACE, by_frequency=False):
-    """Loads enwik8 (http://mattmahoney.net/dc/enwik8.zip), split 90/5/5 as usual.
+def read_enwik8(data_dir):
+    """Returns the lines of each split of `data_dir/enwik8` and their source.
 
-    Each byte is a character, that of ISO-8859-1, and each newline an `<eos>`, as in the authors'
-    code. So with the tokenizer `"character"`, tokens are bytes.
-
-    Args:
-        data_dir: A folder with the file `enwik8`.
-        max_vocabulary_size, tokenizer, by_frequency: As for `Corpus.from_texts`.
-
-    Returns:
-        A `Corpus`.
-
-    Raises:
-        OSError: If the file cannot be read.
-        InputError: If it is another file.
+    The split of the file (http://mattmahoney.net/dc/enwik8.zip) is 90/5/5, as usual. Each byte is a
+    character, that of ISO-8859-1, and each newline an `<eos>`, as in the authors' code. So with the
+    tokenizer `"character"`, tokens are bytes.
     """
     path = pathlib.Path(data_dir).expanduser() / "enwik8"
     content = path.read_bytes()
@@ -41,6 +29,4 @@ def load_enwik8(data_dir, max_vocabulary_size=None, tokenizer=WHITESPACE, by_fre
     for split, end in ends.items():
         text = content[start:end].decode("iso-8859-1")
         texts[split], start = text.removesuffix("\n").split("\n"), end
-    return Corpus.from_texts(
-        "enwik8", texts, max_vocabulary_size, str(path), tokenizer, by_frequency
-    )
+    return texts, str(path)

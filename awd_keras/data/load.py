@@ -2,9 +2,9 @@
 
 import warnings
 
+from awd_keras.data import sotu
 from awd_keras.data.corpus import Corpus
-from awd_keras.data.enwik8 import load_enwik8
-from awd_keras.data.sotu import VOCABULARY_SIZE, load_sotu
+from awd_keras.data.enwik8 import read_enwik8
 from awd_keras.data.text_files import CHARACTER_FILE_NAMES, FILE_NAMES, read_text_folder
 from awd_keras.data.tokenizer import WHITESPACE
 from awd_keras.errors import InputError
@@ -34,8 +34,8 @@ def load_corpus(
     Args:
         name: `"ptb"` (Penn Treebank), `"wikitext2"` (WikiText-2), `"wikitext103"` (WikiText-103),
             `"ptb_character"` (the characters of Penn Treebank, separated by blanks, with `_` for a
-            blank), `"enwik8"` (bytes of Wikipedia), `"sotu"` (State of the Union messages, from
-            the Python package `sotu`) or `"text"` (your own files).
+            blank), `"enwik8"` (bytes of Wikipedia), `"sotu"` (State of the Union messages since
+            1900, from the Python package `sotu`) or `"text"` (your own files).
         data_dir: A folder of text files; see `read_text_folder`. For `"ptb_character"`, the files
             may be `ptb.char.train.txt`, ...; for `"enwik8"`, there is one, `enwik8`. Without a
             folder, `"ptb"` and `"wikitext2"` are downloaded with TensorFlow Datasets; `"sotu"`
@@ -63,21 +63,21 @@ def load_corpus(
         )
     if name == "sotu" and data_dir is not None:
         raise InputError(f"The corpus 'sotu' takes no data_dir. Received: data_dir={data_dir}")
-    options = {"tokenizer": tokenizer, "by_frequency": by_frequency}
+    label, max_size = name, max_vocabulary_size
     if name == "sotu":
-        corpus = load_sotu(max_vocabulary_size or VOCABULARY_SIZE, tokenizer)
+        texts, source = sotu.read_sotu()
+        label, max_size = sotu.NAME, max_size or sotu.VOCABULARY_SIZE
     elif name == "enwik8":
-        corpus = load_enwik8(data_dir, max_vocabulary_size, **options)
+        texts, source = read_enwik8(data_dir)
     elif data_dir is not None:
         file_names = CHARACTER_FILE_NAMES if name == "ptb_character" else FILE_NAMES
         texts, source = read_text_folder(data_dir, file_names), str(data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, **options)
     else:
         # Importing TensorFlow Datasets takes seconds.
         from awd_keras.data.tfds_texts import read_tfds_texts
 
         texts, source = read_tfds_texts(name, _TITLES[name], tfds_data_dir)
-        corpus = Corpus.from_texts(name, texts, max_vocabulary_size, source, **options)
+    corpus = Corpus.from_texts(label, texts, max_size, source, tokenizer, by_frequency)
     received = corpus.token_counts, len(corpus.vocabulary)
     expected_counts, expected_size = _PUBLISHED.get(name, received)
     if max_vocabulary_size is not None:

