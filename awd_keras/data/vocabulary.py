@@ -70,56 +70,34 @@ class Vocabulary:
         self.eos_id = self._index.get(EOS)
 
     @classmethod
-    def build(cls, tokens, max_size=None, by_frequency=False):
-        """Builds the vocabulary of a text.
+    def build_and_encode(cls, lines, max_size=None, tokenizer=WHITESPACE, by_frequency=False):
+        """Builds the vocabulary of a text, and converts the text to ids, in one pass.
 
-        Without `max_size`, words are ordered by first occurrence, as in the authors' code,
-        and nothing is added. With `max_size`, `<unk>` and `<eos>` come first, followed by the
-        most frequent words; ties are broken by first occurrence.
+        Without `max_size`, words are ordered by first occurrence, as in the authors' code.
+        With `max_size`, `<unk>` and `<eos>` come first, followed by the most frequent words; ties
+        are broken by first occurrence.
 
         Args:
-            tokens: An iterable of words.
+            lines: An iterable of lines. Each ends with `<eos>`.
             max_size: Maximum number of words, including `<unk>` and `<eos>`. Defaults to no
-                maximum.
+                maximum; then tokenizers of text that is not prepared add `<unk>` to the words of
+                the text.
+            tokenizer: The `Tokenizer` of the text. Defaults to one that splits at whitespace.
             by_frequency: Whether to order by frequency without `max_size` too, as an adaptive
                 softmax needs it. Defaults to `False`.
 
         Returns:
-            A `Vocabulary`.
+            A tuple `(vocabulary, ids, num_unknown)`; see `encode_lines`.
 
         Raises:
-            InputError: If `max_size` is less than 3, or there are no tokens.
+            InputError: If `max_size` is less than 3, or there are no lines.
 
         Example:
 
-        >>> Vocabulary.build("b a c a <eos>".split()).words
-        ('b', 'a', 'c', '<eos>')
-        >>> Vocabulary.build("b a c a <eos>".split(), max_size=4).words
-        ('<unk>', '<eos>', 'a', 'b')
+        >>> vocabulary, ids, num_unknown = Vocabulary.build_and_encode(["b a", "c a"], max_size=4)
+        >>> vocabulary.words, ids.tolist(), num_unknown
+        (('<unk>', '<eos>', 'a', 'b'), [3, 2, 1, 0, 2, 1], 1)
         """
-        return cls._build(tokens, max_size, WHITESPACE, by_frequency)[0]
-
-    @classmethod
-    def build_and_encode(cls, lines, max_size=None, tokenizer=WHITESPACE, by_frequency=False):
-        """Builds the vocabulary of a text, and converts the text to ids, in one pass.
-
-        Args:
-            lines: An iterable of lines.
-            max_size: As for `build`. Without it, tokenizers of text that is not prepared add
-                `<unk>` to the words of the text.
-            tokenizer: The `Tokenizer` of the text. Defaults to one that splits at whitespace.
-            by_frequency: As for `build`.
-
-        Returns:
-            A tuple `(vocabulary, ids, num_unknown)`; see `encode_lines`.
-        """
-        tokens = _tokens(lines, tokenizer)
-        vocabulary, ids = cls._build(tokens, max_size, tokenizer, by_frequency)
-        return vocabulary, *vocabulary._replace_unknown(ids)
-
-    @classmethod
-    def _build(cls, tokens, max_size, tokenizer, by_frequency):
-        """Returns the vocabulary, and the ids of the tokens: -1 for words outside it."""
         if max_size is not None and max_size < 3:
             raise InputError(
                 "The size of a vocabulary must be at least 3, for <unk>, <eos> and one word. "
@@ -127,7 +105,7 @@ class Vocabulary:
             )
         # Ids in the order of first occurrence.
         index = collections.defaultdict(itertools.count().__next__)
-        ids = np.fromiter(map(index.__getitem__, tokens), np.int32)
+        ids = np.fromiter(map(index.__getitem__, _tokens(lines, tokenizer)), np.int32)
         words = ordered = list(index)
         if by_frequency or max_size is not None:
             ordered = [words[i] for i in np.argsort(-np.bincount(ids), kind="stable")]
@@ -137,7 +115,7 @@ class Vocabulary:
         elif tokenizer.name != "whitespace" and UNK not in index:
             ordered = [*ordered, UNK]
         vocabulary = cls(ordered, tokenizer)
-        return vocabulary, vocabulary._find(words)[ids]
+        return vocabulary, *vocabulary._replace_unknown(vocabulary._find(words)[ids])
 
     @property
     def has_only_characters(self):

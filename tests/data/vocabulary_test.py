@@ -38,15 +38,19 @@ def test_invalid_words(words, message):
         Vocabulary(words)
 
 
+def build(*lines, **options):
+    return Vocabulary.build_and_encode(lines, **options)[0].words
+
+
 def test_build():
-    assert Vocabulary.build("c a <eos> a b <eos>".split()).words == ("c", "a", EOS, "b")
-    tokens = "d c c b b a a a <eos> <unk> <unk> <unk> <unk>".split()
+    assert build("c a", "a b") == ("c", "a", EOS, "b")
+    line = "d c c b b a a a <unk> <unk> <unk> <unk>"
     # c and b are equally frequent, and c came first.
-    assert Vocabulary.build(tokens, max_size=4).words == (UNK, EOS, "a", "c")
-    assert Vocabulary.build(tokens, max_size=100).words == (UNK, EOS, "a", "c", "b", "d")
-    assert Vocabulary.build(["a"], max_size=3).words == (UNK, EOS, "a")
+    assert build(line, max_size=4) == (UNK, EOS, "a", "c")
+    assert build(line, max_size=100) == (UNK, EOS, "a", "c", "b", "d")
+    assert build("a", max_size=3) == (UNK, EOS, "a")
     with pytest.raises(InputError, match="max_size=2"):
-        Vocabulary.build(tokens, max_size=2)
+        build(line, max_size=2)
 
 
 def test_build_by_frequency():
@@ -55,7 +59,6 @@ def test_build_by_frequency():
     assert vocabulary.words == ("a", "c", "b", EOS, "d", UNK)
     assert vocabulary.decode(ids) == "d c c b <eos> b a a a <unk> <eos>".split()
     assert num_unknown == 0
-    assert Vocabulary.build("b a a".split(), by_frequency=True).words == ("a", "b")
 
 
 def test_encode_and_decode():
