@@ -2,7 +2,7 @@
 
   python -m trainers.ptb --data_dir=FOLDER      as in the paper, from {train,valid,test}.txt
   python -m trainers.ptb                        the same text from TensorFlow Datasets
-  python -m trainers.ptb --preset=ptb_small     two small layers, for CPUs
+  python -m trainers.ptb --preset=ptb_cpu       two layers, two hours on one CPU core
   python -m trainers.ptb --preset=demo          takes minutes on a CPU, needs no files
   python -m trainers.ptb --corpus=text --data_dir=FOLDER --max_vocabulary_size=20000
 
