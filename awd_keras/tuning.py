@@ -119,7 +119,8 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
             the defaults.
 
     Raises:
-        ValueError: If a name is not in `SPACES`.
+        ValueError: If a name is not in `SPACES`, or `tune` has both `dropout_multiplier` and a
+            dropout rate.
 
     Example:
 
@@ -144,6 +145,11 @@ class AWDLSTMHyperModel(keras_tuner.HyperModel):
         for name in (*tune, *settings):
             if name not in SPACES:
                 raise ValueError(f"Expected one of {', '.join(SPACES)}. Received: {name!r}")
+        if "dropout_multiplier" in tune and set(tune).intersection(DROPOUT_RATES):
+            raise ValueError(
+                "`tune` must not contain both `dropout_multiplier` and a dropout rate, because "
+                f"their product may exceed 1. Received: {tuple(tune)}"
+            )
         self.vocabulary_size = vocabulary_size
         self.tune = tuple(tune)
         self.settings = {**DEFAULTS, **settings}

@@ -8,19 +8,18 @@ import subprocess
 import time
 
 
-def markdown(header, rows, text_columns=2):
+def markdown(header, rows):
     """Formats a table as Markdown lines.
 
     Args:
         header: list of strings.
-        rows: list of lists of strings. Short rows are padded with empty cells.
-        text_columns: number of leading text columns. The other columns hold numbers and are
-            right-aligned.
+        rows: list of lists of strings. Short rows are padded with empty cells. Columns after the
+            second hold numbers and are right-aligned.
 
-    >>> markdown(["size", "ms"], [["20", "3.5"]], text_columns=1)
-    ['| size | ms |', '| --- | ---: |', '| 20 | 3.5 |']
+    >>> markdown(["name", "size", "ms"], [["lstm", "20", "3.5"]])
+    ['| name | size | ms |', '| --- | --- | ---: |', '| lstm | 20 | 3.5 |']
     """
-    marks = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
+    marks = ["---", "---"] + ["---:"] * (len(header) - 2)
     padded = [row + [""] * (len(header) - len(row)) for row in rows]
     return ["| " + " | ".join(line) + " |" for line in [header, marks, *padded]]
 

@@ -26,11 +26,13 @@ def main():
         flags.DEFINE_integer("batch_size", 64, "texts per request", 1)
         flags.DEFINE_bool("text", False, "also print the text")
     with cli.section("next"):
-        flags.DEFINE_integer("k", 5, "number of words", 1)
+        flags.DEFINE_integer("k", 5, "number of words", 1, 2**31 - 1)
     with cli.section("generate"):
-        flags.DEFINE_integer("max_words", 100, "maximum number of words to add", 1)
+        help = "maximum number of words to add"
+        flags.DEFINE_integer("max_words", 100, help, 1, 2**31 - 1)
         flags.DEFINE_float("temperature", 1.0, "divisor of the logits; 0: most likely word", 0)
-        flags.DEFINE_integer("top_k", 0, "sample from the k most likely words; 0: all words", 0)
+        help = "sample from the k most likely words; 0: all words"
+        flags.DEFINE_integer("top_k", 0, help, 0, 2**31 - 1)
         flags.DEFINE_float("top_p", 1.0, "total probability of the words to sample from", 0, 1)
         flags.DEFINE_integer("seed", 0, "random seed", 0)
     cli.main("serving.grpc_client", __doc__, max_arguments=None)

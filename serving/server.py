@@ -62,6 +62,10 @@ class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def __init__(self, model_path, grpc_port=0, rest_port=0):
         path = _version_folder(pathlib.Path(model_path).resolve())
+        if not path.name.isdecimal():
+            raise UserError(
+                f"The folder of a version must be named by its number. Received: {path}"
+            )
         self.name, self.version = path.parent.name, int(path.name)
         self._model = tf.saved_model.load(str(path))
         options = [

@@ -27,6 +27,7 @@ class Signatures:
         self._network = network
         self._table = table
         self._max_words = limits.max_words
+        self._max_text_words = limits.max_text_words
         self._checks = RequestChecks(limits, network.vocabulary_size)
 
     def functions(self):
@@ -190,7 +191,8 @@ class Signatures:
 
     def _encode(self, name, text, needs_known_words=False):
         """Checks and encodes texts."""
-        token_ids, lengths, num_unknown = self._table.encode(self._checks.text(name, text))
+        text = self._checks.text(name, text)
+        token_ids, lengths, num_unknown = self._table.encode(text, self._max_text_words)
         must_be_zero = num_unknown if needs_known_words and not self._table.has_unk else None
         token_ids, lengths = self._checks.words(name, token_ids, lengths, must_be_zero)
         return token_ids, lengths, num_unknown

@@ -27,28 +27,31 @@ class VocabularyTable(tf.Module):
         self._tokenizer = vocabulary.tokenizer.name
         self._lower = _lower_case_table() if vocabulary.tokenizer.lowercase else None
 
-    def encode(self, text):
+    def encode(self, text, max_words=None):
         """Splits texts into words and looks up their ids.
 
         Args:
             text: String tensor of shape `(batch_size,)`, UTF-8.
+            max_words: Number of words of each text to look up. Bounds the memory. Defaults to all.
 
         Returns:
             `(token_ids, lengths, num_unknown)`: int32 tensors of shapes `(batch_size, timesteps)`,
             padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
-            `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`.
+            `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`. The lengths are those of the
+            whole texts.
         """
         text = self._clean(text)
         if self._tokenizer == "character":
-            words = tf.strings.unicode_split(text, "UTF-8").to_sparse()
+            words = tf.strings.unicode_split(text, "UTF-8")
         else:
-            words = tf.strings.split(text).to_sparse()
+            words = tf.strings.split(text)
+        lengths = tf.cast(words.row_lengths(), tf.int32)
+        words = words[:, :max_words].to_sparse()
         ids = tf.cast(self._ids.lookup(words.values), tf.int32)
-        rows = tf.cast(words.indices[:, 0], tf.int32)
-        batch_size = tf.shape(text)[0]
-        lengths = tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, batch_size)
         is_unknown = ids < 0
-        num_unknown = tf.math.unsorted_segment_sum(tf.cast(is_unknown, tf.int32), rows, batch_size)
+        num_unknown = tf.math.unsorted_segment_sum(
+            tf.cast(is_unknown, tf.int32), words.indices[:, 0], tf.shape(text)[0]
+        )
         ids = tf.where(is_unknown, self._unk_id, ids)
         return tf.scatter_nd(words.indices, ids, words.dense_shape), lengths, num_unknown
 

@@ -117,8 +117,8 @@ def check_layer(layer_factory, inputs, output_dtypes=None):
     """Checks what every layer must do, whatever it computes.
 
     The configuration survives JSON; symbolic and eager calls agree in shape and dtype; a
-    functional model survives a `.keras` file; eager calls and `tf.function` agree; and the layer
-    works under mixed precision.
+    functional model survives a `.keras` file; eager calls and `tf.function` agree; and all of this
+    also holds under mixed precision.
 
     Args:
         layer_factory: Function that returns a new layer.
@@ -145,9 +145,14 @@ def check_layer(layer_factory, inputs, output_dtypes=None):
         with dtype_policy(policy):
             layer = layer_factory()
             outputs = keras.tree.flatten(layer(tensors, training=True))
+            model = keras.Model(symbols, layer(symbols))
         dtypes = output_dtypes or [layer.compute_dtype] * len(outputs)
         assert [output.dtype for output in outputs] == [
             tf.as_dtype(x or layer.compute_dtype) for x in dtypes
         ]
         assert all(np.all(np.isfinite(to_numpy(output))) for output in outputs)
         assert all(weight.dtype == "float32" for weight in layer.weights)
+        # The policy comes from the file.
+        revived = keras.tree.flatten(save_and_load(model)(tensors))
+        assert_all_equal(revived, model(tensors))
+        assert [output.dtype for output in revived] == [output.dtype for output in outputs]

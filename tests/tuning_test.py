@@ -59,6 +59,11 @@ def test_unknown_names():
             tuning.AWDLSTMHyperModel(50, **arguments)
 
 
+def test_the_multiplier_and_a_rate():
+    with pytest.raises(ValueError, match="both `dropout_multiplier` and a dropout rate"):
+        tuning.AWDLSTMHyperModel(50, ("dropout_multiplier", "input_dropout"))
+
+
 def test_a_search_on_windows(tmp_path):
     corpus = Corpus.from_texts("tiny", make_texts())
     tuner = keras_tuner.RandomSearch(

@@ -27,7 +27,8 @@ from trainers.search.ablation_rows import ROWS
 
 def main():
     config_flags.define_run_flags("ptb")
-    flags.FLAGS["workdir"].help = "folder of the ablation; default: runs/<preset>-ablation"
+    help = "folder of the ablation; default: runs/<preset>[-<recipe>]-ablation"
+    flags.FLAGS["workdir"].help = help
     with cli.section("Ablation"):
         flags.DEFINE_list("rows", list(ROWS), "rows to train")
         flags.DEFINE_list("seeds", None, "random seeds for each row; default: --seed")

@@ -43,7 +43,7 @@ def main(implementation, doc, max_arguments=0, check=None):
     TensorFlow is imported only after the flags are parsed and checked, so `--help` and errors are
     fast. An `InputError` or `OSError` (exit code 1) or a `UserError` (its own exit code) is printed
     as one line on standard error, as are lack of memory and a closed standard output. Ctrl-C and
-    SIGTERM end a command with exit code 130.
+    SIGTERM end a command with exit code 130 (`serving.local`: 0).
 
     Args:
         implementation: Name of the module that does the work. Its `main(*arguments)` reads the
@@ -144,7 +144,7 @@ def _check_flags():
 
 def _local_path(name, value):
     """Returns a string with `~` expanded, or raises `UserError` if it is empty or a URL."""
-    if not value:  # as of an unset variable in a shell
+    if not value:  # as from an unset variable in a shell
         raise UserError(f"{name} must not be empty.")
     if _URL.match(value):
         raise UserError(

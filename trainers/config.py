@@ -27,7 +27,7 @@ def _integer(low, high):
 
 
 # A check is a predicate and, for the error message, a description of what it expects. The largest
-# integers are far beyond what is useful, and exclude typing errors that would exhaust the memory.
+# integers are far beyond what is useful, and rule out typos that would exhaust the memory.
 _size = _integer(1, 65_536)
 _layers = _integer(1, 64)
 _epoch = _integer(1, 1_000_000)

@@ -12,8 +12,8 @@ Settings are taken from the original run, and flags override them. By default, t
 constant, and a run trained with another optimizer is fine-tuned by SGD at the paper's learning rate
 of 30. The folder of the original run is not changed.
 
-The text may be another one. Words that both texts have keep their weights, and new words start from
-the mean of all words; --require_same_vocabulary refuses other words.
+The text may be a different one. Words that both texts have keep their weights, and new words start
+from the mean of all words; --require_same_vocabulary refuses other words.
 
 Run the same command again to resume an interrupted run, bit for bit.
 """

@@ -19,7 +19,7 @@ from trainers import cli, config_flags
 def main():
     config_flags.define_config_flags("ptb")
     with cli.section("Range test"):
-        help = "folder for the results; default: runs/<preset>-learning_rate_range"
+        help = "folder for the results; default: runs/<preset>[-<recipe>]-learning_rate_range"
         flags.DEFINE_string("workdir", None, help)
         help = "learning rate of the first step; default: 0.1, or 1e-5 for adam"
         flags.DEFINE_float("lowest_learning_rate", None, help, lower_bound=1e-12)

@@ -232,3 +232,13 @@ RECIPES = {
         },
     ),
 }
+
+_CACHES = {
+    "ptb": {"window": 500, "theta": 1.0, "lambda": 0.1},
+    "wikitext2": {"window": 3785, "theta": 0.662, "lambda": 0.1279},
+}
+
+
+def authors_cache(corpus):
+    """Returns the authors' settings of the cache; those for Penn Treebank for other corpora."""
+    return _CACHES.get(corpus, _CACHES["ptb"])

@@ -27,9 +27,9 @@ With --nbest, lines with the same id are adjacent and have one of these forms:
   id ||| text ||| score               The score becomes (1 - w) * score + w * model_score, where w
                                       is --lm_weight, and the lines of an id are sorted from best
                                       to worst.
-  id ||| text ||| features ||| score  As of Moses and Marian, possibly with other fields, which are
-                                      kept. The feature "AWDLSTM0= model_score" is added. Score and
-                                      order stay, unless --lm_weight is given.
+  id ||| text ||| features ||| score  As in Moses and Marian, possibly with other fields, which are
+                                      kept. The feature "AWDLSTM0= model_score" is added. The scores
+                                      and the order are kept, unless --lm_weight is given.
 
 The model_score is log_probability - unk_penalty * num_unknown + word_bonus * num_words.
 

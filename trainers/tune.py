@@ -31,7 +31,7 @@ _TUNE = ["dropout_multiplier", "learning_rate", "weight_decay", "ar_alpha", "tar
 
 def main():
     config_flags.define_run_flags("ptb")
-    flags.FLAGS["workdir"].help = "folder of the search; default: runs/<preset>-tune"
+    flags.FLAGS["workdir"].help = "folder of the search; default: runs/<preset>[-<recipe>]-tune"
     with cli.section("Search"):
         flags.DEFINE_list("tune", _TUNE, "settings and groups of settings to tune")
         flags.DEFINE_enum("tuner", "random", ["random", "bayesian", "hyperband"], "search method")

@@ -74,14 +74,14 @@ class Corpus:
             source: Where the texts come from, used in messages.
             tokenizer: The `Tokenizer` of the texts. Defaults to one that splits at whitespace. With
                 others, `<unk>` is always in the vocabulary.
-            by_frequency: Whether to order the words by frequency, as an adaptive softmax needs it,
+            by_frequency: Whether to order the words by frequency, as an adaptive softmax requires,
                 instead of by first occurrence. Defaults to `False`.
 
         Returns:
             A `Corpus`.
 
         Raises:
-            InputError: If a text is missing or has no words, or if the training text has no
+            InputError: If a text has no words or is a string, or if the training text has no
                 `<unk>` and lacks a word of the validation or test text.
         """
         vocabulary, arrays, unknown_counts = None, {}, {}

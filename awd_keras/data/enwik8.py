@@ -12,9 +12,9 @@ _SHA256 = "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"
 def read_enwik8(data_dir):
     """Returns the lines of each split of `data_dir/enwik8` and their source.
 
-    The split of the file (http://mattmahoney.net/dc/enwik8.zip) is 90/5/5, as usual. Each byte is a
-    character, that of ISO-8859-1, and each newline an `<eos>`, as in the authors' code. So with the
-    tokenizer `"character"`, tokens are bytes.
+    The split of the file (http://mattmahoney.net/dc/enwik8.zip) is 90/5/5, as usual. Each byte is
+    read as one ISO-8859-1 character, and each newline as `<eos>`, as in the authors' code. So with
+    the tokenizer `"character"`, tokens are bytes.
     """
     path = pathlib.Path(data_dir).expanduser() / "enwik8"
     content = path.read_bytes()

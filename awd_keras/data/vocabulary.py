@@ -84,13 +84,13 @@ class Vocabulary:
                 the text.
             tokenizer: The `Tokenizer` of the text. Defaults to one that splits at whitespace.
             by_frequency: Whether to order by frequency without `max_size` too, as an adaptive
-                softmax needs it. Defaults to `False`.
+                softmax requires. Defaults to `False`.
 
         Returns:
             A tuple `(vocabulary, ids, num_unknown)`; see `encode_lines`.
 
         Raises:
-            InputError: If `max_size` is less than 3, or there are no lines.
+            InputError: If `max_size` is less than 3, or there are no words.
 
         Example:
 

@@ -61,6 +61,8 @@ class DynamicEvaluation:
         for name, value in settings.items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"`{name}` must be finite and >= 0. Received: {name}={value!r}")
+            if value == 0 and name in ("epsilon", "bptt"):
+                raise ValueError(f"`{name}` must be > 0. Received: {name}={value!r}")
         self.settings = settings
         self.bptt = settings["bptt"]
 

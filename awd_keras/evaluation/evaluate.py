@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from awd_keras.data import batchify
 from awd_keras.evaluation.windows import read_windows
+from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
 from awd_keras.models.constant_weights import constant_recurrent_weights
 from awd_keras.models.train_step import window_loss, window_signature
 
@@ -55,7 +56,7 @@ def perplexity(loss):
 class Evaluator:
     """Evaluates a model on texts of any length and batch size.
 
-    It is faster than `Scorer` and never stores all logits of a window. On a CPU, large models
+    It is faster than `Scorer` and never stores all logits of a window. On a CPU, large LSTMs
     evaluate each long text by a graph of its own, which contains the current recurrent weights as
     constants.
 
@@ -90,7 +91,8 @@ class Evaluator:
         states = self._model.initial_state(batch_size)
         total_loss, num_predicted = 0.0, 0
         length = max(1, _WINDOW_TOKENS // batch_size)
-        units = max(layer.units for layer in self._model.backbone.lstm_layers)
+        layers = self._model.backbone.lstm_layers
+        units = max((x.units for x in layers if isinstance(x, WeightDropLSTM)), default=0)
         is_large = num_steps >= _CONSTANT_WEIGHTS_STEPS and units >= _CONSTANT_WEIGHTS_UNITS
         step = self.constant_step() if is_large else self._step
         for targets, loss in read_windows(step, columns, states, length):

@@ -11,7 +11,7 @@ from awd_keras.evaluation.windows import read_windows, window_length
 from awd_keras.models.train_step import window_signature
 
 _PADDING = -1
-# Tokens that are read ahead at most, if lines are long.
+# Maximum number of tokens to read ahead, if lines are long.
 _BLOCK_TOKENS = 2**20
 # Limits the memory that a few long lines take.
 _WINDOW_STEPS = 1024

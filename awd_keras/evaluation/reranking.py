@@ -36,7 +36,7 @@ def rerank(lines, scorer, lm_weight=None, unk_penalty=0.0, word_bonus=0.0, log_b
         scorer: A `LineScorer`.
         lm_weight: Weight w of the model, from 0 (only the given scores) to 1 (only the model).
             Defaults to 0.5 for lines without features. With features, it defaults to `None`: scores
-            and order stay.
+            and order are unchanged.
         unk_penalty: Penalty for each unknown word, in nats. Defaults to 0.
         word_bonus: Bonus for each word, in nats. Defaults to 0.
         log_base: Base of the logarithms in the scores. Defaults to e.

@@ -46,7 +46,7 @@ def search(
     """
     # Caches that differ only in lambda share a group and its state.
     groups = {}
-    for cache in filter(None, caches):
+    for cache in filter(None, dict.fromkeys(caches)):
         groups.setdefault(dataclasses.replace(cache, lambda_=0.0), []).append(cache)
     num_tokens = batch_size * (len(token_ids) // batch_size - 1)
     features = model.decoder.matrix.shape[1]

@@ -1,4 +1,4 @@
-"""Searches the weights with which n-best lists are rescored."""
+"""Searches for the weights with which n-best lists are rescored."""
 
 import math
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def tune_weights(lines, scorer, references, log_base=math.e):
     Args:
         lines: Lines of n-best lists, as for `rerank`.
         scorer: A `LineScorer`.
-        references: Iterable of lines `id words ...` with the right words of each list.
+        references: Iterable of lines `id words ...` with the correct words of each list.
         log_base: Base of the logarithms in the scores. Defaults to e.
 
     Returns:

@@ -139,7 +139,7 @@ def to_pytorch(model, model_format):
         A dictionary of NumPy arrays. Tied matrices are the same array.
 
     Raises:
-        InputError: If the model has other layers than LSTMs or QRNNs, or fastai has no such model:
+        InputError: If the model has layers other than LSTMs or QRNNs, or fastai has no such model:
             it has only LSTMs here, and the last one always has `embedding_dim` units, while that of
             an untied model in this library has `hidden_dim`.
     """

@@ -60,7 +60,9 @@ class AdaptiveTiedDecoder(TiedDecoder):
         self.tail_matrix = self.add_weight(
             name="tail_matrix", shape=(num_tails, features), initializer="zeros"
         )
-        self.tail_bias = self.add_weight(name="tail_bias", shape=(num_tails,), initializer="zeros")
+        self.tail_bias = self.add_weight(
+            name="tail_bias", shape=(num_tails,), initializer="zeros", autocast=False
+        )
 
     def call(self, inputs):
         return adaptive_log_probabilities(inputs, *self._parameters(), self.cutoffs)

@@ -51,3 +51,8 @@ class LockedDropout(StochasticLayer, keras.layers.SpatialDropout1D):
         shape = (sizes[batch_axis] * num_replicas(), inputs.shape[2] or sizes[2])
         mask = dropout_mask(shape, self.rate, self.mask_seed(seed), inputs.dtype)
         return inputs * tf.expand_dims(replica_rows(mask), time_axis)
+
+    def get_config(self):
+        # Keras's own configuration of this layer has the dtype of its variables instead.
+        dtype = keras.dtype_policies.serialize(self.dtype_policy)
+        return {**super().get_config(), "dtype": dtype}

@@ -60,8 +60,12 @@ class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
         if not self.embedding.built:
             self.embedding.build((None,))
         if self.use_bias:
+            # As in `loss`, the bias is not rounded to half precision.
             self.bias = self.add_weight(
-                name="bias", shape=(self.embedding.input_dim,), initializer="zeros"
+                name="bias",
+                shape=(self.embedding.input_dim,),
+                initializer="zeros",
+                autocast=False,
             )
         self.built = True
 

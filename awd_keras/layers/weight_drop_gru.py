@@ -11,8 +11,8 @@ from awd_keras.ops.gru import gru
 class WeightDropGRU(WeightDropRNN, keras.layers.GRU):
     """A `keras.layers.GRU` that drops entries of its recurrent matrix during training.
 
-    The mask, the supported arguments and the kernels are those of `WeightDropLSTM`; with
-    `reset_after=False`, too, the layer falls back to Keras's own loop.
+    The mask, the supported arguments and the kernels are those of `WeightDropLSTM`. The layer also
+    falls back to Keras's own loop with `reset_after=False`.
 
     Args:
         units: Positive integer, dimensionality of the output.
@@ -48,3 +48,11 @@ class WeightDropGRU(WeightDropRNN, keras.layers.GRU):
         kernel, bias = (tf.convert_to_tensor(w) for w in (self.cell.kernel, self.cell.bias))
         options["implementation"] = implementation.partition("/")[0]  # forms are those of LSTMs
         return gru(sequences, *initial_state, kernel, matrix, bias, **options)
+
+    def get_config(self):
+        # Keras's own configuration lacks these two.
+        return {
+            **super().get_config(),
+            "use_cudnn": self.use_cudnn,
+            "implementation": self.cell.implementation,
+        }

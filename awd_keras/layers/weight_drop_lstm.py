@@ -14,8 +14,8 @@ class WeightDropLSTM(WeightDropRNN, keras.layers.LSTM):
     Each training call draws one mask over the entries of `recurrent_kernel`, which all time steps
     and all rows of the batch share. Entries that are kept are scaled by `1 / (1 - weight_dropout)`.
     (Keras's `recurrent_dropout` is different: it drops units of the state.) With
-    `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`. The two can load
-    each other's weights and configurations.
+    `weight_dropout=0`, and at inference, the layer equals `keras.layers.LSTM`, whose weights and
+    configurations it can load.
 
     The fast kernels, including cuDNN's, support weight dropout and any mask. Activations other than
     tanh and sigmoid, `use_bias=False`, `recurrent_dropout`, `unroll` and `implementation=1` fall
@@ -46,7 +46,7 @@ class WeightDropLSTM(WeightDropRNN, keras.layers.LSTM):
     Returns:
         As for `keras.layers.LSTM`, except that states are float32 even under mixed precision
         (float64 in float64), so that they are not rounded from window to window. (A stateful layer
-        rounds its state to half precision, as in Keras.)
+        that is called outside a model rounds its state to half precision, as in Keras.)
 
     Raises:
         ValueError: If `weight_dropout` is not in the range `[0, 1)`, or `initial_state` is not
@@ -64,3 +64,11 @@ class WeightDropLSTM(WeightDropRNN, keras.layers.LSTM):
     def run(self, sequences, initial_state, matrix, seed, **options):
         kernel, bias = (tf.convert_to_tensor(w) for w in (self.cell.kernel, self.cell.bias))
         return lstm(sequences, *initial_state, kernel, matrix, bias, **options)
+
+    def get_config(self):
+        # Keras's own configuration lacks these two.
+        return {
+            **super().get_config(),
+            "use_cudnn": self.use_cudnn,
+            "implementation": self.cell.implementation,
+        }

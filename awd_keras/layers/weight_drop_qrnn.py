@@ -41,7 +41,7 @@ class WeightDropQRNN(WeightDropRNN, keras.layers.RNN):
     """A quasi-recurrent layer (Bradbury et al., 2016) that drops entries of its matrix.
 
     All products with the matrix are computed for all time steps at once, and the recurrence is
-    element-wise: the layer is faster than an LSTM, most of all on GPUs. See `ops.qrnn` for the
+    element-wise: the layer is faster than an LSTM, especially on GPUs. See `ops.qrnn` for the
     equations. The conventions are those of the authors' `pytorch-qrnn`, in which the forget gate
     multiplies the candidate.
 

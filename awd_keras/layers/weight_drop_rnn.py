@@ -58,8 +58,12 @@ class WeightDropRNN(StochasticLayer):
     ):
         sequences = tf.cast(sequences, self.compute_dtype)
         if initial_state is None:
-            batch_size = tf.shape(sequences)[1 if time_major else 0]
-            initial_state = self.states if self.stateful else self.get_initial_state(batch_size)
+            batch_axis = 1 if time_major else 0
+            if self.stateful:
+                self._check_batch_size(sequences.shape[batch_axis])
+                initial_state = self.states
+            else:
+                initial_state = self.get_initial_state(tf.shape(sequences)[batch_axis])
         if len(self.state_names) == 1 and not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
         if not (
@@ -91,6 +95,14 @@ class WeightDropRNN(StochasticLayer):
         output = outputs if self.return_sequences else last_output
         return (output, *states) if self.return_state else output
 
+    def _check_batch_size(self, batch_size):
+        expected = self.states[0].shape[0]
+        if batch_size not in (None, expected):
+            raise ValueError(
+                f"A stateful layer always has the batch size of its first call, {expected}. "
+                f"Received: batch_size={batch_size}"
+            )
+
     def inner_loop(
         self,
         sequences,
@@ -110,9 +122,9 @@ class WeightDropRNN(StochasticLayer):
         if not self.is_standard():
             if time_major or lengths is not None or self.use_cudnn is True:
                 raise ValueError(
-                    "`time_major=True` and `use_cudnn=True` require tanh and sigmoid activations, "
-                    "a bias, no recurrent_dropout, no unroll, implementation=2 and, for a GRU, "
-                    "reset_after=True."
+                    "`time_major=True`, `lengths` and `use_cudnn=True` require tanh and sigmoid "
+                    "activations, a bias, no recurrent_dropout, no unroll, implementation=2 and, "
+                    "for a GRU, reset_after=True."
                 )
             return self._keras_loop(sequences, initial_state, mask, training, matrix)
 

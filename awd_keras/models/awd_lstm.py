@@ -69,7 +69,8 @@ class AWDLSTM(keras.Model):
             calls without `seed`.
         rnn: `"lstm"` (the default), `"gru"` or `"qrnn"` (`--model`), the layers: `WeightDropLSTM`,
             `WeightDropGRU`, or `WeightDropQRNN` with a window of 2 in the first layer and 1 in the
-            others. "LSTM" stands for any of them here.
+            others. "LSTM" stands for any of them here. The bound of the initial weights of a QRNN
+            is `1 / sqrt(window * features)`.
         embedding: `None` (the default), or a `keras.layers.Embedding` to use instead of a new one.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
@@ -230,10 +231,13 @@ class AWDLSTM(keras.Model):
         x = self.input_locked_dropout(x, **layer_kwargs(_INPUT))
         final_states = []
         for index, layer in enumerate(self.lstm_layers):
-            kwargs = {"initial_state": states[index], **layer_kwargs(_WEIGHT + index)}
-            if implementation != "auto":
-                kwargs |= {"implementation": implementation, "lengths": lengths}
-            raw, *state = layer(x, **kwargs)
+            raw, *state = layer(
+                x,
+                initial_state=states[index],
+                implementation=implementation,
+                lengths=lengths,
+                **layer_kwargs(_WEIGHT + index),
+            )
             final_states.append(state)
             if index < self.num_layers - 1:
                 x = self.hidden_locked_dropouts[index](raw, **layer_kwargs(_HIDDEN + index))

@@ -279,4 +279,5 @@ class AWDLSTMLanguageModel(keras.Model):
             **config,
             "adaptive_softmax_cutoffs": self.adaptive_softmax_cutoffs,
             "name": self.name,
+            "trainable": self.trainable,
         }

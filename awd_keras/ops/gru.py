@@ -43,8 +43,9 @@ def gru(
         kernel: Tensor of shape `(features, 3 * units)`, gates in the order z, r, h.
         recurrent_kernel: Tensor of shape `(units, 3 * units)`.
         bias: Tensor of shape `(2, 3 * units)`, the biases of the two products.
-        mask, lengths, time_major, training: As in `ops.lstm`.
+        mask, lengths, time_major: As in `ops.lstm`.
         implementation: As in `ops.lstm`. `"xla"` is the portable kernel.
+        training: As in `ops.lstm`. The portable kernel keeps the values in any case.
 
     Returns:
         `(outputs, final_h)`, with the shapes and dtypes of `ops.lstm`.

@@ -128,9 +128,7 @@ def lstm(
             return lstm_cudnn(*arguments, training)
         # Loading a SavedModel with custom gradients logs warnings.
         custom_gradient = training or not exporting()
-        return lstm_portable(
-            *arguments, training, custom_gradient, Forms(*forms) if forms else None
-        )
+        return lstm_portable(*arguments, training, custom_gradient, forms)
 
     return run_time_major(run, inputs, mask, lengths, time_major)
 

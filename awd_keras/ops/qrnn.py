@@ -18,7 +18,7 @@ from awd_keras.ops.random import dropout_mask
 from awd_keras.ops.replicas import num_replicas, replica_rows
 from awd_keras.ops.sequences import run_time_major, take_steps
 
-# Levels of a scan over a number of steps that is unknown when tracing: for 65,536 of them.
+# Levels of a scan over a number of steps that is unknown when tracing: for 65,535 of them.
 _MAX_LEVELS = 16
 
 

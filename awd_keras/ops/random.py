@@ -54,7 +54,7 @@ def dropout_mask(shape, rate, seed, dtype):
         Tensor of the given shape and dtype, with expectation 1.
     """
     # Generating random numbers takes half of the time, so each entry uses only 8 or 16 bits of one.
-    bits, small = (8, tf.int8) if (rate * 2**8).is_integer() else (16, tf.int16)
+    bits, small = (8, tf.int8) if float(rate * 2**8).is_integer() else (16, tf.int16)
     num_entries = tf.reduce_prod(tf.cast(shape, tf.int32))
     num_words = -(-num_entries // (32 // bits))
     words = tf.random.stateless_uniform(

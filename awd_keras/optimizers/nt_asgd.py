@@ -28,7 +28,7 @@ class NTASGD(keras.optimizers.Optimizer):
     Attributes:
         optimizer: The wrapped optimizer.
         branch_free: Whether steps before the trigger run the averaging too, without effect, instead
-            of a condition, for which XLA would stop a GPU. `False` at first.
+            of a condition, at which XLA would make a GPU wait. `False` at first.
         record: List of the validation losses seen by `NonMonotonicTriggerCallback`. It is saved
             with the variables, so that `fit` can be resumed.
 
@@ -87,7 +87,8 @@ class NTASGD(keras.optimizers.Optimizer):
         averaging = tf.convert_to_tensor(self._triggered) & (self.optimizer.iterations > iterations)
         # At the end of a dataset, `fit` starts a step before it finds that no data is left. The
         # count waits for the gradients, so that it does not include this step.
-        with tf.control_dependencies(tf.nest.flatten(gradients, expand_composites=True)[:1]):
+        first = next(gradient for gradient in gradients if gradient is not None)
+        with tf.control_dependencies(tf.nest.flatten(first, expand_composites=True)[:1]):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
             count = tf.convert_to_tensor(self._num_averaged)
             if self.branch_free:

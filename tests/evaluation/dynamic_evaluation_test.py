@@ -194,6 +194,8 @@ def test_damaged_model():
         ({"learning_rate": -1e-4}, "`learning_rate` must be finite and >= 0"),
         ({"decay_rate": math.nan}, "Received: decay_rate=nan"),
         ({"epsilon": math.inf}, "`epsilon` must be"),
+        ({"epsilon": 0.0}, "`epsilon` must be > 0. Received: epsilon=0.0"),
+        ({"bptt": 0}, "`bptt` must be > 0. Received: bptt=0"),
     ],
 )
 def test_settings_out_of_range(trained, settings, message):

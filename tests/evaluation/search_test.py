@@ -39,6 +39,8 @@ def test_caches(model):
         ContinuousCache(30, 1, 0.2),
     ]
     trials = search(model, TEXT, caches, batch_size=2)
+    again = search(model, TEXT, [CACHE, *caches], batch_size=2)
+    assert {trial[0]: trial[2] for trial in again} == {trial[0]: trial[2] for trial in trials}
     assert {cache for cache, _, _ in trials} == set(caches)
     losses = [result.loss for _, _, result in trials]
     assert losses == sorted(losses) and len(set(losses)) == len(caches)

@@ -47,6 +47,15 @@ def test_equals_numpy():
     assert_close(call(hidden[:1, :2]), hidden[:1, :2] @ matrix.T + bias, 1e-5)
 
 
+def test_mixed_precision_does_not_round_the_bias():
+    decoder = make_decoder(dtype="mixed_bfloat16")
+    hidden = np.zeros((2, 3, DIM), "float32")
+    decoder(hidden)
+    bias = 1.0 + np.arange(VOCABULARY, dtype="float32") / 1000
+    decoder.bias.assign(bias)
+    assert_equal(decoder(hidden)[0, 0], bias)
+
+
 def test_shares_the_matrix():
     decoder = make_decoder()
     hidden = decoder.embedding(IDS)

@@ -39,7 +39,9 @@ def test_layer():
     )
     config = keras.layers.GRU(UNITS, go_backwards=True, reset_after=False).get_config()
     layer = check_config(layers.WeightDropGRU.from_config(config))
-    assert layer.get_config() == {**config, "weight_dropout": 0.0}
+    own = {"weight_dropout": 0.0, "use_cudnn": "auto", "implementation": 2}
+    assert layer.get_config() == {**config, **own}
+    assert check_config(layers.WeightDropGRU(UNITS, use_cudnn=False)).use_cudnn is False
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])

@@ -124,11 +124,16 @@ class TestEqualsKeras:
             assert_close(tf.concat(windows, axis=1), layer(make_inputs()), 1e-5)
         whole = make_layer(0.0, keras.layers.LSTM, **options)(make_inputs())
         assert_close(tf.concat(windows, axis=1), whole, 1e-5)
+        with pytest.raises(ValueError, match=f"first call, {BATCH}. Received: batch_size=1"):
+            layer(make_inputs()[:1])
 
     def test_configuration(self):
         config = keras.layers.LSTM(UNITS, activation="relu", go_backwards=True).get_config()
         layer = layers.WeightDropLSTM.from_config(config)
-        assert layer.get_config() == {**config, "weight_dropout": 0.0}
+        own = {"weight_dropout": 0.0, "use_cudnn": "auto", "implementation": 2}
+        assert layer.get_config() == {**config, **own}
+        layer = check_config(layers.WeightDropLSTM(UNITS, use_cudnn=False, implementation=1))
+        assert layer.use_cudnn is False and layer.cell.implementation == 1
 
     def test_weights(self, tmp_path):
         path = tmp_path / "lstm.weights.h5"
@@ -237,7 +242,7 @@ class TestCall:
         layer = layers.WeightDropLSTM(
             UNITS, activation="relu", use_cudnn=options.pop("use_cudnn", "auto")
         )
-        with pytest.raises(ValueError, match="`time_major=True` and `use_cudnn=True` require"):
+        with pytest.raises(ValueError, match="`lengths` and `use_cudnn=True` require"):
             layer(make_inputs(), **options)
 
 

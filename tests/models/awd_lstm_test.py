@@ -108,6 +108,12 @@ class TestBasics:
 
 
 class TestStates:
+    def test_lengths(self):
+        model = make_model()
+        expected = model(IDS[:, :2])[2]
+        lengths = np.full(BATCH, 2, "int32")
+        assert_all_close(model(IDS, lengths=lengths)[2], expected, 1e-6)
+
     def test_windows_with_carried_states_equal_one_sequence(self):
         model = make_model()
         whole, _, expected = model(IDS)

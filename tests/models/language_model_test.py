@@ -94,6 +94,11 @@ class TestSaving:
         assert config["tie_weights"] is False and config["name"] == "mine"
         assert all(config[name] == 0.25 for name in RATES)
 
+    def test_frozen_backbone(self):
+        model = make_model()
+        model.backbone.trainable = False
+        assert check_config(model).trainable
+
     @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
     @pytest.mark.parametrize("tie_weights", [True, False])
     def test_save_and_load(self, policy, tie_weights):

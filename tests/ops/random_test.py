@@ -21,6 +21,10 @@ def test_shapes_that_do_not_fill_a_random_number(shape, rate):
     assert ops.dropout_mask(shape, rate, seed_tensor(), "float32").shape == shape
 
 
+def test_an_integer_rate():
+    assert_equal(ops.dropout_mask((2, 3), 0, seed_tensor(), "float32"), np.ones((2, 3)))
+
+
 def test_mask_is_a_function_of_the_seed():
     draw = tf.function(lambda seed: ops.dropout_mask((8, 8), 0.5, seed, "float32"))
     first = ops.dropout_mask((8, 8), 0.5, seed_tensor(), "float32")

@@ -40,6 +40,15 @@ class TestAverage:
         assert optimizer.num_averaged == 1
         assert_all_equal(averages(optimizer, variables), values(variables))
 
+    @pytest.mark.filterwarnings("ignore:Gradients do not exist")
+    def test_variables_without_a_gradient(self):
+        optimizer, variables = make_built()
+        optimizer.trigger()
+        gradients = make_gradients(0)
+        tf.function(lambda: optimizer.apply([None, gradients[1]], variables))()
+        assert optimizer.num_averaged == 1
+        assert_all_equal(averages(optimizer, variables), values(variables))
+
     def test_first_step_sets_the_average_without_rounding(self):
         variable = keras.Variable([1e8])
         optimizer = NTASGD(keras.optimizers.SGD(1.0))

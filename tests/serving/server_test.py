@@ -218,6 +218,12 @@ def test_a_folder_without_versions(tmp_path):
         Server(tmp_path)
 
 
+def test_a_version_that_is_not_a_number(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(UserError, match="named by its number. Received: "):
+        Server(tmp_path)
+
+
 def test_a_port_that_is_taken(server):
     port = int(server.grpc_address.rpartition(":")[2])
     for name, protocol in (("grpc_port", "gRPC"), ("rest_port", "REST")):

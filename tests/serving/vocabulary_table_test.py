@@ -27,6 +27,13 @@ class TestVocabularyTable:
             assert int(num_unknown[row]) == sum(word not in VOCABULARY for word in text.split())
         assert ids.shape == (len(texts), max(lengths))
 
+    def test_only_the_first_words_of_a_long_text(self):
+        texts = tf.constant(["the dog " * 1000, "cat"])
+        ids, lengths, num_unknown = VocabularyTable(VOCABULARY).encode(texts, max_words=3)
+        assert ids.numpy().tolist() == [[0, 1, 0], [2, 0, 0]]
+        assert lengths.numpy().tolist() == [2000, 1]
+        assert num_unknown.numpy().tolist() == [1, 0]
+
     def test_ids_become_words(self):
         words = VocabularyTable(VOCABULARY).decode(tf.constant([[0, 5, 6], [9, -1, 1]])).numpy()
         decoded = [[word.decode() for word in row] for row in words]

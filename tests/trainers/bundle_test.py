@@ -1,5 +1,7 @@
 """Tests of `trainers.bundle`."""
 
+import pytest
+
 from awd_keras import bundled_model
 from tests.trainers.in_process import assert_one_line
 from tests.trainers.trained_run import make_run
@@ -24,6 +26,14 @@ def test_a_run_becomes_a_bundled_model(command, tmp_path, monkeypatch):
     assert words == vocabulary
     assert facts["results"] == results
     assert str(tmp_path) not in (output / "config.json").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"rnn": "gru"}, {"adaptive_softmax_cutoffs": (5,)}], ids=str)
+def test_only_lstms_with_a_full_softmax(command, tmp_path, changes):
+    make_run(tmp_path / "run", **changes)
+    ended = command(f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'small'}")
+    assert_one_line(ended, "must consist of LSTMs and a full softmax")
+    assert not (tmp_path / "small").exists()
 
 
 def test_workdir_is_required(command):

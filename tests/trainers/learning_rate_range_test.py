@@ -29,6 +29,18 @@ def test_the_command(data_dir, tmp_path, capfd):
     assert (workdir / "learning_rate_range.png").exists()
 
 
+def test_starts_from_the_weights_of_a_run(data_dir, tmp_path, capfd):
+    first_losses = []
+    for bias in ("zeros", "unigram"):
+        workdir = tmp_path / bias
+        flags = [*arguments(data_dir, workdir, initial_bias=bias), "--num_steps=10"]
+        ended = run_command(capfd, MODULE, *flags)
+        assert ended.code == 0, ended
+        with open(workdir / "learning_rate_range.csv", newline="") as file:
+            first_losses.append(float(next(csv.DictReader(file))["loss"]))
+    assert first_losses[1] < first_losses[0]
+
+
 def test_suggestions():
     # Flat, then a fall that is steepest at 2**50, a minimum at 2**60, and a rise to NaN.
     losses = [9.0] * 46 + [9.0 - i for i in range(1, 9)] + [0.9] * 6 + [0.5] + [2.0] * 20

@@ -40,6 +40,12 @@ def test_the_page_of_a_run(command, run, tmp_path):
     assert page.count("<li>") == 2
 
 
+def test_a_text_without_words_to_predict(command, run, tmp_path):
+    flags = [f"--output={tmp_path / 'page.html'}", "--max_tokens=1", "--num_samples=0"]
+    ended = command(f"--workdir={run}", *flags)
+    assert (ended.code, ended.stderr) == (0, ""), ended
+
+
 def test_two_runs_without_the_text_and_matplotlib(command, run, tmp_path, monkeypatch):
     monkeypatch.setattr("trainers.training.curves.matplotlib", None)
     other = tmp_path / run.name

@@ -14,6 +14,11 @@ def main():
         raise UserError("--workdir is required: the folder of a trained run.")
     run = RunFolder(FLAGS.workdir)
     model, vocabulary, config = factory.load_run(FLAGS.workdir, "float32")
+    if config.rnn != "lstm" or config.adaptive_softmax_cutoffs:
+        raise UserError(
+            "A bundled model must consist of LSTMs and a full softmax. Received: "
+            f"--rnn={config.rnn} --adaptive_softmax_cutoffs={config.adaptive_softmax_cutoffs}"
+        )
     results = run.read_results()
     if not results or not results["test"]:
         raise UserError(

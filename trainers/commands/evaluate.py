@@ -24,16 +24,12 @@ from awd_keras.evaluation import (
 )
 from trainers import run_text
 from trainers.errors import NonFiniteLossError, UserError
+from trainers.presets import authors_cache
 from trainers.table import format_table
 from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-# The settings of AWD-LSTM's authors; other corpora default to those for "ptb".
-_CACHES = {
-    "ptb": {"window": 500, "theta": 1.0, "lambda": 0.1},
-    "wikitext2": {"window": 3785, "theta": 0.662, "lambda": 0.1279},
-}
 _CACHE_GRID = {
     "window": [100, 500, 2000],
     "theta": [0.1, 0.3, 0.6, 1.0, 1.5, 2.5],
@@ -143,7 +139,7 @@ def _caches(config):
     """Returns the cache to use or, for a search, `None` and the caches to try."""
     if not FLAGS.cache:
         return [None]
-    defaults = _CACHE_GRID if FLAGS.search else _CACHES.get(config.corpus, _CACHES["ptb"])
+    defaults = _CACHE_GRID if FLAGS.search else authors_cache(config.corpus)
     with _explain("--cache"):
         return [None] * FLAGS.search + [
             ContinuousCache(_window(window), theta, lambda_)

@@ -13,6 +13,8 @@ FLAGS = flags.FLAGS
 
 
 def main():
+    # As in trainers.score: bytes that are not UTF-8 pass through as parts of unknown words.
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     model, vocabulary, _ = factory.load_model(FLAGS.workdir, FLAGS.dtype)
     if FLAGS.workdir is None:
         print(describe_bundled_model(), file=sys.stderr)

@@ -12,6 +12,7 @@ from awd_keras.models.train_step import make_train_step
 from trainers import config_flags
 from trainers.errors import UserError
 from trainers.training import curves, factory
+from trainers.training.initial_weights import initialize_weights
 from trainers.training.loop import training_columns, training_windows
 
 FLAGS = flags.FLAGS
@@ -57,6 +58,7 @@ def main():
 def _train(config, corpus, columns, rates):
     """Returns (learning rate, loss, smoothed loss) of each step."""
     model = factory.build_model(config, len(corpus.vocabulary))
+    initialize_weights(config, model, corpus)
     optimizer = factory.build_optimizer(config, model)
     train_step = make_train_step(model, optimizer, **factory.step_options(config))
     rows, average = [], 0.0

@@ -12,7 +12,7 @@ from awd_keras.evaluation import ContinuousCache, Scorer, perplexity
 from awd_keras.generation import TextGenerator
 from trainers import run_text
 from trainers.errors import NonFiniteLossError, UserError
-from trainers.presets import PRESETS
+from trainers.presets import PRESETS, authors_cache
 from trainers.reporting.page import curves_svg, render_page
 from trainers.reporting.stages import read_cache_settings, read_stages
 from trainers.reporting.word_losses import WordLosses
@@ -20,11 +20,10 @@ from trainers.training import RunFolder, factory
 from trainers.training.progress import Progress
 
 FLAGS = flags.FLAGS
-_AUTHORS_CACHE = {"window": 500, "theta": 1.0, "lambda_": 0.1}  # for Penn Treebank
 
 
 def main():
-    if not FLAGS.workdir or not all(FLAGS.workdir):
+    if not FLAGS.workdir:
         raise UserError("--workdir is required: the folder of a trained run.")
     folders = [RunFolder(workdir) for workdir in FLAGS.workdir]
     names = [folder.path.resolve().name for folder in folders]
@@ -80,15 +79,18 @@ def _read_run(name, folder):
             for text in samples or ()
         ],
         "seed": FLAGS.seed,
-        "words": _read_words(model, vocabulary, folder) if FLAGS.max_tokens else None,
+        "words": _read_words(model, vocabulary, config, folder) if FLAGS.max_tokens > 1 else None,
     }
 
 
-def _read_words(model, vocabulary, folder):
+def _read_words(model, vocabulary, config, folder):
     """Scores the beginning of the validation text, with and without the cache."""
     corpus = run_text.load_run_corpus(folder, FLAGS.data_dir)
     settings = read_cache_settings(folder)
-    cache = ContinuousCache(**(settings or _AUTHORS_CACHE))
+    if settings:
+        cache = ContinuousCache(**settings)
+    else:
+        cache = ContinuousCache(*authors_cache(config.corpus).values())
     token_ids = corpus.validation[: FLAGS.max_tokens]
     words, progress = WordLosses(vocabulary), Progress()
     for scores in Scorer(model, cache).score(token_ids):

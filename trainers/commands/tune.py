@@ -65,7 +65,8 @@ def main():
         def on_trial_end():
             if not is_worker:
                 best = _write_results(folder, config, oracle)[0]
-                print(f"{len(oracle.end_order)} trials ended, best so far: trial {best['trial']}")
+                trial = "none" if best["validation_perplexity"] is None else best["trial"]
+                print(f"{len(oracle.end_order)} trials ended, best so far: trial {trial}")
 
         what, advice = f"KerasTuner's files in {workdir}", "Restore them, or choose another folder."
         with reading(what, advice), contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints

@@ -1,1 +1,1 @@
-"""Hyperparameter search, ablation and the learning-rate range test."""
+"""Hyperparameter search and ablation."""

@@ -1,4 +1,4 @@
-"""Weights of another run to start from, matched by word if its vocabulary differs."""
+"""The weights that a run starts from, such as those of another run, matched by word."""
 
 import dataclasses
 import warnings
@@ -15,6 +15,15 @@ _ARCHITECTURE = [
     for field in dataclasses.fields(TrainingConfig)
     if field.metadata["section"] == "Model" and field.name != "dtype"
 ]
+
+
+def initialize_weights(config, model, corpus):
+    """Sets the weights that a run starts from, and returns lines for the log."""
+    if config.initial_run is not None:
+        return load_initial_weights(config, model, corpus)
+    if config.initial_bias == "unigram":
+        set_unigram_bias(model, corpus)
+    return []
 
 
 def load_initial_weights(config, model, corpus):

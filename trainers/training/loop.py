@@ -17,7 +17,7 @@ from trainers.errors import NonFiniteLossError, UserError
 from trainers.training import curves, factory
 from trainers.training.checkpoint import TrainingState, save_weights
 from trainers.training.distribution import Workers
-from trainers.training.initial_weights import load_initial_weights, set_unigram_bias
+from trainers.training.initial_weights import initialize_weights
 from trainers.training.interruption import Interruption
 from trainers.training.progress import MetricsLog, Progress
 from trainers.training.schedule import learning_rate, momentum
@@ -115,10 +115,7 @@ def train_and_evaluate(
     columns = training_columns(corpus, config)
     workers = Workers(tf.distribute.get_strategy())
     if not folder.last_checkpoint.exists():
-        if config.initial_run is not None:
-            header = [*header, *load_initial_weights(config, model, corpus)]
-        elif config.initial_bias == "unigram":
-            set_unigram_bias(model, corpus)
+        header = [*header, *initialize_weights(config, model, corpus)]
     with contextlib.ExitStack() as stack:
         if workers.is_chief:
             stack.enter_context(folder.lock())
