@@ -143,7 +143,7 @@ def _check_flags():
 
 
 def _local_path(name, value):
-    """Returns a string with `~` expanded, or raises `UserError` if it is empty or a URL."""
+    """Returns a path with `~` expanded; raises `UserError` if it is empty, a URL or not UTF-8."""
     if not value:  # as from an unset variable in a shell
         raise UserError(f"{name} must not be empty.")
     if _URL.match(value):
@@ -151,6 +151,8 @@ def _local_path(name, value):
             f"{name} must be a path on this machine. Received: {value}. Mount the storage, for "
             "example a bucket with gcsfuse, and pass its path."
         )
+    if value != value.encode(errors="ignore").decode():
+        raise UserError(f"{name} must be valid UTF-8. Received: {value!a}")
     path = os.path.expanduser(value)
     if path.startswith("~"):
         raise UserError(f"{name}: there is no home folder for {value}.")

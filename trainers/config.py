@@ -107,7 +107,10 @@ class TrainingConfig:
         may_change=True,
     )
     max_vocabulary_size: int | None = _data(
-        None, "keep the N most frequent words; others become <unk>; default: all", _count
+        None,
+        "number of words, with <unk> and <eos>; less frequent words become <unk>; default: all, or "
+        "10,000 for sotu",
+        _count,
     )
     tokenizer: str = _data(
         "whitespace",
@@ -120,7 +123,9 @@ class TrainingConfig:
 
     rnn: str = _model("lstm", "kind of the recurrent layers", choices=("lstm", "gru", "qrnn"))
     embedding_dim: int = _model(400, "size of the word embeddings", _size, "emsize")
-    hidden_dim: int = _model(1150, "units of every LSTM except the last", _size, "nhid")
+    hidden_dim: int = _model(
+        1150, "units of every LSTM, except the last if --tie_weights", _size, "nhid"
+    )
     num_layers: int = _model(3, "number of LSTMs", _layers, "nlayers")
     tie_weights: bool = _model(True, "use the embedding as the softmax matrix", _boolean, "tied")
     adaptive_softmax_cutoffs: tuple[int, ...] = _model(
@@ -150,7 +155,7 @@ class TrainingConfig:
         1.0, "strength of temporal activation regularization", _non_negative, "beta"
     )
     weight_decay: float = _regularization(
-        1.2e-6, "L2 penalty for sgd, decoupled (AdamW) for adam", _non_negative, "wdecay"
+        1.2e-6, "L2 penalty for plain sgd, decoupled (AdamW) for adam", _non_negative, "wdecay"
     )
 
     initial_bias: str = _optimization(

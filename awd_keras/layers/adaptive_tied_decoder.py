@@ -68,6 +68,8 @@ class AdaptiveTiedDecoder(TiedDecoder):
         return adaptive_log_probabilities(inputs, *self._parameters(), self.cutoffs)
 
     def loss(self, inputs, targets, weights=None, training=True):
+        if not self.built:
+            self.build(inputs.shape)
         return adaptive_cross_entropy(
             inputs, *self._parameters(), self.cutoffs, targets, weights, training=training
         )

@@ -94,6 +94,8 @@ class TiedDecoder(SharedEmbeddingLayer, keras.layers.Layer):
 
         The logits are never all in memory at once.
         """
+        if not self.built:
+            self.build(inputs.shape)
         return sequence_cross_entropy(
             inputs, self.matrix, self.bias, targets, weights, training=training
         )

@@ -39,9 +39,10 @@ class WeightDropLSTM(WeightDropRNN, keras.layers.LSTM):
         training: Whether to apply dropout.
         seed: `None`, or an int32 tensor of shape `(2,)` that determines the mask.
         time_major: Whether time is the first axis of `sequences`, `mask` and the outputs, which
-            saves transpositions. Defaults to `False`.
+            saves transpositions. Defaults to `False`. Stateful layers do not support it.
         implementation, lengths: Arguments of `awd_keras.ops.lstm`. By default, `use_cudnn`
-            determines the implementation.
+            determines the implementation. `lengths` requires `return_sequences=True` and
+            `go_backwards=False`.
 
     Returns:
         As for `keras.layers.LSTM`, except that states are float32 even under mixed precision

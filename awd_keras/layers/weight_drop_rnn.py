@@ -60,7 +60,7 @@ class WeightDropRNN(StochasticLayer):
         if initial_state is None:
             batch_axis = 1 if time_major else 0
             if self.stateful:
-                self._check_batch_size(sequences.shape[batch_axis])
+                self._check_stateful_call(sequences.shape[batch_axis], time_major)
                 initial_state = self.states
             else:
                 initial_state = self.get_initial_state(tf.shape(sequences)[batch_axis])
@@ -95,7 +95,9 @@ class WeightDropRNN(StochasticLayer):
         output = outputs if self.return_sequences else last_output
         return (output, *states) if self.return_state else output
 
-    def _check_batch_size(self, batch_size):
+    def _check_stateful_call(self, batch_size, time_major):
+        if time_major:
+            raise ValueError("A stateful layer does not support `time_major=True`.")
         expected = self.states[0].shape[0]
         if batch_size not in (None, expected):
             raise ValueError(
@@ -119,6 +121,11 @@ class WeightDropRNN(StochasticLayer):
             matrix = tf.cast(matrix, self.compute_dtype)
             mask_seed = self.mask_seed(seed)
             matrix *= dropout_mask(matrix.shape, self.weight_dropout, mask_seed, matrix.dtype)
+        if lengths is not None and (self.go_backwards or not self.return_sequences):
+            raise ValueError(
+                "`lengths` requires return_sequences=True and go_backwards=False. Pass `mask` "
+                "instead."
+            )
         if not self.is_standard():
             if time_major or lengths is not None or self.use_cudnn is True:
                 raise ValueError(

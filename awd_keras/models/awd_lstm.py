@@ -72,6 +72,7 @@ class AWDLSTM(keras.Model):
             others. "LSTM" stands for any of them here. The bound of the initial weights of a QRNN
             is `1 / sqrt(window * features)`.
         embedding: `None` (the default), or a `keras.layers.Embedding` to use instead of a new one.
+            Its `mask_zero` has no effect; pass `lengths`.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
     Call arguments:
@@ -90,8 +91,8 @@ class AWDLSTM(keras.Model):
         dropout, of shape `(batch_size, timesteps, units)`, and the final states in float32.
 
     Raises:
-        ValueError: If a size is not a positive integer, a rate is not in the range `[0, 1)`, or
-            `rnn` is unknown.
+        ValueError: If a size is not a positive integer, a rate is not in the range `[0, 1)`, `rnn`
+            is unknown, or `embedding` has other sizes.
 
     Example:
 
@@ -137,6 +138,16 @@ class AWDLSTM(keras.Model):
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")
+
+        if embedding and (embedding.input_dim, embedding.output_dim) != (
+            vocabulary_size,
+            embedding_dim,
+        ):
+            raise ValueError(
+                "`embedding` must have `vocabulary_size` rows of `embedding_dim` numbers, "
+                f"({vocabulary_size}, {embedding_dim}). Received: "
+                f"({embedding.input_dim}, {embedding.output_dim})"
+            )
 
         policy = self.dtype_policy
         self.embedding = embedding or keras.layers.Embedding(

@@ -8,6 +8,7 @@ from awd_keras.layers.adaptive_tied_decoder import AdaptiveTiedDecoder
 from awd_keras.layers.tied_decoder import TiedDecoder
 from awd_keras.models.awd_lstm import AWDLSTM
 from awd_keras.models.window_training import WindowTraining
+from awd_keras.ops.lstm import portable_kernels
 from awd_keras.optimizers.nt_asgd import NTASGD
 
 
@@ -152,8 +153,9 @@ class AWDLSTMLanguageModel(keras.Model):
 
         Raises:
             ValueError: If there is no loss, and the optimizer is not an `NTASGD` (under
-                `mixed_float16`, Keras wraps it; use `mixed_bfloat16`), there are metrics, or the
-                model was created under a strategy with several replicas.
+                `mixed_float16`, Keras wraps it; use `mixed_bfloat16`), its learning rate is not a
+                number, it accumulates gradients, there are metrics, or the model was created under
+                a strategy with several replicas.
         """
         super().compile(optimizer, loss, **kwargs)
         self._window_settings = {
@@ -168,6 +170,17 @@ class AWDLSTMLanguageModel(keras.Model):
             raise ValueError(
                 "Without a loss, the optimizer must be an NTASGD, and the dtype policy not "
                 f"mixed_float16. Received: optimizer={self.optimizer!r}"
+            )
+        if not isinstance(self.optimizer.learning_rate, keras.Variable):
+            raise ValueError(
+                "Without a loss, the learning rate must be a number, which fit scales by the "
+                "length of each window. Instead of a schedule, pass a "
+                "keras.callbacks.LearningRateScheduler to fit."
+            )
+        if self.optimizer.optimizer.gradient_accumulation_steps:
+            raise ValueError(
+                "Without a loss, each window is one step. Received: gradient_accumulation_steps="
+                f"{self.optimizer.optimizer.gradient_accumulation_steps}"
             )
         if kwargs.get("metrics") or kwargs.get("weighted_metrics"):
             raise ValueError(
@@ -261,8 +274,9 @@ class AWDLSTMLanguageModel(keras.Model):
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         logits, _ = self(token_ids)
         model = keras.Model(token_ids, logits)
-        model(token_ids)  # Keras can export a model to ONNX only after it has been called.
-        model.export(filepath, format, **kwargs)
+        with portable_kernels():
+            model(token_ids)  # Keras can export a model to ONNX only after it has been called.
+            model.export(filepath, format, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logits, _ = y_pred

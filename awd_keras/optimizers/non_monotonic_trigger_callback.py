@@ -28,7 +28,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
 
     Args:
         trigger: `None` (the default) for `NonMonotonicTrigger()`, or a trigger.
-        monitor: Name of the value to monitor. Defaults to `"val_loss"`.
+        monitor: Name of the value to monitor; smaller is better. Defaults to `"val_loss"`.
         use_average: Whether validation and later callbacks use the averaged weights. Defaults to
             False.
 
@@ -55,11 +55,11 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self.use_average = use_average
         self._starting = False
         self._updated = False
-        self._swap = None
+        self._swapped = False
 
     def set_model(self, model):
-        self._swap_out()  # the last `fit` may have failed during validation
         super().set_model(model)
+        find_nt_asgd(model).swap_out()  # the last `fit` may have been interrupted
 
     def on_train_begin(self, logs=None):
         self._starting = True
@@ -89,7 +89,7 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
         self._swap_in()
 
     def on_train_end(self, logs=None):
-        if self._swap is not None:
+        if self._swapped:
             self._swap_out()
             find_nt_asgd(self.model).adopt_average()
         if not self.trigger.record:
@@ -109,13 +109,13 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
             self._updated = True
 
     def _swap_in(self):
-        if self.use_average and self._swap is None:
+        if self.use_average and not self._swapped:
             optimizer = find_nt_asgd(self.model)
             if optimizer.num_averaged:
-                self._swap = optimizer.averaged_weights()
-                self._swap.__enter__()
+                optimizer.swap_in()
+                self._swapped = True
 
     def _swap_out(self):
-        if self._swap is not None:
-            swap, self._swap = self._swap, None
-            swap.__exit__(None, None, None)
+        if self._swapped:
+            find_nt_asgd(self.model).swap_out()
+            self._swapped = False

@@ -61,7 +61,7 @@ class NTASGD(keras.optimizers.Optimizer):
         self.branch_free = False
         self.record = []
         self._starts_triggered = False
-        self._swapped = False
+        self._raw_weights = None
 
     def build(self, variables):
         if self.built:
@@ -92,18 +92,14 @@ class NTASGD(keras.optimizers.Optimizer):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
             count = tf.convert_to_tensor(self._num_averaged)
             if self.branch_free:
-                self._average(trainable_variables, averaging, count)
+                self._average(averaging, count)
                 return
             # The condition saves a pass over all weights before the trigger.
-            tf.cond(
-                averaging,
-                lambda: self._average(trainable_variables, averaging, count),
-                lambda: count,
-            )
+            tf.cond(averaging, lambda: self._average(averaging, count), lambda: count)
 
-    def _average(self, variables, averaging, count):
-        for variable in variables or self._trainable_variables:
-            average = self._averages[self._get_variable_index(variable)]
+    def _average(self, averaging, count):
+        # All variables, even if a layer has been frozen since `build`.
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
             mean = tf.convert_to_tensor(average)
             # average -= (average - variable) / count, in one pass. The first step, from zeros, is
             # exact. (Replicas cannot use `assign_sub` inside a condition.)
@@ -147,23 +143,31 @@ class NTASGD(keras.optimizers.Optimizer):
         Raises:
             RuntimeError: If called inside another `averaged_weights()` block, or before `build`.
         """
-        if not self.built:
-            raise RuntimeError("NTASGD has no averages yet: call build(variables) first.")
-        if self._swapped:
-            raise RuntimeError("averaged_weights() cannot be nested.")
-        variables = self._trainable_variables
-        saved = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
-        self._swapped = True
+        self.swap_in()
         try:
-            # Before the first averaged step, the weights are their own average.
-            if self.num_averaged:
-                for variable, average in zip(variables, self._averages, strict=True):
-                    variable.assign(average)
             yield
         finally:
-            for variable, value in zip(variables, saved, strict=True):
+            self.swap_out()
+
+    def swap_in(self):
+        """Replaces the weights with their averages until `swap_out()`."""
+        if not self.built:
+            raise RuntimeError("NTASGD has no averages yet: call build(variables) first.")
+        if self._raw_weights is not None:
+            raise RuntimeError("averaged_weights() cannot be nested.")
+        variables = self._trainable_variables
+        self._raw_weights = tuple(tf.identity(tf.convert_to_tensor(v)) for v in variables)
+        # Before the first averaged step, the weights are their own average.
+        if self.num_averaged:
+            for variable, average in zip(variables, self._averages, strict=True):
+                variable.assign(average)
+
+    def swap_out(self):
+        """Restores the weights replaced by `swap_in()`, if any, bit for bit."""
+        if self._raw_weights is not None:
+            for variable, value in zip(self._trainable_variables, self._raw_weights, strict=True):
                 variable.assign(value)
-            self._swapped = False
+            self._raw_weights = None
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self.optimizer.exclude_from_weight_decay(var_list, var_names)

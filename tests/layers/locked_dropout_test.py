@@ -31,30 +31,6 @@ def test_mask():
     assert len({row.tobytes() for row in mask[:, 0]}) == BATCH
 
 
-def test_seed_determines_the_mask():
-    layer, traces = layers.LockedDropout(0.5), []
-
-    @tf.function(input_signature=[tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec(2, "int32")])
-    def call(inputs, seed):
-        traces.append(1)
-        return layer(inputs, training=True, seed=seed)
-
-    mask = mask_of(layer, seed_tensor())
-    assert_equal(call(ones(), seed_tensor()), mask)
-    assert_equal(call(ones(time=2), seed_tensor()), mask[:, :2])
-    assert np.any(to_numpy(call(ones(), seed_tensor(1, 3))) != mask)
-    assert len(traces) == 1
-
-
-def test_each_call_without_seed_draws_a_mask():
-    layer, same = layers.LockedDropout(0.5, seed=3), layers.LockedDropout(0.5, seed=3)
-    call = tf.function(lambda: layer(ones(), training=True))
-    first, second = to_numpy(call()), to_numpy(call())
-    assert np.any(first != second)
-    assert_equal(mask_of(same), first)
-    assert_equal(mask_of(same), second)
-
-
 def test_identity_at_inference_and_at_rate_zero():
     inputs = np.random.default_rng(0).normal(size=(BATCH, TIME, FEATURES)).astype("float32")
     assert_equal(layers.LockedDropout(0.5)(inputs), inputs)

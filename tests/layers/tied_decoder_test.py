@@ -56,6 +56,25 @@ def test_mixed_precision_does_not_round_the_bias():
     assert_equal(decoder(hidden)[0, 0], bias)
 
 
+@pytest.mark.parametrize("cutoffs", [None, (2,)])
+def test_a_loss_before_the_first_call(cutoffs):
+    embedding = keras.layers.Embedding(VOCABULARY, DIM)
+    if cutoffs is None:
+        decoder = layers.TiedDecoder(embedding)
+    else:
+        decoder = layers.AdaptiveTiedDecoder(embedding, cutoffs)
+    total, num_tokens = decoder.loss(make_hidden(), IDS)
+    assert decoder.bias in decoder.trainable_weights
+    assert_close(
+        total,
+        -np.take_along_axis(
+            tf.nn.log_softmax(decoder(make_hidden())).numpy(), IDS[..., np.newaxis], axis=-1
+        ).sum(),
+        1e-5,
+    )
+    assert int(num_tokens) == IDS.size
+
+
 def test_shares_the_matrix():
     decoder = make_decoder()
     hidden = decoder.embedding(IDS)

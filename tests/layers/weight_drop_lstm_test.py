@@ -183,19 +183,6 @@ class TestWeightDropout:
         layer(make_inputs(), training=True)
         assert_all_equal(layer.get_weights(), before)
 
-    def test_seed_determines_the_mask(self):
-        layer = make_layer()
-
-        @tf.function(reduce_retracing=True)
-        def call(inputs, seed):
-            return layer(inputs, training=True, seed=seed)
-
-        first = call(make_inputs(), seed_tensor(1, 2))
-        assert_equal(call(make_inputs(), seed_tensor(1, 2)), first)
-        assert_close(call(make_inputs()[:, :3], seed_tensor(1, 2)), first[:, :3], 1e-5)
-        for other in (seed_tensor(1, 3), seed_tensor(2, 2)):
-            assert np.any(to_numpy(call(make_inputs(), other)) != to_numpy(first))
-
     @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=str)
     def test_each_call_without_seed_draws_a_mask(self, options):
         layer, same = (make_layer(seed=5, **options) for _ in range(2))
@@ -244,6 +231,17 @@ class TestCall:
         )
         with pytest.raises(ValueError, match="`lengths` and `use_cudnn=True` require"):
             layer(make_inputs(), **options)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"return_sequences": False}, {"go_backwards": True}, {"stateful": True}],
+        ids=str,
+    )
+    def test_refuses_what_it_would_compute_wrongly(self, options):
+        layer = make_layer(**options)
+        call = {"time_major": True} if layer.stateful else {"lengths": np.full(BATCH, 2, "int32")}
+        with pytest.raises(ValueError, match="stateful layer|requires return_sequences=True"):
+            layer(make_inputs(), **call)
 
 
 class TestArguments:

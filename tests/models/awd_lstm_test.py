@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from awd_keras.layers import TiedDecoder
 from awd_keras.models import AWDLSTM
+from awd_keras.ops import dropout_mask, fold_in
 from tests.test_case import (
     assert_all_close,
     assert_all_equal,
@@ -114,21 +115,17 @@ class TestStates:
         lengths = np.full(BATCH, 2, "int32")
         assert_all_close(model(IDS, lengths=lengths)[2], expected, 1e-6)
 
-    def test_windows_with_carried_states_equal_one_sequence(self):
-        model = make_model()
-        whole, _, expected = model(IDS)
-        first, _, states = model(IDS[:, :2])
-        second, _, states = model(IDS[:, 2:], states=states)
-        assert_close(tf.concat([first, second], axis=1), whole, 1e-5)
-        assert_all_close(states, expected, 1e-5)
 
-
-@pytest.mark.parametrize("rnn", ["gru", "qrnn"])
-class TestOtherCells:
+@pytest.mark.parametrize("rnn", ["lstm", "gru", "qrnn"])
+class TestCells:
     def test_states(self, rnn):
         model = make_model(rnn=rnn)
         whole, _, expected = model(IDS)
-        sizes = {"gru": [[8], [8], [6]], "qrnn": [[8, EMBEDDING_DIM], [8], [6]]}
+        sizes = {
+            "lstm": [[8, 8], [8, 8], [6, 6]],
+            "gru": [[8], [8], [6]],
+            "qrnn": [[8, EMBEDDING_DIM], [8], [6]],
+        }
         for states in (model.initial_state(BATCH), expected):
             assert [[x.shape[1] for x in state] for state in states] == sizes[rnn]
         first, _, states = model(IDS[:, :2])
@@ -147,6 +144,11 @@ class TestOtherCells:
         revived = save_and_load(keras.Model(inputs, model(inputs)[1]))
         assert_equal(revived(IDS), model(IDS)[1])
         assert check_config(model).rnn == rnn
+
+
+def test_refuses_an_embedding_of_another_size():
+    with pytest.raises(ValueError, match=r"\(30, 6\). Received: \(30, 7\)"):
+        AWDLSTM(VOCABULARY, EMBEDDING_DIM, embedding=keras.layers.Embedding(VOCABULARY, 7))
 
 
 def test_refuses_cells():
@@ -210,6 +212,22 @@ class TestSeeds:
 
 class TestPlaces:
     """Where each dropout acts, with all others off."""
+
+    def test_embedding_dropout(self):
+        model, plain = make_model(embedding_dropout=0.5), make_model()
+        mask = dropout_mask((VOCABULARY, 1), 0.5, fold_in(seed_tensor(), 0), "float32")
+        plain.embedding.embeddings.assign(plain.embedding.embeddings * mask)
+        assert_close(train_call(model)[0], plain(IDS)[0], 1e-6)
+
+    def test_input_dropout(self):
+        # With rows of ones, the embedding is the mask.
+        model, ones = make_model(1, input_dropout=0.5), make_model(1)
+        for each in (model, ones):
+            each.embedding.embeddings.assign(np.ones((VOCABULARY, EMBEDDING_DIM)))
+        mask = dropout_mask((BATCH, EMBEDDING_DIM), 0.5, fold_in(seed_tensor(), 1), "float32")
+        masked = tf.repeat(mask[:, tf.newaxis], TIME, axis=1)
+        expected = ones.lstm_layers[0](masked)[0]
+        assert_close(train_call(model)[0], expected, 1e-6)
 
     def test_output_dropout(self):
         model = make_model(output_dropout=0.5)

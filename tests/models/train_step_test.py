@@ -1,6 +1,5 @@
 """Tests of one training step: its trace, its arithmetic, its masks."""
 
-import re
 from unittest import mock
 
 import keras
@@ -225,7 +224,7 @@ class TestXLA:
             assert value.dtype == reference.dtype
             assert_close(value, reference, 0.1)
 
-    def test_few_kernels_and_loops_of_known_length(self, compiled):
+    def test_loops_of_known_length(self, compiled):
         model, _, _, compiled_update = compiled
         ids = tf.zeros((BATCH, 8), tf.int32)
         states = model.initial_state(BATCH)
@@ -240,14 +239,6 @@ class TestXLA:
         loops = [line for line in program.splitlines() if " while(" in line]
         assert len(loops) == 4  # forward and backward, two layers
         assert all('known_trip_count":{"n":"8"}' in line for line in loops)
-        bodies = [re.search(r"body=(%[\w.\-]+)", line)[1] for line in loops]
-        # On a CPU of 2026: 11 in the body of a loop, 150 in all else.
-        limits = {**dict.fromkeys(bodies, 20), "ENTRY": 300}
-        parts = re.split(r"\n(?=(?:ENTRY )?%[\w.\-]+ \()", program)
-        assert set(limits) <= {part.split()[0] for part in parts}
-        for part in parts:
-            kernels = re.findall(r" (?:fusion|dot|copy|custom-call|concatenate)\(", part)
-            assert len(kernels) <= limits.get(part.split()[0], 300), part[:80]
 
     def test_one_device_only(self):
         with tf.distribute.MirroredStrategy(["CPU:0"]).scope():

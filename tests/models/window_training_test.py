@@ -14,6 +14,7 @@ from trainers.training.checkpoint import weights_by_name
 
 CONFIG = tiny.make_config(epochs=2, trigger="never", seed=3)
 CORPUS = tiny.make_corpus()
+SCHEDULE = keras.optimizers.schedules.CosineDecay(1.0, 10)
 
 
 class Counts(keras.callbacks.Callback):
@@ -125,6 +126,12 @@ def test_refuses_other_data(fitted):
     [
         ({"optimizer": "sgd"}, "must be an NTASGD"),
         ({"optimizer": NTASGD("sgd"), "metrics": ["accuracy"]}, "Metrics require a loss"),
+        ({"optimizer": NTASGD(keras.optimizers.SGD(SCHEDULE))}, "Instead of a schedule"),
+        ({"optimizer": NTASGD(keras.optimizers.SGD(lambda: 1.0))}, "Instead of a schedule"),
+        (
+            {"optimizer": NTASGD(keras.optimizers.SGD(1.0, gradient_accumulation_steps=2))},
+            "each window is one step",
+        ),
     ],
 )
 def test_refuses_to_compile(arguments, message):

@@ -201,5 +201,5 @@ class TestUseAverage:
         recorder, callback = RecordWeights(), NonMonotonicTriggerCallback(use_average=True)
         with pytest.raises(KeyboardInterrupt):
             fit(model, [callback, recorder, Interrupt()], epochs=2)
-        callback.set_model(model)
+        NonMonotonicTriggerCallback().set_model(model)  # as a new `fit` does
         assert_equal(model.get_weights()[0], recorder.record[-1])

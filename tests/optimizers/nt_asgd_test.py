@@ -40,6 +40,15 @@ class TestAverage:
         assert optimizer.num_averaged == 1
         assert_all_equal(averages(optimizer, variables), values(variables))
 
+    def test_frozen_variables_are_their_own_average(self):
+        optimizer, variables = make_built()
+        optimizer.trigger()
+        for step in range(3):
+            optimizer.apply(make_gradients(step)[1:], variables[1:])
+        first, second = averages(optimizer, variables)
+        assert_equal(first, variables[0])
+        assert np.any(second != variables[1].numpy())
+
     @pytest.mark.filterwarnings("ignore:Gradients do not exist")
     def test_variables_without_a_gradient(self):
         optimizer, variables = make_built()

@@ -54,7 +54,7 @@ def test_jobs_and_table(data_dir, tmp_path, capfd, started):
         f"--output_workdir={folder}-finetuned",
         "--epochs=3",
     ]
-    table = (workdir / "ablation.md").read_text()
+    table = (workdir / "ablation.md").read_text(encoding="utf-8")
     assert table in ended.stdout
     assert table.splitlines()[2:] == [
         "| AWD-LSTM, all parts | 101.00 ± 1.41 | 101.00 ± 1.41 | +0.00 | 60.0 / 57.3 | +0.0 |",
@@ -66,7 +66,9 @@ def test_jobs_and_table(data_dir, tmp_path, capfd, started):
 def test_rows_and_epochs_may_be_added_but_no_other_settings(data_dir, tmp_path, capfd, started):
     workdir = tmp_path / "ablation"
     run_command(capfd, MODULE, *line(data_dir, workdir, rows="full"))
-    more = line(data_dir, workdir, "--finetune_epochs=2", rows="no_ar_tar", epochs=2)
+    ended = run_command(capfd, MODULE, *line(data_dir, workdir, rows="full", epochs=2))
+    assert_one_line(ended, "epochs: 1 -> 2")
+    more = line(data_dir, workdir, "--finetune_epochs=0", rows="no_ar_tar", epochs=2)
     ended = run_command(capfd, MODULE, *more)
     assert ended.code == 0 and "- AR/TAR" in ended.stdout and "all parts" in ended.stdout, ended
     before = snapshot(workdir)

@@ -150,6 +150,10 @@ class TestValues:
         ended = call(work, "--workdir=~nobody-here/run", define=self.define)
         assert_one_line(ended, "--workdir: there is no home folder for ~nobody-here/run.")
 
+    def test_a_path_that_is_not_utf_8(self, call):
+        ended = call(print, "--workdir=runs/\udce4", define=self.define)
+        assert_one_line(ended, r"--workdir must be valid UTF-8. Received: 'runs/\udce4'")
+
     @pytest.mark.parametrize("argument", ["--workdir=", "--runs=", ""])
     def test_an_empty_path(self, call, argument):
         ended = call(print, argument, define=self.define, max_arguments=1)

@@ -45,7 +45,7 @@ class TestFinished:
         )
         assert re.match(
             rf"run folder: {workdir}\ncorpus: .*\nmodel: [\d,]+ parameters\n"
-            r"device: .*, float32 products \(as requested\), kernel portable\n",
+            r"device: .*, float32 matmuls \(as requested\), kernel \S+\n",
             ended.stdout,
         )
         assert (workdir / "log.txt").read_text() == ended.stdout

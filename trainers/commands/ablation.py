@@ -24,6 +24,8 @@ def main():
     folder = RecordedFolder(workdir, "ablation", may_change=("finetune_epochs",))
     recorded = config.replace(seed=TrainingConfig().seed)  # seeds may be added later
     options = {"finetune_epochs": finetune_epochs}
+    if finetune_epochs:  # fine-tuned runs start from weights after this many epochs
+        options["epochs"] = config.epochs
     folder.check(recorded, options, resume=FLAGS.resume)
     jobs = {}
     for seed in seeds:

@@ -28,7 +28,11 @@ def main():
         raise UserError(
             f"--output_workdir must be a folder outside {initial_run}. Received: {output}"
         )
-    config, _ = RunFolder(initial_run).read_config()
     if "corpus" in given:
         given.setdefault("data_dir", None)  # not the folder of the other corpus
-    return train(config.fine_tuning(initial_run, **given), output)
+    folder = RunFolder(output)
+    if folder.check():  # the original run may have been trained further since
+        config = folder.read_config()[0].replace(initial_run=initial_run, **given)
+    else:
+        config = RunFolder(initial_run).read_config()[0].fine_tuning(initial_run, **given)
+    return train(config, output)

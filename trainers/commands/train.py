@@ -75,7 +75,7 @@ def _train(config, folder, workers):
         f"run folder: {folder.path}",
         f"corpus: {corpus.describe()}",
         f"model: {model.count_params():,} parameters",
-        f"device: {describe_devices()}, {config.dtype} products ({reason}), kernel {config.kernel}",
+        f"device: {describe_devices()}, {config.dtype} matmuls ({reason}), kernel {config.kernel}",
     ]
     baseline = None
     if corpus.name == SOTU and len(corpus.vocabulary) == 10_000:

@@ -38,6 +38,8 @@ def parallel_runs(jobs, num_processes, on_end):
                 start_new_session=True,  # only this process receives Ctrl-C, and passes it on
             )
             processes.add(process)
+            if stopping.is_set():  # since the check above
+                process.send_signal(signal.SIGINT)
             errors = process.communicate()[1]
             processes.remove(process)
             if process.returncode:

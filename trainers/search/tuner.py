@@ -100,12 +100,12 @@ class RunFolderTuner(keras_tuner.Tuner):
         keras.backend.clear_session()
         values = dict(trial.hyperparameters.values)
         folder = self.run_folder(trial.trial_id)
-        self._copy_checkpoint(values.get("tuner/trial_id"), folder)
         settings = {name: value for name, value in values.items() if name in SPACES}
         settings["epochs"] = values.get("tuner/epochs", self._config.epochs)
         described = ", ".join(f"{name}={format_value(value)}" for name, value in settings.items())
         print(f"--- trial {trial.trial_id}: {described}", flush=True)
         try:
+            self._copy_checkpoint(values.get("tuner/trial_id"), folder)
             config = self._config.replace(**settings, schedule_epochs=self._config.schedule_length)
             model = factory.build_model(config, len(corpus.vocabulary))
             optimizer = factory.build_optimizer(config, model)

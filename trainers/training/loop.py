@@ -235,7 +235,7 @@ class _Run:
         if folder.last_checkpoint.exists():
             self.state = TrainingState.load(folder.last_checkpoint, model, optimizer, config)
             try:
-                folder.check_best(self.state.step, self.state.best_loss)
+                folder.check_best(self.state.validated_at_step, self.state.best_loss)
             except UserError:
                 if not forget_best:
                     raise
@@ -264,7 +264,7 @@ class _Run:
         state = self.state
         self.workers.wait()  # until all have read the checkpoint
         if self.workers.is_chief:
-            self.folder.truncate_metrics(state.step)
+            self.folder.truncate_metrics(state.validated_at_step)
             self.folder.restore_best()
             self.folder.results_file.unlink(missing_ok=True)
         if state.step:

@@ -118,11 +118,17 @@ class MetricsLog:
             }
             if raw is not None:
                 scalars["perplexity/raw_validation"] = raw.perplexity
-            self._events = self._events or tf.summary.create_file_writer(str(self._folder.events))
-            with self._events.as_default(step=state.step):
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value)
-            self._events.flush()
+            try:
+                self._events = self._events or tf.summary.create_file_writer(
+                    str(self._folder.events)
+                )
+                with self._events.as_default(step=state.step):
+                    for name, value in scalars.items():
+                        tf.summary.scalar(name, value)
+                self._events.flush()
+            except tf.errors.OpError as error:
+                self._events = None
+                self._progress.line(f"warning: no scalars for TensorBoard: {error.message}")
         note = "" if num_averaged is None else f" (average of {num_averaged:,} steps)"
         left = duration(self._seconds_left(state, self._config.epochs))
         self._progress.line(

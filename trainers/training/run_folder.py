@@ -306,7 +306,7 @@ class RunFolder(RecordedFolder):
         """Raises `UserError` unless a run that resumes has its best weights on disk.
 
         Args:
-            step: Number of steps at the last checkpoint.
+            step: The step of the last validation before the last checkpoint.
             loss: The best validation loss until then, or `None`.
         """
         if loss is None:

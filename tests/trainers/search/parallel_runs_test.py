@@ -48,9 +48,13 @@ def test_jobs_run_their_commands_in_order(command, tmp_path):
     assert (tmp_path / "a0").read_text() == str(threads)
 
 
-def is_started(path):
-    """Whether a stand-in handles signals: it writes its file afterwards."""
-    return path.exists() and path.read_text() != ""
+def wait_for(path):
+    """Waits until a stand-in handles signals: it writes its file afterwards."""
+    for _ in range(6000):
+        if path.exists() and path.read_text() != "":
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{path} was not written")
 
 
 def test_a_failure_interrupts_the_others(command, tmp_path):
@@ -58,8 +62,8 @@ def test_a_failure_interrupts_the_others(command, tmp_path):
     start = module.subprocess.Popen
 
     def start_after_the_first(arguments, **options):
-        while arguments[2:] == command("b", 1) and not is_started(tmp_path / "w"):
-            time.sleep(0.01)
+        if arguments[2:] == command("b", 1):
+            wait_for(tmp_path / "w")
         return start(arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -72,11 +76,12 @@ def test_a_failure_interrupts_the_others(command, tmp_path):
 
 def test_an_interruption_is_passed_on(command, tmp_path):
     def interrupt():
-        while not is_started(tmp_path / "w"):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_for(tmp_path / "w")
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         parallel_runs({"waiting": [command("w", "wait")]}, 1, lambda *_: None)
     assert (tmp_path / "w").read_text() == "interrupted"

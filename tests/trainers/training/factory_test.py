@@ -140,9 +140,29 @@ class TestLoadRun:
         assert factory.load_run(tmp_path, "bfloat16")[0].dtype_policy.name == "mixed_bfloat16"
 
 
-def test_adaptive_softmax(tmp_path):
+def write_texts(folder, text):
     for split in ("train", "valid", "test"):
-        (tmp_path / f"{split}.txt").write_text("a b c c b c c")
+        (folder / f"{split}.txt").write_text(text)
+
+
+def test_settings_of_the_text(tmp_path):
+    write_texts(tmp_path, "No, no! yes yes yes")
+    config = make_config(
+        corpus="text",
+        data_dir=str(tmp_path),
+        tokenizer="basic",
+        lowercase=True,
+        max_vocabulary_size=4,
+        max_train_tokens=6,
+    )
+    corpus = factory.build_corpus(config)
+    # The tokens are "no , no ! yes yes yes <eos>".
+    assert corpus.vocabulary.words == ("<unk>", "<eos>", "yes", "no")
+    assert len(corpus.train) == 6 and len(corpus.test) == 8
+
+
+def test_adaptive_softmax(tmp_path):
+    write_texts(tmp_path, "a b c c b c c")
     config = make_config(corpus="text", data_dir=str(tmp_path), adaptive_softmax_cutoffs=(1, 3))
     assert factory.build_corpus(config).vocabulary.words == ("c", "b", "a", "<eos>")
     model = factory.build_model(config, 4)

@@ -331,6 +331,31 @@ def test_the_first_bad_step_is_named(pending, loss, norm):
         pending.read(state)
 
 
+def test_scalars_that_cannot_be_written(tmp_path):
+    folder, stream = RunFolder(tmp_path), io.StringIO()
+    with after_each_step(lambda step: folder.events.touch()):
+        result = run(tmp_path, make_config(tensorboard=True, epochs=1), stream=stream)
+    assert result.reason == "finished"
+    assert "warning: no scalars for TensorBoard: " in stream.getvalue()
+
+
+def test_checkpoint_minutes(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(loop, "time", mock.Mock(monotonic=lambda: now))
+    saved = []
+
+    def minute_and_a_second(step):
+        nonlocal now
+        now += 61.0
+        if RunFolder(tmp_path).last_checkpoint.exists():
+            saved.append(read_checkpoint(RunFolder(tmp_path).last_checkpoint)[1]["state"]["step"])
+
+    with after_each_step(minute_and_a_second):
+        run(tmp_path, make_config(checkpoint_minutes=2.0, epochs=1))
+    # Before steps 3, 5 and so on, there is a checkpoint of the step before.
+    assert saved[:5] == [2, 2, 4, 4, 6]
+
+
 class TestDiverged:
     def test_weights_that_are_not_finite_are_not_saved(self, tmp_path):
         # The loss and the gradient of the first step are finite, the weights after it are not.

@@ -83,6 +83,7 @@ def make_config(**changes):
 _MODEL_SETTINGS = (
     *("rnn", "embedding_dim", "hidden_dim", "num_layers", "tie_weights", "dtype", "seed"),
     *("optimizer", "weight_decay", "momentum", "momentum_min", "dropout_multiplier"),
+    "adaptive_softmax_cutoffs",
 )
 _made, _steps, _evaluators = {}, {}, {}
 
