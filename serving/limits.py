@@ -16,6 +16,6 @@ class Limits:
     """
 
     max_batch_size: int = _limit(256, "maximum number of rows in a request")
-    max_text_words: int = _limit(1024, "maximum number of words in a text")
+    max_text_words: int = _limit(1024, "maximum number of words in a text, or columns of token_ids")
     max_words: int = _limit(1024, "maximum number of words that generate adds")
     max_k: int = _limit(1000, "maximum number of words that next_word returns")

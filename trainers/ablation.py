@@ -16,8 +16,8 @@ no_weight_decay; no_ar_tar; full_sized_embedding (--embedding_dim equals --hidde
 no_weight_dropping. Every run has its own run folder in --workdir, ROW/seed-SEED and
 ROW/seed-SEED-finetuned. ablation.md contains the table, with the paper's numbers.
 
-Run the same command again to resume. Rows and seeds may be added, and epochs with
---finetune_epochs=0.
+Run the same command again to resume. Rows and seeds may be added, and
+epochs until a row has been fine-tuned.
 """
 
 from absl import flags

@@ -18,7 +18,7 @@ def main():
     flags.DEFINE_multi_string("workdir", [], "run folder (required)")
     flags.DEFINE_string("output", None, "file to write; default: report.html in the first run")
     flags.DEFINE_string("data_dir", None, "folder of the corpus, if it has moved since training")
-    help = "use the first N tokens of the validation text; 0: omit the tables of words"
+    help = "use the first N tokens of the validation text; 0 or 1: omit the tables of words"
     flags.DEFINE_integer("max_tokens", 20_000, help, lower_bound=0)
     flags.DEFINE_integer("num_words", 20, "rows of each table of words", lower_bound=1)
     help = "omit words that occur less often from the table of mean losses"

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from awd_keras.layers.embedding_dropout import EmbeddingDropout
 from awd_keras.layers.locked_dropout import LockedDropout
+from awd_keras.layers.shared_embedding import validated_embedding
 from awd_keras.layers.weight_drop_gru import WeightDropGRU
 from awd_keras.layers.weight_drop_lstm import WeightDropLSTM
 from awd_keras.layers.weight_drop_qrnn import WeightDropQRNN
@@ -92,7 +93,7 @@ class AWDLSTM(keras.Model):
 
     Raises:
         ValueError: If a size is not a positive integer, a rate is not in the range `[0, 1)`, `rnn`
-            is unknown, or `embedding` has other sizes.
+            is unknown, or `embedding` is not an `Embedding` of these sizes.
 
     Example:
 
@@ -139,15 +140,14 @@ class AWDLSTM(keras.Model):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")
 
-        if embedding and (embedding.input_dim, embedding.output_dim) != (
-            vocabulary_size,
-            embedding_dim,
-        ):
-            raise ValueError(
-                "`embedding` must have `vocabulary_size` rows of `embedding_dim` numbers, "
-                f"({vocabulary_size}, {embedding_dim}). Received: "
-                f"({embedding.input_dim}, {embedding.output_dim})"
-            )
+        if embedding is not None:
+            validated_embedding(embedding)
+            sizes = (embedding.input_dim, embedding.output_dim)
+            if sizes != (vocabulary_size, embedding_dim):
+                raise ValueError(
+                    "`embedding` must have `vocabulary_size` rows of `embedding_dim` numbers, "
+                    f"({vocabulary_size}, {embedding_dim}). Received: {sizes}"
+                )
 
         policy = self.dtype_policy
         self.embedding = embedding or keras.layers.Embedding(

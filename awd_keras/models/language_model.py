@@ -32,6 +32,8 @@ class AWDLSTMLanguageModel(keras.Model):
             ordered by frequency, or `()` (the default) for a `TiedDecoder`.
         **kwargs: Arguments of `keras.Model`: `name` and `dtype`.
 
+    As in every subclassed `keras.Model`, files do not save which of its parts are frozen.
+
     Call arguments:
         token_ids: Integer tensor of shape `(batch_size, timesteps)`.
         states: A list of the states of each layer, as returned by `initial_state`, or `None` (the

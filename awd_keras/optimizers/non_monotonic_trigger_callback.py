@@ -24,7 +24,8 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
       `EarlyStopping(restore_best_weights=True)`, see the averaged weights when an epoch ends
       (list `BackupAndRestore` before this one, since it must save the raw weights),
     - after `fit`, the model keeps the averaged weights, or those that `EarlyStopping` restored, and
-      a later `fit` starts a new average from them.
+      a later `fit` starts a new average from them. (An interrupted `fit` may leave the averaged
+      weights in the model; the next `fit` with this callback continues from the raw ones.)
 
     Args:
         trigger: `None` (the default) for `NonMonotonicTrigger()`, or a trigger.
@@ -59,7 +60,8 @@ class NonMonotonicTriggerCallback(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        find_nt_asgd(model).swap_out()  # the last `fit` may have been interrupted
+        self._swapped = False
+        find_nt_asgd(model).recover()
 
     def on_train_begin(self, logs=None):
         self._starting = True

@@ -62,6 +62,7 @@ class NTASGD(keras.optimizers.Optimizer):
         self.record = []
         self._starts_triggered = False
         self._raw_weights = None
+        self._swapped_at = None
 
     def build(self, variables):
         if self.built:
@@ -87,8 +88,8 @@ class NTASGD(keras.optimizers.Optimizer):
         averaging = tf.convert_to_tensor(self._triggered) & (self.optimizer.iterations > iterations)
         # At the end of a dataset, `fit` starts a step before it finds that no data is left. The
         # count waits for the gradients, so that it does not include this step.
-        first = next(gradient for gradient in gradients if gradient is not None)
-        with tf.control_dependencies(tf.nest.flatten(first, expand_composites=True)[:1]):
+        tensors = tf.nest.flatten(gradients, expand_composites=True)
+        with tf.control_dependencies([tensor for tensor in tensors if tensor is not None][:1]):
             self._num_averaged.assign_add(tf.cast(averaging, tf.int64))
             count = tf.convert_to_tensor(self._num_averaged)
             if self.branch_free:
@@ -154,9 +155,10 @@ class NTASGD(keras.optimizers.Optimizer):
         if not self.built:
             raise RuntimeError("NTASGD has no averages yet: call build(variables) first.")
         if self._raw_weights is not None:
-            raise RuntimeError("averaged_weights() cannot be nested.")
+            raise RuntimeError("The averages are already in use; the blocks cannot be nested.")
         variables = self._trainable_variables
         self._raw_weights = tuple(tf.identity(tf.convert_to_tensor(v)) for v in variables)
+        self._swapped_at = int(self.iterations)
         # Before the first averaged step, the weights are their own average.
         if self.num_averaged:
             for variable, average in zip(variables, self._averages, strict=True):
@@ -168,6 +170,12 @@ class NTASGD(keras.optimizers.Optimizer):
             for variable, value in zip(self._trainable_variables, self._raw_weights, strict=True):
                 variable.assign(value)
             self._raw_weights = None
+
+    def recover(self):
+        """Ends a swap that an interrupted `fit` left, unless the weights were trained since."""
+        if self._swapped_at != int(self.iterations):
+            self._raw_weights = None
+        self.swap_out()
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self.optimizer.exclude_from_weight_decay(var_list, var_names)
@@ -186,6 +194,7 @@ class NTASGD(keras.optimizers.Optimizer):
         store["record"] = np.array(self.record, "float64")
 
     def load_own_variables(self, store):
+        self._raw_weights = None
         arrays = {key: np.array(store[key]) for key in store.keys()}
         self.record = arrays.pop("record", np.zeros(0)).tolist()
         super().load_own_variables(arrays)

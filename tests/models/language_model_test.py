@@ -9,6 +9,7 @@ from awd_keras.evaluation.windows import predict_window
 from awd_keras.metrics import Perplexity
 from awd_keras.models import AWDLSTMLanguageModel
 from awd_keras.models.train_step import window_loss
+from awd_keras.ops.lstm import exporting
 from tests.models.awd_lstm_test import (
     BATCH,
     EMBEDDING_DIM,
@@ -177,6 +178,14 @@ class TestInKeras:
         exported = tf.saved_model.load(tmp_path)
         logits = exported.serve(tf.constant(IDS[:, :4]))
         assert_close(logits, expected[:, :4], 1e-5)
+
+    def test_exports_portable_kernels(self, monkeypatch):
+        was_exporting = []
+        monkeypatch.setattr(
+            keras.Model, "export", lambda *_args, **_options: was_exporting.append(exporting())
+        )
+        make_model().export("nowhere")
+        assert was_exporting == [True]
 
     def test_clone_is_tied(self):
         model = make_model()

@@ -201,5 +201,16 @@ class TestUseAverage:
         recorder, callback = RecordWeights(), NonMonotonicTriggerCallback(use_average=True)
         with pytest.raises(KeyboardInterrupt):
             fit(model, [callback, recorder, Interrupt()], epochs=2)
+        assert np.any(model.get_weights()[0] != recorder.record[-1])
         NonMonotonicTriggerCallback().set_model(model)  # as a new `fit` does
         assert_equal(model.get_weights()[0], recorder.record[-1])
+
+    def test_weights_trained_since_an_interruption_stay(self):
+        model = make_model(NTASGD(keras.optimizers.SGD(0.05)))
+        model.optimizer.trigger()
+        fit(model, [], epochs=1)
+        model.optimizer.swap_in()  # and never out
+        fit(model, [], epochs=1)
+        expected = model.get_weights()[0]
+        NonMonotonicTriggerCallback().set_model(model)
+        assert_equal(model.get_weights()[0], expected)

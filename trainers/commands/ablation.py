@@ -24,9 +24,13 @@ def main():
     folder = RecordedFolder(workdir, "ablation", may_change=("finetune_epochs",))
     recorded = config.replace(seed=TrainingConfig().seed)  # seeds may be added later
     options = {"finetune_epochs": finetune_epochs}
-    if finetune_epochs:  # fine-tuned runs start from weights after this many epochs
-        options["epochs"] = config.epochs
-    folder.check(recorded, options, resume=FLAGS.resume)
+    if folder.check(recorded, options, resume=FLAGS.resume):
+        epochs = folder.read_config()[0].epochs
+        if epochs != config.epochs and any(workdir.glob("*/seed-*-finetuned")):
+            raise UserError(
+                f"The ablation in {workdir} has fine-tuned runs, which started after {epochs} "
+                f"epochs. Keep --epochs={epochs}, or choose another folder."
+            )
     jobs = {}
     for seed in seeds:
         for name, row in rows.items():

@@ -65,8 +65,8 @@ def main():
         def on_trial_end():
             if not is_worker:
                 best = _write_results(folder, config, oracle)[0]
-                trial = "none" if best["validation_perplexity"] is None else best["trial"]
-                print(f"{len(oracle.end_order)} trials ended, best so far: trial {trial}")
+                name = "none" if best["validation_perplexity"] is None else f"trial {best['trial']}"
+                print(f"{len(oracle.end_order)} trials ended, best so far: {name}")
 
         what, advice = f"KerasTuner's files in {workdir}", "Restore them, or choose another folder."
         with reading(what, advice), contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints
