@@ -66,9 +66,11 @@ def test_jobs_and_table(data_dir, tmp_path, capfd, started):
 def test_rows_and_epochs_may_be_added_but_no_other_settings(data_dir, tmp_path, capfd, started):
     workdir = tmp_path / "ablation"
     run_command(capfd, MODULE, *line(data_dir, workdir, "--finetune_epochs=0", rows="full"))
-    more = line(data_dir, workdir, "--finetune_epochs=1", rows="no_ar_tar", epochs=2)
+    more = line(data_dir, workdir, "--finetune_epochs=0", rows="no_ar_tar", epochs=2)
     ended = run_command(capfd, MODULE, *more)
     assert ended.code == 0 and "- AR/TAR" in ended.stdout and "all parts" in ended.stdout, ended
+    more = line(data_dir, workdir, "--finetune_epochs=1", rows="no_weight_decay", epochs=2)
+    assert run_command(capfd, MODULE, *more).code == 0
     before = snapshot(workdir)
     ended = run_command(capfd, MODULE, *line(data_dir, workdir, bptt=11))
     assert_one_line(ended, "bptt: 10 -> 11")
