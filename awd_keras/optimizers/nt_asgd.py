@@ -158,7 +158,7 @@ class NTASGD(keras.optimizers.Optimizer):
             raise RuntimeError("The averages are already in use; the blocks cannot be nested.")
         variables = self._trainable_variables
         self._raw_weights = tuple(tf.identity(tf.convert_to_tensor(v)) for v in variables)
-        self._swapped_at = int(self.iterations)
+        self._swapped_at = int(self.iterations.numpy())
         # Before the first averaged step, the weights are their own average.
         if self.num_averaged:
             for variable, average in zip(variables, self._averages, strict=True):
@@ -173,7 +173,7 @@ class NTASGD(keras.optimizers.Optimizer):
 
     def recover(self):
         """Ends a swap that an interrupted `fit` left, unless the weights were trained since."""
-        if self._swapped_at != int(self.iterations):
+        if self._swapped_at != int(self.iterations.numpy()):
             self._raw_weights = None
         self.swap_out()
 
