@@ -37,8 +37,8 @@ class VocabularyTable(tf.Module):
         Returns:
             `(token_ids, lengths, num_unknown)`: int32 tensors of shapes `(batch_size, timesteps)`,
             padded with zeros, `(batch_size,)` and `(batch_size,)`. Unknown words have the id of
-            `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`. The lengths, unlike the
-            other two, are those of the whole texts.
+            `<unk>`, or of `<eos>` if the vocabulary has no `<unk>`. Only the lengths
+            also count words after the first `max_words`.
         """
         text = self._clean(text)
         if self._tokenizer == "character":

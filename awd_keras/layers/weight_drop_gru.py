@@ -11,8 +11,8 @@ from awd_keras.ops.gru import gru
 class WeightDropGRU(WeightDropRNN, keras.layers.GRU):
     """A `keras.layers.GRU` that drops entries of its recurrent matrix during training.
 
-    The mask, the supported arguments and the kernels are those of `WeightDropLSTM`. The layer also
-    falls back to Keras's own loop with `reset_after=False`.
+    Masks, supported arguments and kernels are as for `WeightDropLSTM`. The layer also falls back to
+    Keras's own loop with `reset_after=False`.
 
     Args:
         units: Positive integer, dimensionality of the output.

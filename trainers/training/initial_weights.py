@@ -1,4 +1,4 @@
-"""The weights that a run starts from, such as those of another run, matched by word."""
+"""Initial weights of a run, for example the weights of another run, matched by word."""
 
 import dataclasses
 import warnings
